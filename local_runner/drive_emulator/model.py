@@ -1,0 +1,237 @@
+"""The vocabulary of the embedded Drive: plain values, no HTTP, no files, no locks.
+
+Glossary
+    account       a person or service account; has one My Drive, whose root folder is `root_id`
+    app           an OAuth client id: owns `appProperties`, and with scope drive.file sees only what it made
+    viewer        who asks: an account, through an app, with scopes
+    content       bytes on disk, named by their SHA-256
+    trashed       in the bin itself or through an ancestor; `explicitly_trashed` only itself
+    session       a resumable upload on its way
+    change        one entry of the change feed
+
+Values are frozen: the store replaces a record, so a reader never sees one half changed. Times are integers, milliseconds
+since 1970 UTC, as fine as Drive keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+FOLDER = "application/vnd.google-apps.folder"
+SHORTCUT = "application/vnd.google-apps.shortcut"
+DRIVE_SDK = "application/vnd.google-apps.drive-sdk"
+GOOGLE_TYPE_PREFIX = "application/vnd.google-apps."
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file holds: size in bytes and digests in lower-case hex; the bytes are in the blob named `sha256`."""
+
+    size: int
+    md5: str
+    sha1: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One grant on a file or shared drive; `type` is user, group, domain or anyone."""
+
+    id: str
+    type: str
+    role: str
+    email: str = ""
+    display_name: str = ""
+    domain: str = ""
+    allow_file_discovery: bool = False
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file, folder or shortcut as Drive knows it.
+
+    `parents` holds at most one id, and none where the viewer's share is the top. `owner` is an e-mail address, empty for
+    items of a shared drive (`drive_id`). `app_properties` maps an app to that app's own properties. `apps` are the
+    OAuth clients that made or opened the file. `trashed` is the effective flag, kept up to date by the store.
+    """
+
+    id: str
+    name: str
+    mime_type: str
+    owner: str
+    parents: tuple[str, ...]
+    created_ms: int
+    modified_ms: int
+    version: int = 1
+    drive_id: str | None = None
+    content: Content | None = None
+    head_revision_id: str | None = None
+    original_filename: str | None = None
+    trashed: bool = False
+    explicitly_trashed: bool = False
+    trashed_ms: int | None = None
+    trashed_by: str | None = None
+    starred: bool = False
+    description: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    app_properties: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    apps: frozenset[str] = frozenset()
+    permissions: tuple[Permission, ...] = ()
+    last_modifying_user: str = ""
+    viewed_by_me_ms: int | None = None
+    shared_with_me_ms: int | None = None
+    shortcut_target_id: str | None = None
+    shortcut_target_mime_type: str | None = None
+    folder_color_rgb: str | None = None
+    writers_can_share: bool = True
+    copy_requires_writer_permission: bool = False
+    space: str = "drive"
+    arrived_ms: int = 0
+    """When this server made the record; listings that lag hide younger ones. (`created_ms` is settable by clients.)"""
+
+    @property
+    def is_folder(self) -> bool:
+        return self.mime_type == FOLDER
+
+    @property
+    def is_shortcut(self) -> bool:
+        return self.mime_type == SHORTCUT
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One content that a file had or has."""
+
+    id: str
+    file_id: str
+    content: Content
+    mime_type: str
+    modified_ms: int
+    modified_by: str
+    original_filename: str
+    keep_forever: bool = False
+    published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the emulator. `storage_limit` is in bytes, None = unlimited; a service account owns no storage."""
+
+    email: str
+    display_name: str
+    permission_id: str
+    root_id: str
+    storage_limit: int | None = 15 * 1024**3
+    is_service_account: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDrive:
+    """A shared drive; the id of its root folder equals its own id. `members` are drive-wide grants."""
+
+    id: str
+    name: str
+    created_ms: int
+    request_id: str
+    hidden: bool = False
+    members: tuple[Permission, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What `Authorization: Bearer` names. `expires_ms` None = never (tokens accepted by flag)."""
+
+    token: str
+    email: str
+    client_id: str
+    scopes: frozenset[str]
+    expires_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A long-lived grant of an account to an app."""
+
+    token: str
+    email: str
+    client_id: str
+    scopes: frozenset[str]
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the change feed; a removed file has only its id. `drive_id` names the feed of a shared drive."""
+
+    number: int
+    file_id: str
+    time_ms: int
+    removed: bool
+    viewers: frozenset[str]
+    drive_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSession:
+    """A resumable upload. The bytes kept so far are in the session's own file; its length is the offset.
+
+    `body` is the v3 metadata that came with the start. `file_id` is set for updates, `total` once it is known.
+    `result` is the file's id when the upload is complete.
+    """
+
+    id: str
+    method_id: str
+    version: int
+    email: str
+    client_id: str
+    scopes: frozenset[str]
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+    content_type: str | None
+    file_id: str | None
+    total: int | None
+    started_ms: int
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks. `root_id` is what the alias `root` means to them."""
+
+    email: str
+    permission_id: str
+    root_id: str
+    client_id: str
+    scopes: frozenset[str]
+
+
+class Query(Protocol):
+    """A parsed `q`: `query.parse(q, version=3, viewer=viewer) -> Query`; raises errors.ApiError (400) where it can't.
+
+    `parents` and `names` are necessary conditions read off the query, for the store's index: a record that matches has
+    one of these parents (aliases resolved), one of these names (case folded); None where the query doesn't say.
+    """
+
+    parents: frozenset[str] | None
+    names: frozenset[str] | None
+
+    def __call__(self, record: FileRecord) -> bool: ...
+
+
+class Mask(Protocol):
+    """A parsed `fields`: `masks.parse(fields, schema) -> Mask`.
+
+    `names` are the top-level fields asked for, None = all; `child(name)` is the mask of what is inside one, so that only
+    what was asked for need be made. `apply` cuts a ready resource down.
+    """
+
+    names: frozenset[str] | None
+
+    def child(self, name: str) -> Mask: ...
+
+    def apply(self, resource: JsonObject) -> JsonObject: ...
