@@ -1,0 +1,48 @@
+# Needs python3 (3.11 or newer, with venv), make and git. Everything else goes into .venv/.
+PYTHON ?= python3
+IMAGE ?= drive-upload
+PY := .venv/bin/python
+INSTALL := $(PY) -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --only-binary :all:
+COMPILE := .venv/bin/uv pip compile pyproject.toml -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+
+.PHONY: demo test check image lock bench chaos clean
+
+demo: .venv/requirements-local.installed  ## a whole upload, offline: embedded Drive, function, sample files
+	@$(PY) -m local_runner demo
+
+test: check  ## everything
+	$(PY) -m pytest -n auto
+
+check: .venv/requirements-dev.installed  ## format, lint, types, Dockerfile, cloudbuild.yaml
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/check-jsonschema --builtin-schema vendor.cloudbuild cloudbuild.yaml
+
+image:  ## the container image
+	docker build --tag $(IMAGE) .
+
+bench: .venv/requirements-dev.installed  ## side-by-side figures against peers
+	$(PY) -m pytest -m bench -n 0 -s --timeout 0 tests/bench
+
+chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills and races
+	$(PY) -m pytest -m chaos -n 0 -s --timeout 0
+
+lock: .venv/requirements-dev.installed  ## the lock files anew; UPGRADE=--upgrade takes newer releases
+	$(COMPILE) $(UPGRADE) --all-extras --group dev -o requirements-dev.txt
+	$(COMPILE) -c requirements-dev.txt --all-extras -o requirements-local.txt
+	$(COMPILE) -c requirements-dev.txt -o requirements.txt
+
+clean:
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/%.installed: %.txt | .venv/bin/python .venv/bin/pip
+	@echo 'Installing $< into .venv/ ...'
+	@$(INSTALL) -r $<
+	@touch $@
+
+.venv/bin/python .venv/bin/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed and this is {v}: name another one, as in make PYTHON=python3.13 demo")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo '$(PYTHON) has no venv: install it, on Debian and Ubuntu with: apt-get install python3-venv'; exit 1; }
+	@$(PYTHON) -m venv .venv
