@@ -1,0 +1,181 @@
+"""A request's body and headers -> Job, whichever way it was delivered.
+
+A plain JSON body, a Cloud Tasks HTTP task, a Pub/Sub push message, a CloudEvent (binary or structured), and a
+CloudEvent around a Pub/Sub message carry the same payload. After `parse` nothing is unvalidated.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from function.errors import InvalidPayload
+from function.model import Policy
+
+BODY_MAX_BYTES = 10 * 1024 * 1024
+"""Longest body accepted: Pub/Sub's limit for a message, the largest of those who call."""
+
+T = TypeVar("T")
+
+DEPTH_MAX = 64
+"""Deepest nesting accepted in a payload."""
+
+BATCH_MAX_FILES = 1000
+
+
+class FileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file to upload, as the caller names it."""
+
+    path: str
+    metadata: dict[str, Any] = {}
+    account: str | None = None
+    if_exists: Policy | None = None
+
+
+class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    files: list[FileRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A validated request; `from_queue` when the caller repeats whatever isn't answered 2xx."""
+
+    files: tuple[FileRequest, ...]
+    from_queue: bool = False
+
+
+def is_from_queue(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether the request carries a queue's mark, even where its payload is no good."""
+    return "x-cloudtasks-taskname" in _lower(headers) or _unwrap(headers, _lenient(body))[1]
+
+
+def parse(body: bytes, headers: Mapping[str, str]) -> Job:
+    """The job that a request asks for. Raises InvalidPayload (invalid_payload, batch_too_large)."""
+    if len(body) > BODY_MAX_BYTES:
+        raise InvalidPayload(f"The body is longer than {BODY_MAX_BYTES} bytes; send fewer files at once.")
+    document, from_queue = _unwrap(headers, loads(body))
+    return Job(parse_files(document), from_queue or "x-cloudtasks-taskname" in _lower(headers))
+
+
+def parse_files(document: object) -> tuple[FileRequest, ...]:
+    """The files of a payload, or of a batch. Raises InvalidPayload."""
+    if not isinstance(document, dict):
+        raise InvalidPayload('The payload must be a JSON object such as {"path": "Data/Meta/AI_Architecture.txt"}.')
+    if "files" not in document:
+        return (_checked(_convert(document, FileRequest), "path"),)
+    if isinstance(document["files"], list) and len(document["files"]) > BATCH_MAX_FILES:
+        raise InvalidPayload(
+            f"files: {len(document['files'])} files are too many for one call; send up to {BATCH_MAX_FILES}.",
+            reason="batch_too_large",
+        )
+    files = _convert(document, _Batch).files
+    if not files:
+        raise InvalidPayload("files: name at least one file.")
+    return tuple(_checked(each, f"files[{index}].path") for index, each in enumerate(files))
+
+
+def loads(body: bytes | str) -> object:
+    """Strict JSON: no NaN, no Infinity, not nested too deeply. Raises InvalidPayload."""
+    try:
+        document = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise InvalidPayload(f"The body is not valid JSON ({error}).") from error
+    _check_depth(document)
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _check_depth(document: object) -> None:
+    level = [document]
+    for _ in range(DEPTH_MAX):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise InvalidPayload(f"The body is nested more than {DEPTH_MAX} levels deep.")
+
+
+def _convert(document: object, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        field = where.strip("`").removeprefix("$").removeprefix(".")
+        raise InvalidPayload(f"{field + ': ' if field else ''}{what}.") from error
+
+
+def _checked(request: FileRequest, field: str) -> FileRequest:
+    if not request.path.strip():
+        raise InvalidPayload(f"{field}: is empty; name a file such as Data/Meta/AI_Architecture.txt.")
+    if "\0" in request.path:
+        raise InvalidPayload(f"{field}: contains a NUL character, which no file name can.")
+    return request
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _lenient(body: bytes) -> object:
+    try:
+        return loads(body)
+    except InvalidPayload:
+        return None
+
+
+def _unwrap(headers: Mapping[str, str], document: object) -> tuple[object, bool]:
+    """The payload inside its envelope, and whether that envelope was Pub/Sub's."""
+    if _lower(headers).get("content-type", "").startswith("application/cloudevents+json"):
+        document = _event_data(document)
+    if not _is_pubsub(document):
+        return document, False
+    assert isinstance(document, dict)
+    return _pubsub_data(document["message"]), True
+
+
+def _event_data(event: object) -> object:
+    if not isinstance(event, dict) or not event.keys() & {"data", "data_base64"}:
+        raise InvalidPayload("The CloudEvent carries no data.")
+    if "data" in event:
+        return loads(event["data"]) if isinstance(event["data"], str) else event["data"]
+    return loads(_base64(event["data_base64"], "data_base64"))
+
+
+def _is_pubsub(document: object) -> bool:
+    return (
+        isinstance(document, dict)
+        and isinstance(document.get("message"), dict)
+        and ("subscription" in document or "data" in document["message"])
+        and "path" not in document
+    )
+
+
+def _pubsub_data(message: dict[str, Any]) -> object:
+    if not message.get("data"):
+        raise InvalidPayload("message.data: the Pub/Sub message carries no payload.")
+    return loads(_base64(message["data"], "message.data"))
+
+
+def _base64(text: object, field: str) -> bytes:
+    try:
+        return base64.b64decode(text if isinstance(text, str) else "", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidPayload(f"{field}: is not base64.") from error

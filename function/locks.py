@@ -1,0 +1,98 @@
+"""The locks that uploads take, with filelock: `native` kernel locks, or `lease` where a volume has none.
+
+They save work and keep order; that nothing appears twice rests on exclusive claims and reserved ids, since a lease
+of a frozen process can overlap with its successor's.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, SoftFileLease, Timeout
+
+from function.deadline import Deadline
+from function.errors import Locked, VolumeUnavailable
+
+LEASE_S = 60.0
+"""A dead holder's lease ends after this. NFS clients may show a marker that old while a heartbeat renews it
+(nfs(5), attribute caching; a file that changes often is cached for a few seconds only)."""
+
+HEARTBEAT_S = 10.0
+
+_POLL_S = 0.01
+
+_INSTANCE = uuid.uuid4().hex
+
+
+class _Lease(SoftFileLease):
+    """A lease whose owner name is unguessable: only time ends it, never a look at the local process table.
+
+    All Cloud Run instances are called `localhost`; filelock would take each other's live leases for dead ones.
+    """
+
+    def _published_record(self) -> Any:
+        return super()._published_record()._replace(hostname=_INSTANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock that is held; `check` raises Locked once it was lost."""
+
+    _lock: FileLock | SoftFileLease
+    _name: str
+
+    def check(self) -> None:
+        """Call before each write to Drive. Raises Locked."""
+        if isinstance(self._lock, SoftFileLease) and self._lock.compromise is not None:
+            raise Locked(f"The lease on {self._name} was lost to another invocation; call again to go on.")
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """The lock files of one home."""
+
+    state_root: Path
+    folder: Path
+    """Where the locks of destinations live."""
+    mode: str
+    """native or lease."""
+
+    @contextmanager
+    def shared(self, deadline: Deadline) -> Iterator[None]:
+        """`drive_upload.lock`: for moments, around the files that all invocations share."""
+        with self._hold(self.state_root / "drive_upload.lock", deadline):
+            yield
+
+    @contextmanager
+    def of(self, name: str, deadline: Deadline) -> Iterator[Hold]:
+        """The lock of one destination (or folder chain), by its hash. Raises Locked, VolumeUnavailable."""
+        with self._hold(self.folder / name[:2] / f"{name[2:]}.lock", deadline) as hold:
+            yield hold
+
+    @contextmanager
+    def _hold(self, path: Path, deadline: Deadline) -> Iterator[Hold]:
+        lock = self._acquire(path, deadline)
+        try:
+            yield Hold(lock, path.name)
+        finally:
+            lock.release()
+
+    def _acquire(self, path: Path, deadline: Deadline) -> FileLock | SoftFileLease:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = (
+                FileLock(path, fallback_to_soft=False, poll_interval=_POLL_S)
+                if self.mode == "native"
+                else _Lease(path, lease_duration=LEASE_S, heartbeat_interval=HEARTBEAT_S, poll_interval=_POLL_S)
+            )
+            lock.acquire(timeout=deadline.remaining_s())
+        except Timeout as error:
+            raise Locked(f"{path.name} is held by another invocation; call again later.") from error
+        except (OSError, NotImplementedError) as error:
+            raise VolumeUnavailable(
+                f"{path}: can't be locked ({error}); mend the volume, or set lock to 'lease' where it has no kernel locks."
+            ) from error
+        return lock

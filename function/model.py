@@ -1,0 +1,166 @@
+"""The vocabulary, as values.
+
+    home          the folder of paths.json; what invocations share
+    source        a local file below `data_root`
+    stamp         what a stat says of the source: size, mtime, inode; cheap, and enough to see that nothing changed
+    fingerprint   stamp plus digests: what identifies the content
+    account       a name in the settings, with credentials and a Drive of its own
+    destination   account and path on Drive that mirror the source
+    key           our mark in a file's appProperties: which destination the file was made for
+    claim         what an upload is about to do under a reserved id, written down before it is done
+    receipt       the durable record of one destination: its claim, and what is done
+    look          what Drive shows at a destination: a listing, which may lag
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType
+
+import msgspec
+
+FileId = NewType("FileId", str)
+
+KEY_PROPERTY = "drive_upload_key"
+"""The entry of appProperties that holds our key."""
+
+FOLDER_MIME_TYPE = "application/vnd.google-apps.folder"
+GOOGLE_MIME_PREFIX = "application/vnd.google-apps"
+
+MULTIPART_MAX_BYTES = 5 * 1000 * 1000
+"""Largest content for one multipart request. Source: Drive guide, 'Upload file data' (5 MB)."""
+
+FILE_MAX_BYTES = 5_497_558_138_880
+"""Drive's limit for one file, 5 TiB. Source: Drive's discovery document, files.create maxSize."""
+
+
+class Policy(StrEnum):
+    """What to do where the destination's name holds other content (`if_exists`)."""
+
+    KEEP_BOTH = "keep_both"
+    SKIP = "skip"
+    FAIL = "fail"
+    NEW_REVISION = "new_revision"
+
+
+class Status(StrEnum):
+    """How an attempt ended."""
+
+    UPLOADED = "uploaded"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Digests(msgspec.Struct, frozen=True):
+    """Hex digests of a content, lower case."""
+
+    md5: str
+    sha256: str
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What a stat says: size in bytes, mtime in ns, inode."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What identifies a content; the digests are filled in as soon as they are known."""
+
+    stamp: Stamp
+    digests: Digests | None = None
+
+    def same_content(self, other: "Fingerprint") -> bool:
+        """Whether both name one content, by digest where both have one, else by size and mtime."""
+        if self.digests and other.digests:
+            return self.digests == other.digests
+        return (self.stamp.size, self.stamp.mtime_ns) == (other.stamp.size, other.stamp.mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file or folder as Drive reports it; `size` in bytes, None for folders and Google's own types."""
+
+    id: FileId
+    name: str
+    mime_type: str = ""
+    parents: tuple[str, ...] = ()
+    trashed: bool = False
+    explicitly_trashed: bool = False
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    created_time: str = ""
+    key: str | None = None
+    link: str | None = None
+
+    def holds(self, size: int, digests: Digests) -> bool:
+        """Whether the stored content is that one: size and MD5, and SHA-256 where Drive knows it."""
+        return self.size == size and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
+
+    @property
+    def seniority(self) -> tuple[str, str]:
+        """Sorts twins: the oldest, then the smallest id, is the one that stays, for every observer."""
+        return (self.created_time, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """What a create tells Drive of a file, besides its content."""
+
+    id: FileId
+    name: str
+    folder: FileId
+    mime_type: str
+    key: str
+    properties: Mapping[str, str]
+    description: str | None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one file ended at one destination; the log makes an entry of it."""
+
+    status: Status
+    reason: str | None = None
+    message: str | None = None
+    destination: str | None = None
+    attempt: int | None = None
+    file_id: str | None = None
+    link: str | None = None
+    size: int | None = None
+    digests: Digests | None = None
+    retry_after_s: float | None = None
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt, as upload_log.json and the answer tell it. Every field is always present."""
+
+    time: str
+    """RFC 3339, UTC."""
+    invocation_id: str
+    account: str | None
+    path: str | None
+    """Relative to the home."""
+    destination: str | None
+    """Where the content is on Drive, or was to go."""
+    status: Status
+    reason: str | None
+    message: str | None
+    retryable: bool
+    attempt: int | None
+    """1, 2, … for this content at this destination."""
+    file_id: str | None
+    link: str | None
+    size: int | None
+    """Bytes."""
+    sha256: str | None
+    md5: str | None
+    duration_s: float
+    requests: int
+    """Drive calls used."""
+    units: int
+    """Drive quota units used: get 5, create and update 50, list 100."""
+    metadata: dict[str, Any] | None

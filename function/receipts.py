@@ -1,0 +1,204 @@
+"""What is durable about each destination: one small JSON file, read by anyone, replaced only by compare-and-swap.
+
+Writing one is three steps on the disk, each of them safe to die after:
+
+    1. the new receipt, whole and synced, under a name of its own
+    2. an exclusive hard link `<receipt>.<generation>`: of two that replace the same generation, one wins
+    3. a rename over the receipt, and a sync of the folder
+
+Who finds a left-over link of step 2 finishes step 3 for the one that died. Receipts are sharded by two levels of two
+hex digits, so that a million destinations stay quick.
+"""
+
+import contextlib
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from function.errors import VolumeUnavailable
+from function.model import FileId, Fingerprint
+
+VERSION = 1
+
+DONE_MAX = 64
+"""Contents remembered per destination; an older one is found again on Drive."""
+
+
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an upload is about to do, under an id that is its own."""
+
+    id: FileId
+    name: str
+    folder: FileId
+    content: Fingerprint
+    revises: bool = False
+    """New content for an existing file, instead of a new file."""
+    session: str | None = None
+    """URI of the resumable session: a secret that permits to finish the upload."""
+    settled: bool = True
+    """False while a look for other files of that name is still due."""
+    log_size: int = 0
+    """Bytes of the log when the claim was made: what this id did can only be logged behind."""
+
+
+class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A content that was uploaded, verified and logged."""
+
+    id: FileId
+    name: str
+    content: Fingerprint
+    attempt: int
+    at_ns: int
+    """When it was recorded, in ns: a source modified later than that can't be judged by its mtime alone."""
+    link: str | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of one destination."""
+
+    account: str
+    destination: str
+    generation: int = 0
+    version: int = VERSION
+    attempt: int = 0
+    """Attempts made for the content `attempted`."""
+    attempted: Fingerprint | None = None
+    claim: Claim | None = None
+    done: tuple[Done, ...] = ()
+    """Oldest first; no file id twice."""
+
+    def finished(self, done: Done) -> "Receipt":
+        """This receipt with one more content done and no claim."""
+        others = tuple(each for each in self.done if each.id != done.id)
+        return msgspec.structs.replace(self, claim=None, done=(*others, done)[-DONE_MAX:])
+
+    def trying(self, content: Fingerprint) -> "Receipt":
+        """This receipt with one more attempt counted for that content."""
+        again = self.attempted is not None and self.attempted.same_content(content)
+        return msgspec.structs.replace(self, attempt=self.attempt + 1 if again else 1, attempted=content)
+
+
+class FolderReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The state of one folder of the mirror."""
+
+    account: str
+    destination: str
+    id: FileId
+    parent: str
+    generation: int = 0
+    version: int = VERSION
+    made: bool = False
+    """We created it (or are about to); otherwise it was found."""
+    done: bool = False
+
+
+R = TypeVar("R", Receipt, FolderReceipt)
+
+
+class Superseded(Exception):
+    """Someone else replaced the receipt first: read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts(Generic[R]):
+    """The receipts of one kind below one folder."""
+
+    folder: Path
+    kind: type[R]
+
+    def read(self, name: str) -> R | None:
+        """The receipt of that name (a hex hash), or None. A damaged one is set aside. Raises VolumeUnavailable."""
+        path = self._path(name)
+        try:
+            receipt = msgspec.json.decode(path.read_bytes(), type=self.kind)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, f"{path}.damaged-{time.time_ns()}")
+            return None
+        if receipt.version > VERSION:
+            raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
+        return receipt
+
+    def swap(self, name: str, old: R | None, new: R) -> R:
+        """Put `new` in the place of `old`, durably, and return it with its generation.
+
+        Raises Superseded when `old` is no longer the receipt, VolumeUnavailable when nothing can be written.
+        """
+        path = self._path(name)
+        new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
+        marker = path.with_name(f"{path.name}.{new.generation}")
+        try:
+            self._publish(new, marker)
+            if self._generation(name) != new.generation - 1:
+                marker.unlink(missing_ok=True)
+                raise Superseded(name)
+            with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
+                os.replace(marker, path)
+            _sync_folder(path.parent)
+        except FileExistsError as error:
+            self._finish(name, marker)
+            raise Superseded(name) from error
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        return new
+
+    def _publish(self, receipt: R, marker: Path) -> None:
+        _make_folder(marker.parent)
+        temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}.tmp")
+        content = msgspec.json.format(msgspec.json.encode(receipt), indent=1)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(fd)
+            os.link(temporary, marker)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _finish(self, name: str, marker: Path) -> None:
+        """Do the rename of a writer that died, or was overtaken, between its link and its rename."""
+        try:
+            generation = msgspec.json.decode(marker.read_bytes(), type=self.kind).generation
+            if self._generation(name) == generation - 1:
+                os.replace(marker, self._path(name))
+            else:
+                marker.unlink()
+            _sync_folder(marker.parent)
+        except FileNotFoundError:
+            return  # its writer was alive and did it
+
+    def _generation(self, name: str) -> int:
+        receipt = self.read(name)
+        return receipt.generation if receipt else 0
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name[:2] / name[2:4] / f"{name[4:]}.json"
+
+
+def _make_folder(folder: Path) -> None:
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unavailable(path: Path, error: OSError) -> VolumeUnavailable:
+    return VolumeUnavailable(f"{path}: can't be read or written ({error.strerror}); mend the volume and call again.")

@@ -1,0 +1,180 @@
+"""A path of a request -> an open regular file below `data_root`, with its stamp and digests.
+
+Nothing outside `data_root` is ever opened for its content: the path is resolved, symlinks included, before the open,
+and the opened file is compared with what was resolved.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from function.errors import SourceError
+from function.model import Digests, Fingerprint, Stamp
+
+BLOCK_BYTES = 1024 * 1024
+"""Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a source is: its resolved path, and its path relative to `data_root`, which the destination mirrors."""
+
+    path: Path
+    relative: str
+
+
+def locate(given: str, home: Path, data_root: Path) -> Location:
+    """Resolve a request's path. Raises SourceError (path_outside_data_root, source_missing)."""
+    try:
+        real_root = data_root.resolve()
+        asked = os.path.join(home, given)
+        real = Path(os.path.realpath(asked))
+        lexical = Path(os.path.normpath(asked))
+        mirrored = lexical if os.path.realpath(lexical) == str(real) else real
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{given!r} is not a usable path ({error}).", reason="source_missing") from error
+    if not real.is_relative_to(real_root) or real == real_root:
+        if real == real_root:
+            raise SourceError(f"{given!r} is a folder; name a file in it.", reason="source_not_a_file")
+        raise SourceError(
+            f"{given!r} lies outside data_root ({data_root.name}); only files in it are uploaded.",
+            reason="path_outside_data_root",
+        )
+    for base in (data_root, real_root):
+        if mirrored.is_relative_to(base):
+            return Location(real, mirrored.relative_to(base).as_posix())
+    return Location(real, real.relative_to(real_root).as_posix())
+
+
+@dataclass(slots=True)
+class Source:
+    """An open source. `digests` is computed once, whoever asks, and shared by all accounts."""
+
+    location: Location
+    fd: int
+    stamp: Stamp
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _digests: Digests | None = None
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What is known of the content so far; the digests only once they were asked for."""
+        return Fingerprint(self.stamp, self._digests)
+
+    def digests(self, check: Callable[[], None] = lambda: None) -> Digests:
+        """MD5 and SHA-256 of the content; `check` is called between blocks and may raise."""
+        with self._lock:
+            if self._digests is None:
+                self._digests = _digest(self.fd, check)
+            return self._digests
+
+    def read(self) -> bytes:
+        """The whole content, for small files; its digests are known afterwards. Raises SourceError (source_changed)."""
+        with self._lock:
+            content = b"".join(bytes(block) for block in blocks(self.fd, 0, self.stamp.size))
+            if self._digests is None:
+                md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                self._digests = Digests(md5, hashlib.sha256(content).hexdigest())
+        self.check_unchanged()
+        return content
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError (source_changed) when the file is no longer as it was when it was opened.
+
+        The name is looked at as well as the open file: a writer that replaces the file by a rename changed it too.
+        """
+        try:
+            now = (os.fstat(self.fd), os.stat(self.location.path))
+        except OSError as error:
+            raise self._changed() from error
+        if any(_stamp(status) != self.stamp for status in now):
+            raise self._changed()
+
+    def _changed(self) -> SourceError:
+        return SourceError(
+            f"{self.location.relative} changed while it was being uploaded; nothing was recorded, call again.",
+            reason="source_changed",
+        )
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def stamp(location: Location) -> Stamp:
+    """One stat of the source. Raises SourceError (source_missing, source_not_a_file, source_unreadable)."""
+    try:
+        status = os.stat(location.path)
+    except OSError as error:
+        raise _unusable(location, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
+    return _stamp(status)
+
+
+def open_source(location: Location) -> Source:
+    """Open the source for reading; the caller closes it.
+
+    Raises SourceError (source_missing, source_not_a_file, source_unreadable, path_outside_data_root).
+    """
+    stamp(location)  # refuses FIFOs and devices before an open could act on them
+    try:
+        fd = os.open(location.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unusable(location, error) from error
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
+        if os.path.realpath(f"/proc/self/fd/{fd}") != str(location.path) and os.path.exists("/proc/self/fd"):
+            raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
+        return Source(location, fd, _stamp(status))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _unusable(location: Location, error: OSError) -> SourceError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+        return SourceError(f"{location.relative}: no such file.", reason="source_missing")
+    if error.errno == errno.ELOOP:
+        return SourceError(f"{location.relative} is a symbolic link that changed.", reason="source_changed")
+    return SourceError(f"{location.relative} can't be read ({error.strerror}).", reason="source_unreadable")
+
+
+def blocks(fd: int, offset: int, end: int) -> Iterator[memoryview]:
+    """The bytes from `offset` to `end`, block by block, in one buffer that is reused. Raises SourceError.
+
+    A file that turns out shorter ends the iteration with source_changed: its length was promised to Drive.
+    """
+    buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, end - offset))))
+    while offset < end:
+        try:
+            count = os.preadv(fd, [buffer[: min(len(buffer), end - offset)]], offset)
+        except OSError as error:
+            raise SourceError(f"The source can't be read ({error.strerror}).", reason="source_unreadable") from error
+        if not count:
+            raise SourceError("The source became shorter while it was read; call again.", reason="source_changed")
+        yield buffer[:count]
+        offset += count
+
+
+def _digest(fd: int, check: Callable[[], None]) -> Digests:
+    hashes: tuple[Any, Any] = (hashlib.md5(usedforsecurity=False), hashlib.sha256())
+    for block in blocks(fd, 0, os.fstat(fd).st_size):
+        check()
+        for each in hashes:
+            each.update(block)
+    return Digests(hashes[0].hexdigest(), hashes[1].hexdigest())
