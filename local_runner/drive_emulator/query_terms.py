@@ -10,12 +10,11 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
+from local_runner.drive_emulator.discovery import Version
 from local_runner.drive_emulator.errors import ApiError, invalid_parameter
 from local_runner.drive_emulator.model import FileRecord, Permission, Viewer
 
-Version = Literal[2, 3]
 TextOf = Callable[[FileRecord], str]
 Predicate = Callable[[FileRecord, Viewer], bool]
 
@@ -59,7 +58,7 @@ def v3_name(term: str, version: Version) -> str:
 
 
 def name_key(name: str) -> str:
-    """What `name =` compares: Drive's operator doesn't regard case. Source: comments in rclone's and PyDrive2's code."""
+    """What `name =` compares: the operator doesn't regard case. Source: comments in rclone's and PyDrive2's code."""
     return name.casefold()
 
 
