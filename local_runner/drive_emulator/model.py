@@ -120,7 +120,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the emulator. `storage_limit` is in bytes, None = unlimited; a service account owns no storage."""
+    """A user of the emulator. `storage_limit` is in bytes, None = unlimited; a service account owns no storage.
+
+    `public_keys` are those of a service account's key files: key id -> PEM.
+    """
 
     email: str
     display_name: str
@@ -128,6 +131,7 @@ class Account:
     root_id: str
     storage_limit: int | None = 15 * 1024**3
     is_service_account: bool = False
+    public_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
