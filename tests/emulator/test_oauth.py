@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -238,10 +239,10 @@ def key() -> tuple[dict[str, str], Account]:
     return assertions.new_key(Account(ROBOT, "Robot", "3", "R", is_service_account=True), "http://127.0.0.1:1/token")
 
 
-def robot_credentials(key_file: dict[str, str]) -> service_account.Credentials:
+def robot_credentials(key_file: dict[str, str]) -> Any:
     """google-auth's credentials for a key file."""
-    load = service_account.Credentials.from_service_account_info
-    return load(key_file, scopes=[DRIVE_SCOPE])  # type: ignore[no-untyped-call,no-any-return]
+    load: Any = service_account.Credentials.from_service_account_info
+    return load(key_file, scopes=[DRIVE_SCOPE])
 
 
 def assertion(key_file: dict[str, str], **changes: str) -> str:
