@@ -21,6 +21,7 @@ BUILT_IN_SUBSTITUTIONS = frozenset(
     "BRANCH_NAME BUILD_ID COMMIT_SHA LOCATION PROJECT_ID PROJECT_NUMBER REF_NAME REPO_FULL_NAME REPO_NAME REVISION_ID "
     "SERVICE_ACCOUNT SERVICE_ACCOUNT_EMAIL SHORT_SHA TAG_NAME TRIGGER_BUILD_CONFIG_PATH TRIGGER_NAME".split()
 )
+OWN_NAME = re.compile(r"_[A-Z0-9_]+")
 REFERENCE = re.compile(r"\$\$|\$\{(\w+)\}|\$([A-Za-z_]\w*)")
 """`$$` is an escaped dollar; a reference is `$NAME` or `${NAME}`."""
 
@@ -70,6 +71,7 @@ def _step_problems(steps: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def build() -> dict[str, Any]:
+    """cloudbuild.yaml, parsed."""
     loaded = yaml.safe_load(CLOUDBUILD.read_text(encoding="utf-8"))
     assert isinstance(loaded, dict)
     return loaded

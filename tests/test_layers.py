@@ -1,0 +1,165 @@
+"""Imports point one way, and each third-party package stays behind its wall.
+
+    tests  ─▶  local_runner  ─▶  function              the job, which knows nobody
+                    └─────────▶  drive_emulator        Google Drive, an independent witness
+
+The tables below are the rule; the tests read the imports of every module with `ast`, wherever in the file they stand.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "local_runner.drive_emulator": ["local_runner.drive_emulator"],
+    "local_runner": ["local_runner", "function"],
+    "function": ["function"],
+}
+"""Package of ours -> the packages of ours that its modules may import; the longest matching name counts."""
+
+WALLS = {
+    "filelock": ["function.locks", "local_runner.drive_emulator"],
+    "flask": ["function.main", "local_runner"],
+    "functions_framework": ["function.__main__", "function.serve", "local_runner"],
+    "google_auth_httplib2": ["function.transport"],
+    "googleapiclient": ["function.drive_google", "function.drive_errors", "function.transport"],
+    "httplib2": ["function.drive_google", "function.transport", "function.credentials_pydrive2"],
+    "oauth2client": ["function.credentials_pydrive2"],
+    "pydrive2": ["function.credentials_pydrive2"],
+    "rich": ["local_runner"],
+}
+"""Third-party package -> the modules and packages that may import it."""
+
+CORE = ["errors", "deadline", "model", "plan", "job", "drive", "retry"]
+"""Modules of function/ that decide: they meet files, sockets and Google's types only as arguments."""
+
+VALUES_FOR_CORE = ["__version__", "receipts.Claim", "receipts.Done", "receipts.Receipt", "receipts.Session"]
+"""Values that modules of the edge define, and that decisions are about."""
+
+OUTSIDE_OF_CORE = ["filelock", "flask", "google", "googleapiclient", "requests", "socket", "subprocess", "urllib3"]
+"""What core modules never import, on top of our own modules at the edge."""
+
+LATE = ["flask", "functions_framework", "googleapiclient", "pydrive2", "rich"]
+"""What `import function.__main__` must not load: a one-off starts fast, and asks for them when they are needed."""
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a module's file; a package's is its folder's."""
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Absolute names of all modules that a file imports, also inside functions; names in `from m import n` as m.n."""
+    package = path.relative_to(PROJECT).parent.parts
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found.update(f"{base}.{alias.name}" for alias in node.names)
+    return frozenset(found)
+
+
+def within(name: str, packages: list[str]) -> bool:
+    """Whether a dotted name is one of these or lies below one."""
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+def modules(*folders: str) -> Iterator[Path]:
+    """All Python files below these folders of the project."""
+    for folder in folders:
+        yield from sorted((PROJECT / folder).rglob("*.py"))
+
+
+def test_our_packages_import_only_what_the_table_allows() -> None:
+    """function/ knows nobody, the emulator nobody, the local runner both, and none of them the tests."""
+    ours = ["function", "local_runner", "tests"]
+    wrong = []
+    for path in modules("function", "local_runner"):
+        package = max((name for name in MAY_IMPORT if within(name_of(path), [name])), key=len)
+        wrong += [
+            f"{name_of(path)} imports {name}"
+            for name in imports(path)
+            if within(name, ours) and not within(name, MAY_IMPORT[package])
+        ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", WALLS)
+def test_a_third_party_package_stays_behind_its_wall(package: str) -> None:
+    """Only the modules of the table import this package."""
+    wrong = [
+        name_of(path)
+        for path in modules("function", "local_runner")
+        if any(within(name, [package]) for name in imports(path)) and not within(name_of(path), WALLS[package])
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_is_free_of_the_edge(module: str) -> None:
+    """A module that decides imports other deciding modules and the standard library, and no way to the outside."""
+    found = imports(PROJECT / "function" / f"{module}.py")
+    core = [f"function.{name}" for name in CORE + VALUES_FOR_CORE]
+
+    assert [name for name in found if within(name, ["function"]) and not within(name, core)] == []
+    assert [name for name in found if within(name, OUTSIDE_OF_CORE)] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "tables"),
+    [("function", ["main"]), ("local_runner", ["main", "local"]), ("tests", ["main", "local", "dev"])],
+)
+def test_every_package_imported_is_declared(folder: str, tables: list[str]) -> None:
+    """What a part imports stands in pyproject.toml for that part, so that no transitive pin carries it."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = {
+        "main": project["project"]["dependencies"],
+        "local": project["project"]["optional-dependencies"]["local"],
+        "dev": project["dependency-groups"]["dev"],
+    }
+    names = {_distribution(line) for table in tables for line in declared[table]}
+    homes = packages_distributions()
+
+    missing = {
+        f"{name_of(path)} imports {name}"
+        for path in modules(folder)
+        for name in imports(path)
+        if (top := name.partition(".")[0]) in homes and not names & {_distribution(home) for home in homes[top]}
+    }
+
+    assert missing == set()
+
+
+def _distribution(requirement: str) -> str:
+    """The normalised name at the front of a requirement."""
+    match = re.match(r"[\w.-]+", requirement)
+    assert match
+    return re.sub(r"[-_.]+", "-", match[0]).lower()
+
+
+def test_the_command_line_starts_without_what_it_may_not_need() -> None:
+    """Importing the one-off's module loads no web framework, no PyDrive2 and nothing for terminals."""
+    show = f"import sys, function.__main__; print([name for name in {LATE} if name in sys.modules])"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", show], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert shown.stdout.strip() == "[]"
