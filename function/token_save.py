@@ -1,0 +1,89 @@
+"""Writing a token file back: whole or not at all, mode 0600, and without a word where the mount is read-only."""
+
+import errno
+import json
+import logging
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NOT_REPLACEABLE = (*_READ_ONLY, errno.EBUSY, errno.EXDEV)
+"""What a file that is itself a mount point answers to a rename, or its folder to a new file."""
+
+
+def save(path: Path, fields: Mapping[str, Any]) -> bool:
+    """Whether `fields` is now the content of the token file at `path`, which exists.
+
+    A link (as Kubernetes mounts secrets) and a file without write permission bits are taken as read-only.
+    A failure leaves the old content and is logged, never raised: the new access token works all the same.
+    """
+    content = json.dumps(fields, indent=2).encode() + b"\n"
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or not status.st_mode & 0o222:
+            return False
+        return _save(path, content, status)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            _log.warning("%s: the renewed token can't be saved (%s); it is kept in memory.", path, error.strerror)
+        return False
+
+
+def _save(path: Path, content: bytes, status: os.stat_result) -> bool:
+    try:
+        replace(path, content, owner=status)
+    except OSError as error:
+        if error.errno not in _NOT_REPLACEABLE:
+            raise
+        _write_in_place(path, content)
+    return True
+
+
+def replace(path: Path, content: bytes, *, owner: os.stat_result | None = None) -> None:
+    """Make `content` the file at `path` atomically, mode 0600, of the owner given. Raises OSError, `path` unchanged."""
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            if owner is not None and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+                # A file that its owner could no longer read would be worse than one written in place.
+                os.fchown(fd, owner.st_uid, owner.st_gid)
+            os.fsync(fd)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_in_place(path: Path, content: bytes) -> None:
+    """Overwrite a file that can't be replaced, in one write and never empty in between.
+
+    Shorter content is padded with spaces to the old length before the rest is cut off: JSON at every moment.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.pwrite(fd, content.ljust(os.fstat(fd).st_size), 0)
+        os.ftruncate(fd, len(content))
+        os.fsync(fd)
+        with suppress(PermissionError):
+            os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
