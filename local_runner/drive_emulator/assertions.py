@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from .model import Account
+from local_runner.drive_emulator.model import Account
 
 MAX_LIFE_S = 3600
 SKEW_S = 300

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .discovery import Parameter, Schema, Version, document
-from .errors import ApiError, bad_request, invalid_parameter
+from local_runner.drive_emulator.discovery import Parameter, Schema, Version, document
+from local_runner.drive_emulator.errors import ApiError, bad_request, invalid_parameter
 
 ParameterValue = str | int | bool
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from html import escape
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from .assertions import GrantError
-from .model import Account
-from .oauth import CODE_LIFE_MS, Code, OAuth
+from local_runner.drive_emulator.assertions import GrantError
+from local_runner.drive_emulator.model import Account
+from local_runner.drive_emulator.oauth import CODE_LIFE_MS, Code, OAuth
 
 CARRIED = (
     "client_id",

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
-from .discovery import Schema, Version, document
-from .errors import ApiError, invalid_parameter
+from local_runner.drive_emulator.discovery import Schema, Version, document
+from local_runner.drive_emulator.errors import ApiError, invalid_parameter
 
 _TOKEN = re.compile(r"\s*([A-Za-z0-9_.\-]+|[*(),/])")
 _MAX_DEPTH = 50

@@ -221,8 +221,10 @@ class Query(Protocol):
     one of these parents (aliases resolved), one of these names (case folded); None where the query doesn't say.
     """
 
-    parents: frozenset[str] | None
-    names: frozenset[str] | None
+    @property
+    def parents(self) -> frozenset[str] | None: ...
+    @property
+    def names(self) -> frozenset[str] | None: ...
 
     def __call__(self, record: FileRecord) -> bool: ...
 
@@ -234,7 +236,8 @@ class Mask(Protocol):
     what was asked for need be made. `apply` cuts a ready resource down.
     """
 
-    names: frozenset[str] | None
+    @property
+    def names(self) -> frozenset[str] | None: ...
 
     def child(self, name: str) -> Mask: ...
 

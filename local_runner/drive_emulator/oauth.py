@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from . import assertions
-from .assertions import GrantError
-from .model import AccessToken, Account, RefreshToken
+from local_runner.drive_emulator import assertions
+from local_runner.drive_emulator.assertions import GrantError
+from local_runner.drive_emulator.model import AccessToken, Account, RefreshToken
 
 CLIENT_ID = "407408718192-driveemulator.apps.googleusercontent.com"
 CLIENT_SECRET = "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ne"  # noqa: S105 - opens nothing but the emulator

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from . import query_terms as terms
-from .discovery import Version
-from .model import FileRecord, Viewer
-from .query_terms import Predicate, TextOf, name_key
+from local_runner.drive_emulator import query_terms as terms
+from local_runner.drive_emulator.discovery import Version
+from local_runner.drive_emulator.model import FileRecord, Viewer
+from local_runner.drive_emulator.query_terms import Predicate, TextOf, name_key
 
 __all__ = ["FileQuery", "name_key", "parse"]
 

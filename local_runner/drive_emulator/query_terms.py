@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from .discovery import Version
-from .errors import ApiError, invalid_parameter
-from .model import FileRecord, Permission, Viewer
+from local_runner.drive_emulator.discovery import Version
+from local_runner.drive_emulator.errors import ApiError, invalid_parameter
+from local_runner.drive_emulator.model import FileRecord, Permission, Viewer
 
 TextOf = Callable[[FileRecord], str]
 Predicate = Callable[[FileRecord, Viewer], bool]
