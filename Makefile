@@ -44,5 +44,5 @@ clean:
 
 .venv/bin/python .venv/bin/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed and this is {v}: name another one, as in make PYTHON=python3.13 demo")'
-	@$(PYTHON) -c 'import ensurepip, venv' || { echo '$(PYTHON) has no venv: install it, on Debian and Ubuntu with: apt-get install python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) has no venv: install it, on Debian and Ubuntu with: apt-get install python3-venv'; exit 1; }
 	@$(PYTHON) -m venv .venv
