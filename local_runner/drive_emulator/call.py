@@ -1,0 +1,109 @@
+"""What a handler is given, and how it answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from . import conformance, masks
+from .discovery import Version
+from .errors import ApiError, bad_request
+from .faults import Fault
+from .http1 import BodyTooLarge, Request, Response
+from .model import FileRecord, JsonObject, Viewer
+from .record import RequestRecord
+from .resources import View, file_resource
+from .state import Drive
+
+JSON_TYPE = "application/json; charset=UTF-8"
+METADATA_LIMIT_BYTES = 8 * 1024 * 1024
+"""Room for the longest metadata: contentHints with a thumbnail of 2 MB in base64."""
+
+NOBODY = Viewer("", "", "", "", frozenset())
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through: `args` are the path's ids, `params` the checked query parameters."""
+
+    drive: Drive
+    request: Request
+    method_id: str
+    version: Version
+    args: Mapping[str, str]
+    record: RequestRecord
+    params: Mapping[str, Any] = field(default_factory=dict)
+    viewer: Viewer = NOBODY
+    fault: Fault | None = None
+
+    @property
+    def all_drives(self) -> bool:
+        """Whether the client said that it knows shared drives."""
+        return bool(self.params.get("supportsAllDrives") or self.params.get("supportsTeamDrives"))
+
+    def check_parameters(self, query: Mapping[str, str]) -> None:
+        """Set `params` from a query; 400 for what the method doesn't have."""
+        method_id = self.record.starts or self.method_id
+        upload = self.request.path.startswith(("/upload/", "/resumable/"))
+        self.params = conformance.check_parameters(self.version, method_id, query, upload=upload)
+
+    @property
+    def view(self) -> View:
+        return View(self.drive, self.viewer)
+
+    def json_body(self, schema: str) -> JsonObject:
+        """The request's JSON body, held against the method's schema; an absent one is empty."""
+        return checked_body(self.version, schema, self._read())
+
+    def _read(self) -> bytes:
+        try:
+            return self.request.body.read(METADATA_LIMIT_BYTES)
+        except BodyTooLarge as error:
+            raise ApiError(413, "uploadTooLarge", "The request's metadata is too large.") from error
+
+    def mask(self, schema: str) -> masks.FieldMask:
+        """What `fields` asks for of an answer of that schema."""
+        return masks.parse(self.params.get("fields"), version=self.version, schema=schema)
+
+    def file(self, record: FileRecord) -> Response:
+        """The answer that is one file."""
+        return reply(file_resource(record, self.view, self.mask("File")))
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host as the client named them, for URLs in answers."""
+        scheme = self.request.headers.get("x-forwarded-proto", "http")
+        return f"{scheme}://{self.request.headers.get('host', 'localhost')}"
+
+
+def checked_body(version: Version, schema: str, data: bytes) -> JsonObject:
+    """Metadata as sent -> an object of that schema; 400 `parseError` for what isn't JSON."""
+    if not data.strip():
+        return {}
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise bad_request("Parse Error", reason="parseError") from error
+    conformance.check_body(version, schema, body)
+    if not isinstance(body, dict):
+        raise bad_request("Parse Error", reason="parseError")
+    return body
+
+
+def reply(resource: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(status, msgspec.json.encode(resource), {"Content-Type": JSON_TYPE})
+
+
+def refusal(error: ApiError) -> Response:
+    """Google's envelope for a refusal."""
+    response = reply(error.body(), error.status)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(round(error.retry_after_s))
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
+    return response

@@ -1,0 +1,105 @@
+"""The command `emulator`: the embedded Drive alone, until it is interrupted."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from . import quota
+from .emulator import DriveEmulator
+from .record import RequestRecord
+from .state import DEFAULT_EMAIL
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=9099, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the state in this folder.")
+@click.option("--write-token", type=click.Path(path_type=Path, dir_okay=False), help="Write a ready token file.")
+@click.option("--accept-token", multiple=True, metavar="TOKEN", help="Take this access token too (repeatable).")
+@click.option("--account", multiple=True, metavar="EMAIL", help="Accounts to have; the first is the default.")
+@click.option("--latency-ms", type=float, default=0, help="Time added to each answer.")
+@click.option("--jitter-ms", type=float, default=0, help="Up to so much more, at random.")
+@click.option("--list-lag-s", type=float, default=0, help="Listings show a new file only after so long.")
+@click.option("--error-rate", type=float, default=0, help="Share of requests answered 503.")
+@click.option("--requests-per-minute", type=float, help="Limit per user; more is refused.")
+@click.option("--writes-per-s", type=float, help="Sustained creates and edits per account.")
+@click.option("--write-burst", type=float, help="Writes above that rate before refusals begin.")
+@click.option("--limit-status", type=click.Choice(["403", "429"]), default="403", help="How a limit is refused.")
+@click.option("--retry-after", is_flag=True, help="Send Retry-After with refusals.")
+@click.option("--google-quota", is_flag=True, help="Google's own limits: units per minute, 3 writes a second.")
+@click.option("--token-life-s", type=float, help="Life of access tokens (default 3599).")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same ids and dice.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each request as a line.")
+def emulator(  # noqa: PLR0913 - one argument per flag
+    host: str,
+    port: int,
+    data: Path | None,
+    write_token: Path | None,
+    accept_token: tuple[str, ...],
+    account: tuple[str, ...],
+    seed: int,
+    verbose: bool,
+    **flags: Any,
+) -> None:
+    """Serve a Google Drive on this machine, for tests and trials. Ctrl-C ends it."""
+    drive = DriveEmulator(
+        data,
+        host=host,
+        port=port,
+        seed=seed,
+        accept_tokens=accept_token,
+        emails=account or (DEFAULT_EMAIL,),
+        watcher=_show if verbose else None,
+        **_settings(flags),
+    )
+    with drive:
+        if write_token is not None:
+            drive.write_token(write_token)
+        _explain(drive, data, write_token)
+        _wait()
+
+
+def _settings(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags as settings of the weather."""
+    chosen: dict[str, Any] = dict(quota.GOOGLE) if flags.pop("google_quota") else {}
+    renamed = {"requests_per_minute": "requests_per_minute_per_user"}
+    for flag, value in flags.items():
+        if value is not None:
+            chosen[renamed.get(flag, flag)] = int(value) if flag == "limit_status" else value
+    return chosen
+
+
+def _explain(drive: DriveEmulator, data: Path | None, token: Path | None) -> None:
+    click.echo(f"Google Drive emulator at {drive.url}")
+    click.echo(f"  export DRIVE_EMULATOR_HOST={drive.url.removeprefix('http://')}")
+    click.echo(f"  state: {data or 'gone when this ends (keep it with --data DIR)'}")
+    click.echo(f"  token: {token or 'write one with --write-token FILE'}")
+    click.echo(f"  browse the Drive at {drive.url}/")
+    sys.stdout.flush()
+
+
+def _show(record: RequestRecord) -> None:
+    size = f" in={record.bytes_in}" if record.bytes_in else ""
+    fault = f" fault={record.fault}" if record.fault else ""
+    status = record.status or "cut"
+    line = f"{status} {record.http_method:6} {record.method_id:20} {record.path} {record.duration_ms:.1f} ms{size}{fault}"
+    click.echo(line, err=True)
+
+
+def _wait() -> None:
+    """Until SIGINT or SIGTERM."""
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    ended.wait()

@@ -1,0 +1,137 @@
+"""`DriveEmulator`: an emulated Google Drive as a library, in threads of this process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from . import assertions, snapshot, weather
+from .errors import file_not_found
+from .faults import Faults
+from .model import AccessToken, Account
+from .oauth import CLIENT_ID, DRIVE_SCOPE
+from .record import RequestLog
+from .server import Server, Watcher
+from .state import DEFAULT_EMAIL, Drive, account, open_drive
+
+
+class DriveEmulator:
+    """A Google Drive on a port of this machine. Use it as a context manager, or call `start` and `stop`.
+
+    `data` keeps the state in a folder; without it everything goes when the emulator stops. `port` 0 takes a free one.
+    `accept_tokens` are access tokens taken besides those issued; `emails` are the accounts, the first the default one.
+    Further keywords are settings of the weather (`latency_ms`, `list_lag_s`, `writes_per_s`, ...).
+    """
+
+    def __init__(
+        self,
+        data: str | Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+        accept_tokens: Iterable[str] = (),
+        emails: Iterable[str] = (DEFAULT_EMAIL,),
+        watcher: Watcher | None = None,
+        **settings: Any,
+    ) -> None:
+        chosen = weather.changed(weather.Weather(), settings)
+        known = list(emails)
+        self.drive: Drive = open_drive(data, seed=seed, weather=chosen, default_email=known[0])
+        for email in known[1:]:
+            account(self.drive, email)
+        for token in accept_tokens:
+            self.accept_token(token)
+        self._default_email = known[0]
+        self._host = host
+        self._server = Server(self.drive, host, port, watcher)
+
+    def __enter__(self) -> DriveEmulator:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        """Cut all connections and close the state; without `data` it is deleted."""
+        self._server.stop()
+        self.drive.close()
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, without a slash at its end."""
+        host = "127.0.0.1" if self._host in {"0.0.0.0", ""} else self._host  # noqa: S104 - read, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def faults(self) -> Faults:
+        """Scripted trouble: `drive.faults.add({"on": "files.create", "nth": 3, "do": "lose_answer"})`."""
+        return self.drive.faults
+
+    @property
+    def requests(self) -> RequestLog:
+        """Every request so far."""
+        return self.drive.requests
+
+    def authorized_user(self, email: str | None = None) -> dict[str, Any]:
+        """google-auth's authorized-user JSON for an account (default: the first), with a fresh access token."""
+        return self.drive.credentials(email or self._default_email, self.url)
+
+    def write_token(self, path: str | Path, email: str | None = None) -> None:
+        """The same as a file that only its owner can read."""
+        write_private(Path(path), self.authorized_user(email))
+
+    def service_account(self, email: str = "robot@project.iam.gserviceaccount.com") -> dict[str, str]:
+        """A service account's key file; the account is made when it is new. It owns no storage, as on Google."""
+        made = account(self.drive, email, service_account=True)
+        key_file, knowing = assertions.new_key(made, f"{self.url}/token")
+        self.drive.store.put_account(knowing)
+        return key_file
+
+    def add_account(self, email: str, *, storage_limit: int | None = 15 * 1024**3) -> Account:
+        """One more user with an empty Drive."""
+        return account(self.drive, email, storage_limit=storage_limit)
+
+    def accept_token(self, token: str, email: str | None = None, scopes: Iterable[str] = (DRIVE_SCOPE,)) -> None:
+        """Take an access token of any spelling, for ever."""
+        of = email or next(iter(self.drive.store.accounts))
+        self.drive.store.put_token(AccessToken(token, of, CLIENT_ID, frozenset(scopes), None))
+
+    def set_weather(self, **settings: Any) -> None:
+        """Change settings while it runs; raises ApiError for unknown ones."""
+        self.drive.set_weather(weather.changed(self.drive.weather, settings))
+
+    def files(self) -> list[dict[str, Any]]:
+        """Every file and folder: id, name, path, parents, trashed, size, checksums, properties, ..."""
+        return snapshot.files(self.drive)
+
+    def content(self, file_id: str) -> bytes:
+        """The bytes of a file; raises ApiError (404) where there are none."""
+        record = self.drive.store.files.get(file_id)
+        if record is None or record.content is None:
+            raise file_not_found(file_id)
+        return self.drive.blobs.read(record.content)
+
+
+def write_private(path: Path, value: Any) -> None:
+    """JSON into a file with mode 0600, from its first byte on."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+    fresh.replace(path)

@@ -1,0 +1,78 @@
+"""The methods of `files` in v3 that carry no upload. Source: discovery document v3; Drive guides as named."""
+
+from __future__ import annotations
+
+from . import access, downloads, operations, trouble
+from .call import Call, reply
+from .errors import ApiError, invalid_parameter, not_emulated
+from .http1 import Response
+
+
+def create(call: Call) -> Response:
+    """A file without content: a folder, a shortcut, an empty file."""
+    body = call.json_body("File")
+    trouble.in_the_house(call, body.get("parents") or ())
+    return call.file(operations.create(call.drive, call.viewer, body, None, all_drives=call.all_drives))
+
+
+def get(call: Call) -> Response:
+    """A file's metadata; with `alt=media` its content."""
+    trouble.in_the_house_of(call, call.args["fileId"])
+    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=call.all_drives)
+    if call.params.get("alt") == "media":
+        return downloads.content(call, record)
+    return call.file(record)
+
+
+def update(call: Call) -> Response:
+    """New metadata, another parent, in or out of the bin."""
+    body = call.json_body("File")
+    trouble.in_the_house_of(call, call.args["fileId"])
+    record = operations.update(
+        call.drive,
+        call.viewer,
+        call.args["fileId"],
+        body,
+        None,
+        add=call.params.get("addParents", ""),
+        remove=call.params.get("removeParents", ""),
+        all_drives=call.all_drives,
+    )
+    return call.file(record)
+
+
+def copy(call: Call) -> Response:
+    body = call.json_body("File")
+    return call.file(
+        operations.copy(call.drive, call.viewer, call.args["fileId"], body, all_drives=call.all_drives)
+    )
+
+
+def delete(call: Call) -> Response:
+    operations.delete(call.drive, call.viewer, call.args["fileId"], all_drives=call.all_drives)
+    return Response(204)
+
+
+def empty_trash(call: Call) -> Response:
+    operations.empty_trash(call.drive, call.viewer, call.params.get("driveId"))
+    return Response(204)
+
+
+def generate_ids(call: Call) -> Response:
+    """Ids for later creates. Shortcuts live in the space drive only."""
+    count_name = "count" if call.version == 3 else "maxResults"
+    space, kind = call.params.get("space", "drive"), call.params.get("type", "files")
+    if space not in {"drive", "appDataFolder"}:
+        raise invalid_parameter("space")
+    if kind not in {"files", "shortcuts"} or (kind == "shortcuts" and space != "drive"):
+        raise invalid_parameter("type")
+    ids = operations.generate_ids(call.drive, call.viewer, call.params[count_name], space, kind)
+    return reply(call.mask("GeneratedIds").apply({"kind": "drive#generatedIds", "space": space, "ids": ids}))
+
+
+def export(call: Call) -> Response:
+    """Only Docs Editors files can be exported, and their conversion isn't emulated."""
+    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=True)
+    if record.content is not None or record.is_folder or record.is_shortcut:
+        raise ApiError(403, "fileNotExportable", "Export only supports Docs Editors files.")
+    raise not_emulated(f"exporting a file of type {record.mime_type}")

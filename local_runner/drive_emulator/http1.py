@@ -1,0 +1,352 @@
+"""HTTP/1.1 over a plain socket: read a request, stream its body, write an answer.
+
+The emulator needs what HTTP libraries keep to themselves: to reset a connection in the middle of a body, to know how many
+bytes arrived before it broke, to cut or delay an answer, to read GBs straight into blocks. Hence these two hundred lines;
+meaning is left to `app`, connections and threads to `server`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+from urllib.parse import parse_qsl
+
+HEAD_LIMIT_BYTES = 128 * 1024
+"""Longest request line plus headers. Batch allows inner URLs of 8 000 characters; rclone's queries reach 20 KB."""
+
+DRAIN_LIMIT_BYTES = 64 * 1024 * 1024
+"""An unread body up to this size is read and dropped to keep the connection; a longer one closes it."""
+
+SLOW_PIECES = 20
+"""A slow body is sent in so many pieces."""
+
+REASONS = {
+    100: "Continue", 200: "OK", 201: "Created", 204: "No Content", 206: "Partial Content", 302: "Found",
+    304: "Not Modified", 308: "Resume Incomplete", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 410: "Gone",
+    411: "Length Required", 412: "Precondition Failed", 413: "Request Entity Too Large",
+    416: "Requested Range Not Satisfiable", 429: "Too Many Requests", 499: "Client Closed Request",
+    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # fmt: skip
+
+
+class Disconnected(Exception):
+    """The peer is gone, or a fault ordered the connection cut."""
+
+
+class BadRequest(Exception):
+    """The bytes received are not HTTP/1.1; the connection can't be used further."""
+
+
+class Reader:
+    """Buffered reading from a socket."""
+
+    def __init__(self, sock: socket.socket | None) -> None:
+        self._sock = sock
+        self.pending = bytearray()
+
+    @property
+    def sock(self) -> socket.socket:
+        if self._sock is None:
+            raise Disconnected
+        return self._sock
+
+    def until(self, mark: bytes, limit: int) -> bytes:
+        """Everything up to and without `mark`; empty when the peer closed before the first byte."""
+        start = 0
+        while (end := self.pending.find(mark, start)) < 0:
+            if len(self.pending) > limit:
+                raise BadRequest("request head too long")
+            start = max(0, len(self.pending) - len(mark))
+            block = self.sock.recv(65536)
+            if not block:
+                if self.pending:
+                    raise Disconnected
+                return b""
+            self.pending += block
+        found = bytes(self.pending[:end])
+        del self.pending[: end + len(mark)]
+        return found
+
+    def into(self, view: memoryview) -> int:
+        """Read at least one byte into `view`; raises Disconnected when the peer closed."""
+        if self.pending:
+            count = min(len(view), len(self.pending))
+            view[:count] = self.pending[:count]
+            del self.pending[:count]
+            return count
+        count = self.sock.recv_into(view)
+        if not count:
+            raise Disconnected
+        return count
+
+
+class Body:
+    """A request's body as a stream, read once.
+
+    `received` counts payload bytes. `cut_after` makes the body break off after so many bytes, `pace` is called with the
+    size of each piece read: both are for faults. A client that sent `Expect: 100-continue` is told to go on at the first
+    read.
+    """
+
+    def __init__(self, reader: Reader, length: int | None, chunked: bool, expects: bool) -> None:
+        self._reader = reader
+        self._left = 0 if chunked else (length or 0)
+        self._chunked = chunked
+        self._ended = not chunked and not length
+        self._expects = expects
+        self._first_chunk = True
+        self.length = None if chunked else (length or 0)
+        self.received = 0
+        self.cut_after: int | None = None
+        self.pace: Callable[[int], None] | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> Body:
+        """A body that is already here, such as one inside a batch."""
+        reader = Reader(None)
+        reader.pending += data
+        return cls(reader, len(data), chunked=False, expects=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything was read."""
+        return self._ended
+
+    def into(self, view: memoryview) -> int:
+        """Read some bytes into `view`; 0 at the end of the body. Raises Disconnected when the peer is gone before."""
+        if self._ended or not len(view):
+            return 0
+        self._go_on()
+        if self._chunked and not self._left and not self._next_chunk():
+            return 0
+        limit = min(len(view), self._left)
+        if self.cut_after is not None:
+            limit = min(limit, self.cut_after - self.received)
+            if limit <= 0:
+                raise Disconnected
+        count = self._reader.into(view[:limit])
+        self._left -= count
+        self.received += count
+        if not self._left and not self._chunked:
+            self._ended = True
+        if self.pace is not None:
+            self.pace(count)
+        return count
+
+    def fill(self, view: memoryview) -> int:
+        """Read until `view` is full or the body ends; the count of bytes read."""
+        filled = 0
+        while filled < len(view) and (count := self.into(view[filled:])):
+            filled += count
+        return filled
+
+    def read(self, limit: int) -> bytes:
+        """The whole rest of the body; raises BodyTooLarge past `limit` bytes."""
+        parts: list[bytes] = []
+        total = 0
+        buffer = bytearray(min(65536, (self.length or 65536) + 1))
+        view = memoryview(buffer)
+        while count := self.into(view):
+            total += count
+            if total > limit:
+                raise BodyTooLarge(limit)
+            parts.append(bytes(view[:count]))
+        return b"".join(parts)
+
+    def drop(self) -> bool:
+        """Read and forget the rest, so that the connection can be used again; False when it had better be closed."""
+        if self._ended:
+            return True
+        if self._expects or (self._left > DRAIN_LIMIT_BYTES):
+            return False
+        view = memoryview(bytearray(65536))
+        dropped = 0
+        while count := self.into(view):
+            dropped += count
+            if dropped > DRAIN_LIMIT_BYTES:
+                return False
+        return True
+
+    def _go_on(self) -> None:
+        if self._expects:
+            self._expects = False
+            self._reader.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _next_chunk(self) -> bool:
+        if not self._first_chunk:
+            self._reader.until(b"\r\n", 2)
+        self._first_chunk = False
+        size_text = self._reader.until(b"\r\n", 1024).split(b";")[0].strip()
+        try:
+            self._left = int(size_text, 16)
+        except ValueError:
+            raise BadRequest("malformed chunk size") from None
+        if self._left:
+            return True
+        while self._reader.until(b"\r\n", HEAD_LIMIT_BYTES):  # trailers
+            continue
+        self._ended = True
+        return False
+
+
+class BodyTooLarge(Exception):
+    """A body that has to fit in memory doesn't."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request; header names are lower case, `path` is as sent, `query` keeps every value of a repeated name."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: Body
+    raw_query: str = ""
+    keep_alive: bool = True
+
+    def first(self, name: str) -> str | None:
+        """The first value of a query parameter."""
+        values = self.query.get(name)
+        return values[0] if values else None
+
+
+@dataclass(slots=True)
+class FilePart:
+    """A body that is a stretch of a file on disk, sent without passing through this process's memory."""
+
+    file: BinaryIO
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer. `body` is bytes or a stretch of a file; Content-Length is added by `write`.
+
+    For faults: `cut_after` so many bytes of the body the connection is reset, `spread_ms` is how long the body takes.
+    """
+
+    status: int
+    body: bytes | FilePart = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut_after: int | None = None
+    spread_ms: float = 0
+
+    @property
+    def length(self) -> int:
+        return self.body.length if isinstance(self.body, FilePart) else len(self.body)
+
+
+def parse_query(text: str) -> dict[str, list[str]]:
+    """A query string or form body as name -> values."""
+    query: dict[str, list[str]] = {}
+    if text:
+        for name, value in parse_qsl(text, keep_blank_values=True):
+            query.setdefault(name, []).append(value)
+    return query
+
+
+def read_request(reader: Reader) -> Request | None:
+    """The next request on a connection, its body still unread; None when the peer closed between requests."""
+    head = b""
+    while not head:  # empty lines before a request line are to be ignored (RFC 9112, 2.2)
+        head = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES).lstrip(b"\r\n")
+        if not head and not reader.pending:
+            return None
+    lines = head.decode("latin-1").split("\r\n")
+    parts = lines[0].split(" ")
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise BadRequest("malformed request line")
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadRequest("malformed header")
+        headers[name.strip().lower()] = value.strip()
+    return _request(reader, parts[0], parts[1], parts[2], headers)
+
+
+def _request(reader: Reader, method: str, target: str, version: str, headers: dict[str, str]) -> Request:
+    if "://" in target.partition("?")[0]:  # absolute form, as proxies send it
+        target = "/" + target.split("://", 1)[1].partition("/")[2]
+    path, _, raw_query = target.partition("?")
+    chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+    length_text = headers.get("content-length")
+    if length_text is not None and not (length_text.isascii() and length_text.isdigit()):
+        raise BadRequest("malformed Content-Length")
+    length = int(length_text) if length_text is not None else None
+    expects = headers.get("expect", "").lower() == "100-continue" and (chunked or bool(length))
+    connection = headers.get("connection", "").lower()
+    return Request(
+        method=method,
+        path=path,
+        query=parse_query(raw_query),
+        headers=headers,
+        body=Body(reader, length, chunked, expects),
+        raw_query=raw_query,
+        keep_alive="close" not in connection and (version != "HTTP/1.0" or "keep-alive" in connection),
+    )
+
+
+def head_bytes(response: Response, *, keep_alive: bool) -> bytes:
+    """Status line and headers, ready to send."""
+    lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    if response.status != 204:
+        lines.append(f"Content-Length: {response.length}")
+    if not keep_alive:
+        lines.append("Connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+def write(sock: socket.socket, response: Response, *, keep_alive: bool, head_only: bool = False) -> None:
+    """Send an answer, head and small body in one packet. Raises Disconnected where a fault cuts it."""
+    head = head_bytes(response, keep_alive=keep_alive)
+    body = response.body
+    try:
+        if head_only:
+            sock.sendall(head)
+        elif response.spread_ms or response.cut_after is not None:
+            sock.sendall(head)
+            _write_badly(sock, response)
+        elif isinstance(body, FilePart):
+            sock.sendall(head)
+            if body.length:
+                sock.sendfile(body.file, body.offset, body.length)
+        else:
+            sock.sendall(head + body)
+    finally:
+        if isinstance(body, FilePart):
+            body.file.close()
+
+
+def _write_badly(sock: socket.socket, response: Response) -> None:
+    """The body slowly, in pieces, or only its beginning."""
+    length = response.length if response.cut_after is None else min(response.length, response.cut_after)
+    piece = max(1, length // SLOW_PIECES) if response.spread_ms else max(1, length)
+    for start in range(0, length, piece):
+        sock.sendall(_bytes(response.body, start, min(piece, length - start)))
+        if response.spread_ms:
+            time.sleep(response.spread_ms / 1000 * piece / length)
+    if response.cut_after is not None:
+        raise Disconnected
+
+
+def _bytes(body: bytes | FilePart, start: int, count: int) -> bytes:
+    if isinstance(body, bytes):
+        return body[start : start + count]
+    return os.pread(body.file.fileno(), count, body.offset + start)
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with RST, as a broken network does, rather than an orderly FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()

@@ -1,0 +1,126 @@
+"""Sockets and threads: one thread per connection, requests on it one after the other.
+
+Threads rather than an event loop: handlers block on disk and digests, which let go of the interpreter's lock, and a body
+of GBs is read in a plain loop. What a request means is `app`'s.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from . import app, http1
+from .call import refusal
+from .errors import ApiError
+from .http1 import BadRequest, Disconnected, Reader, Request, Response
+from .record import RequestRecord
+from .state import Drive
+
+BACKLOG = 512
+
+Watcher = Callable[[RequestRecord], None]
+
+
+class Server:
+    """Serves one Drive on one address until `stop`. `watcher` is told of every request when it is done."""
+
+    def __init__(self, drive: Drive, host: str, port: int, watcher: Watcher | None = None) -> None:
+        self._drive = drive
+        self._watcher = watcher
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        self.port: int = self._listener.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        self._stopping = threading.Event()
+        self._accepting = threading.Thread(target=self._accept, daemon=True, name="drive-emulator")
+
+    def start(self) -> None:
+        self._accepting.start()
+
+    def stop(self) -> None:
+        """Take no more connections and cut those that are open."""
+        self._stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._listener.close()
+        for sock in list(self._open):
+            _shut(sock)
+        deadline = time.monotonic() + 5
+        while self._open and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.add(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True, name="drive-connection").start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reader = Reader(sock)
+            while (request := http1.read_request(reader)) is not None and self._exchange(sock, request):
+                continue
+        except BadRequest as error:
+            _try_to_say(sock, str(error))
+        except Disconnected:
+            http1.reset(sock)
+        except OSError:
+            return  # the client went away; there is nobody to tell
+        finally:
+            self._open.discard(sock)
+            sock.close()
+
+    def _exchange(self, sock: socket.socket, request: Request) -> bool:
+        """One request and its answer; whether the connection can be used again."""
+        head_only = request.method == "HEAD"
+        if head_only:
+            request.method = "GET"
+        try:
+            response, record = app.answer(self._drive, request)
+        except (Disconnected, BadRequest, OSError):
+            self._tell_last(request)
+            raise
+        except Exception:  # a bug of ours must not look like a dropped connection
+            traceback.print_exc(file=sys.stderr)
+            response, record = refusal(ApiError(500, "internalError", "Internal Error")), None
+        keep_alive = request.body.drop() and request.keep_alive and not self._stopping.is_set()
+        http1.write(sock, response, keep_alive=keep_alive, head_only=head_only)
+        if record is not None:
+            self._tell(record, response)
+        return keep_alive
+
+    def _tell(self, record: RequestRecord, response: Response) -> None:
+        record.bytes_out = response.length
+        if self._watcher is not None:
+            self._watcher(record)
+
+    def _tell_last(self, request: Request) -> None:
+        """Show a request that got no answer."""
+        if self._watcher is None:
+            return
+        for record in reversed(list(self._drive.requests)):
+            if record.path == request.path and record.status == 0:
+                self._watcher(record)
+                return
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # closed already
+
+
+def _try_to_say(sock: socket.socket, problem: str) -> None:
+    try:
+        http1.write(sock, refusal(ApiError(400, "badRequest", f"Bad Request: {problem}")), keep_alive=False)
+    except OSError:
+        return  # the client went away; there is nobody to tell
