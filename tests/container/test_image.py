@@ -116,11 +116,13 @@ def test_the_function_serves(docker: Docker, locked_down: list[str], drive: Driv
         until(lambda: "healthy" in docker("inspect", "--format", "{{.State.Health.Status}}", container).stdout.split())
         stopped = docker("stop", container)
         exit_code = docker("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
+        logs = docker("logs", container)
 
     assert health["status"] == "ok"
     assert (code, answer["status"]) == (200, "uploaded")
     assert content_of(drive, "MemoryVDB/Meta/note.txt") == b"remember me\n"
     assert (stopped.returncode, exit_code) == (0, "0")
+    assert "Read-only file system" not in logs.stdout + logs.stderr
 
 
 def test_sigterm_leaves_a_served_upload_done_or_resumable(
