@@ -93,12 +93,6 @@ def discovery_v2(call: Call) -> Response:
     return reply(discovery.served(2, call.origin))
 
 
-def front_page(call: Call) -> Response:
-    """Says that the emulator is ready."""
-    text = f"Google Drive emulator, {len(call.drive.store.files)} files\n"
-    return Response(200, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
-
-
 def _account(call: Call, email: str) -> dict[str, Any]:
     of = call.drive.store.accounts[email]
     return {

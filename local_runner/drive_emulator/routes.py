@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from . import about, admin, files_v3, listing, oauth_http, sessions, uploads
+from . import about, admin, browse_http, files_v3, listing, oauth_http, sessions, uploads
 from .call import Call
 from .content_range import is_status_query
 from .discovery import Version, document
@@ -75,7 +75,8 @@ OPEN: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("PATCH", "/emulator/weather"): ("emulator.weather", admin.change_weather),
     ("GET", "/emulator/accounts"): ("emulator.accounts", admin.show_accounts),
     ("POST", "/emulator/accounts"): ("emulator.accounts", admin.add_account),
-    ("GET", "/"): ("emulator.page", admin.front_page),
+    ("GET", "/"): ("emulator.page", browse_http.page),
+    ("GET", "/emulator/download"): ("emulator.download", browse_http.download),
 }
 """What needs no access token: verb and path -> method id and handler."""
 
