@@ -28,7 +28,7 @@ MAY_IMPORT = {
 """Package of ours -> the packages of ours that its modules may import; the longest matching name counts."""
 
 WALLS = {
-    "filelock": ["function.locks", "local_runner.drive_emulator"],
+    "filelock": ["function.locks", "function.pacer"],
     "flask": ["function.main", "local_runner"],
     "functions_framework": ["function.__main__", "function.serve", "local_runner"],
     "google_auth_httplib2": ["function.transport"],
