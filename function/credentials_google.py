@@ -5,8 +5,8 @@ from typing import Any
 from function import access_token, token_endpoint
 from function.access_token import AccessToken
 from function.deadline import Deadline
-from function.errors import CredentialsError, TransientDriveError
-from function.token_file import AUTHORIZE, WRITE_SCOPES, TokenFile, require_write_scope
+from function.errors import CredentialsError, TransientDriveError, UploadError
+from function.token_file import WRITE_SCOPES, TokenFile, require_write_scope
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105
 
@@ -25,27 +25,29 @@ def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -
 
     from function import transport
 
-    endpoint = token_endpoint.Endpoint(transport.pool(), deadline, token_uri_override)
-    try:
-        credentials = _credentials(file)
-        credentials.refresh(endpoint)
-    except exceptions.TransportError as error:
-        raise TransientDriveError(
-            f"{file.path}: the machine's identity can't be asked for; call again later."
-        ) from error
-    except exceptions.RefreshError as error:
-        if endpoint.error_code is None:
-            # Nothing was sent yet: google-auth tells what it misses on this machine.
-            raise CredentialsError(f"{file.path}: {file.kind} credentials fail ({error.args[0]}); mend it.") from error
-        raise token_endpoint.refusal(file.path, endpoint.error_code) from error
-    except (exceptions.GoogleAuthError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # Their texts can quote the file's content.
-        what = f"its {file.kind} credentials are damaged ({type(error).__name__})"
-        raise CredentialsError(f"{file.path}: {what}; {AUTHORIZE}.") from None
+    with transport.pool() as connections:
+        endpoint = token_endpoint.Endpoint(connections, deadline, token_uri_override)
+        try:
+            credentials = _credentials(file)
+            credentials.refresh(endpoint)
+        except exceptions.TransportError as error:
+            raise TransientDriveError(f"{file.path}: the machine's identity can't be asked for; call again.") from error
+        except exceptions.RefreshError as error:
+            raise _refused(file, endpoint, str(error.args[0])) from error
+        except (exceptions.GoogleAuthError, ValueError, TypeError, KeyError, AttributeError) as error:
+            # Their texts can quote the file's content.
+            raise _refused(file, endpoint, f"damaged, {type(error).__name__}") from None
     if file.kind != "authorized_user":
         return access_token.issued(credentials.token, credentials.expiry), {}
     require_write_scope(file.path, endpoint.granted_scopes)
     return access_token.issued(credentials.token, credentials.expiry), _changes(credentials)
+
+
+def _refused(file: TokenFile, endpoint: token_endpoint.Endpoint, what: str) -> UploadError:
+    """By the endpoint's code; where nothing was answered yet, by what google-auth misses on this machine."""
+    if endpoint.error_code is not None:
+        return token_endpoint.refusal(file.path, endpoint.error_code)
+    return CredentialsError(f"{file.path}: its {file.kind} credentials are no use ({' '.join(what.split())}); mend it.")
 
 
 def _changes(credentials: Any) -> dict[str, Any]:

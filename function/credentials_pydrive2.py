@@ -66,7 +66,11 @@ def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -
     def ask(timeout_s: float) -> tuple[AccessToken, dict[str, Any]]:
         store: dict[str, str] = {}
         auth = _load(file, token_uri_override, store, timeout_s)
-        _refresh(auth, file)
+        try:
+            _refresh(auth, file)
+        finally:
+            if auth.http is not None:
+                auth.http.close()
         auth.SaveCredentials()
         require_write_scope(file.path, str((auth.credentials.token_response or {}).get("scope") or "").split())
         saved = {**json.loads(store[_KEY]), "token_uri": file.fields["token_uri"]}
