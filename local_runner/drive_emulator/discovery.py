@@ -6,6 +6,7 @@ between a client and what Google published. They are read when first asked for, 
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -156,9 +157,10 @@ def document(version: Version) -> Document:
 def served(version: Version, root_url: str) -> Json:
     """The document as the emulator at `root_url` (with or without "/" at its end) serves it under /discovery/v1/apis/.
 
-    Every URL in it points at the emulator, so that a client which builds itself from it stays there.
+    Every URL in it points at the emulator, so that a client which builds itself from it stays there. It is the caller's
+    own copy: Google's client writes into the document it is given.
     """
-    raw = document(version).raw
+    raw = copy.deepcopy(document(version).raw)
     root = root_url.rstrip("/") + "/"
     base = root + raw["servicePath"]
     kept = {name: value for name, value in raw.items() if name != "mtlsRootUrl"}
