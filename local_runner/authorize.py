@@ -132,19 +132,20 @@ class _Redirects(ThreadingHTTPServer):
                 line = typed.readline()
                 if not line:
                     watched.remove(typed)
-                elif not self.offer(line.strip()):
+                elif query := self.ours(line.strip()):
+                    self.outcomes.put(query)
+                else:
                     click.echo(
                         "That is not the address this sign-in ends on; paste it whole, from http:// on.", err=True
                     )
         raise AuthorizationFailed(f"Nobody allowed access within {timeout_s:.0f} s; run it again.")
 
-    def offer(self, address: str) -> bool:
-        """Whether the address is where the consent page sent the browser; anyone else's lacks our state."""
+    def ours(self, address: str) -> dict[str, str] | None:
+        """The query of the address where the consent page sent the browser; anyone else's lacks our state: None."""
         query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         if not secrets.compare_digest(query.get("state", "").encode(), self.state.encode()):
-            return False
-        self.outcomes.put(query)
-        return True
+            return None
+        return query
 
 
 class _RedirectHandler(BaseHTTPRequestHandler):
@@ -152,14 +153,17 @@ class _RedirectHandler(BaseHTTPRequestHandler):
     server: _Redirects
 
     def do_GET(self) -> None:
-        known = self.server.offer(self.path)
-        text = "Done: you can close this window." if known else "This is not the sign-in that is awaited."
+        query = self.server.ours(self.path)
+        text = "Done: you can close this window." if query else "This is not the sign-in that is awaited."
         page = f"<!doctype html><meta charset=utf-8><title>Drive Upload</title><p>{text}</p>".encode()
-        self.send_response(200 if known else 400)
+        self.send_response(200 if query else 400)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
         self.wfile.write(page)
+        if query:
+            # Last, since the program may end as soon as it has the code.
+            self.server.outcomes.put(query)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 its name in the standard library
         """Nothing: the request line holds the code."""
