@@ -38,22 +38,26 @@ margin:0 0 1rem}
 list-style:none}
 .card{margin:0}.card p{margin:.15rem 0 .7rem;color:var(--soft);overflow-wrap:anywhere}
 meter{width:100%;height:.6rem}.doors{display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;margin:.8rem 0 0}
-main>.doors{margin:0 0 1rem}
+main>.doors{margin:0 0 1rem;align-items:center}
+main>.doors a{background:var(--paper);border:1px solid var(--edge);border-radius:.6rem;padding:.4rem .9rem;
+text-decoration:none}main>.doors a:hover{border-color:var(--accent)}
+section p:last-child,section pre:last-child{margin-bottom:0}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--soft);
 padding-bottom:.5rem}
 th,td{text-align:left;padding:.5rem .75rem .5rem 0;border-top:1px solid var(--edge);vertical-align:top}
-thead th{border-top:0;color:var(--soft);font-weight:500;font-size:.9rem}
+thead th,thead td{border-top:0;color:var(--soft);font-weight:500;font-size:.9rem}
 tbody tr:hover{background:color-mix(in srgb,var(--accent) 6%,transparent)}
 td.name{min-width:14rem;overflow-wrap:anywhere}td.name a{display:inline-flex;gap:.55rem;text-decoration:none}
 td.name a:hover{text-decoration:underline}
 td svg{flex:none;width:1.2rem;height:1.2rem;margin-top:.15rem;color:var(--soft)}
-.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}time{white-space:nowrap}
+.number{text-align:right;padding-right:1.75rem;white-space:nowrap;font-variant-numeric:tabular-nums}time{white-space:nowrap}
 code{font:.875em/1.5 ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
 pre{background:var(--back);border-radius:.5rem;padding:.75rem 1rem;overflow-x:auto;margin:.5rem 0}
 dl{display:grid;grid-template-columns:minmax(6rem,11rem) 1fr;gap:.4rem 1rem;margin:0}dt{color:var(--soft)}
 dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
 .tag,.note{color:var(--warm);background:var(--warm-back);border-radius:.4rem}
-.tag{font-size:.8rem;padding:.05rem .45rem;margin-left:.5rem;white-space:nowrap}.note{padding:.6rem 1rem}
+.tag{font-size:.8rem;padding:.05rem .45rem;margin-left:.5rem;white-space:nowrap;vertical-align:text-bottom}
+.note{padding:.6rem 1rem}
 footer{color:var(--soft);font-size:.9rem;padding-bottom:2rem}
 @media(max-width:36rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.6rem}}
 """
