@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -63,9 +62,7 @@ def parse_time(text: object) -> float:
 def read_cache(path: Path, identity: str) -> AccessToken | None:
     """The token that another process kept for the same grant, or None."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, encoding="utf-8") as file:
-            kept = json.loads(file.read(65536))
+        kept = json.loads(path.read_bytes())
         if kept["identity"] == identity:
             return AccessToken(str(kept["token"]), float(kept["expires_at"]), float(kept["lifetime_s"]))
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -52,6 +52,7 @@ class Credentials:
         self._override = token_uri_override
         self._cache = cache_path
         self._turn = threading.Lock()
+        self._memory = threading.Lock()
         self._read: tuple[Signature, TokenFile] | None = None
         self._kept: tuple[str, AccessToken, dict[str, Any]] | None = None
         self._refused: tuple[str, ...] = ()
@@ -162,6 +163,7 @@ class Credentials:
         elif self._cache is not None:
             tokens.write_cache(self._cache, self._bound(now), token)
         self._remember(now, token, changes)
+        self._failure = None
         return True
 
     def _at_hand(self, file: TokenFile) -> AccessToken | None:
@@ -170,18 +172,23 @@ class Credentials:
         for token in self._known(file):
             if token.value in self._refused or not token.is_usable():
                 continue
+            if not token.is_due():
+                best = token
+                break
             if best is None or token.expires_at > best.expires_at:
                 best = token
-            if not token.is_due():
-                break
         if best is not None:
             self._remember(file, best)
         return best
 
     def _remember(self, file: TokenFile, token: AccessToken, changes: dict[str, Any] | None = None) -> None:
-        if changes is None:
-            changes = self._kept[2] if self._kept is not None and self._kept[0] == file.identity else {}
-        self._kept = (file.identity, token, changes)
+        with self._memory:
+            if self._kept is not None and self._kept[0] == file.identity:
+                kept, kept_changes = self._kept[1:]
+                if changes is None and kept.expires_at > token.expires_at and kept.value not in self._refused:
+                    return  # another thread renewed while this one was looking
+                changes = kept_changes if changes is None else changes
+            self._kept = (file.identity, token, changes or {})
 
     def _known(self, file: TokenFile) -> Iterator[AccessToken]:
         if self._kept is not None and self._kept[0] == file.identity:

@@ -84,15 +84,15 @@ def _load(file: TokenFile, token_uri: str | None, store: dict[str, str], timeout
     crypt.Signer = _Signer
     fields = {**_DEFAULTS, **file.fields, "token_uri": token_uri or file.fields["token_uri"]}
     store[_KEY] = json.dumps(fields)
-    auth = GoogleAuth(http_timeout=timeout_s, settings=_settings(fields, store))
     try:
+        auth = GoogleAuth(http_timeout=timeout_s, settings=_settings(fields, store))
         if file.kind == "pydrive2_service_account":
             # PyDrive2's own dictionary backend loads every file as a person's.
             auth.auth_method = "service"
             auth.credentials = ServiceAccountCredentials.from_json(store[_KEY])
         else:
             auth.LoadCredentials()
-    except (KeyError, TypeError, ValueError, AttributeError, OAuth2ClientError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, OAuth2ClientError) as error:
         # Their texts can quote the file's content.
         what = f"PyDrive2 can't load it ({type(error).__name__})"
         raise CredentialsError(f"{file.path}: {what}; {AUTHORIZE}.") from None

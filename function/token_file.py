@@ -226,6 +226,9 @@ def _require(path: Path, kind: _Kind, fields: _Fields) -> None:
     for name in ("token", "access_token", "refresh_token", "client_id", "client_secret", "token_uri", "private_key"):
         if not isinstance(fields.get(name), str | None):
             raise CredentialsError(f"{path}: {name} must be a string; {AUTHORIZE}.")
+    for name in ("token_uri", "token_url"):
+        if not str(fields.get(name) or "https://").startswith(("https://", "http://")):
+            raise CredentialsError(f"{path}: {name} must be an https address; {AUTHORIZE}.")
 
 
 def _require_scope(path: Path, fields: _Fields) -> None:

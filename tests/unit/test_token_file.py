@@ -125,6 +125,7 @@ def test_each_kind_is_recognised(tmp_path: Path, fields: dict[str, Any], kind: s
         ({**AUTHORIZED, "client_secret": None}, "without client_secret"),
         ({**AUTHORIZED, "refresh_token": {"a": SECRET}}, "refresh_token must be a string"),
         ({**KEY, "private_key": ""}, "without private_key"),
+        ({**AUTHORIZED, "token_uri": "file:///etc/passwd"}, "token_uri must be"),
         ({**AUTHORIZED, "scopes": [DRIVE + ".readonly"]}, "drive.file"),
         ({**PYDRIVE2, "scopes": [DRIVE + ".metadata"]}, "drive.file"),
         ({**AUTHORIZED, "scopes": "openid email"}, "drive.file"),
