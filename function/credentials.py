@@ -43,7 +43,7 @@ class Credentials:
         self,
         token_path: Path,
         *,
-        refresh_lock: Callable[[Deadline], AbstractContextManager[None]],
+        refresh_lock: Callable[[Deadline], AbstractContextManager[object]],
         token_uri_override: str | None,
         cache_path: Path | None,
     ) -> None:

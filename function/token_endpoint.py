@@ -5,15 +5,14 @@ Source: RFC 6749 section 5.2; Google, "Using OAuth 2.0 to Access Google APIs".
 """
 
 import json
-import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from function import retry
 from function.deadline import Deadline
 from function.errors import CredentialsError, TransientDriveError, UploadError
 from function.token_file import AUTHORIZE, WRITE_SCOPES
@@ -23,8 +22,8 @@ T = TypeVar("T")
 _TIMEOUT_S = 20.0
 """For one try; the endpoint answers within a second or is ill."""
 
-_PAUSES_S: Final = (0.5, 1.0, 2.0)
-"""Longest pauses between tries. A caller's queue comes back later: nobody is helped by waiting long here."""
+_TRIES = 4
+"""A second or two in all. A caller's queue comes back later: nobody is helped by waiting long here."""
 
 _TRANSIENT_CODES: Final = ("internal_failure", "server_error", "temporarily_unavailable", "rate_limit_exceeded")
 
@@ -34,17 +33,7 @@ def persistently(ask: Callable[[float], T], deadline: Deadline) -> T:
 
     Raises the last of them, or at once what else `ask` raises; DeadlineExceeded when the budget is already spent.
     """
-    for longest_s in _PAUSES_S:
-        deadline.check()
-        try:
-            return ask(min(_TIMEOUT_S, deadline.remaining_s()))
-        except TransientDriveError as error:
-            pause_s = max(random.uniform(0, longest_s), error.retry_after_s or 0)
-            if pause_s >= deadline.remaining_s():
-                raise
-            time.sleep(pause_s)
-    deadline.check()
-    return ask(min(_TIMEOUT_S, deadline.remaining_s()))
+    return retry.call(lambda: ask(min(_TIMEOUT_S, deadline.remaining_s())), deadline=deadline, attempts=_TRIES)
 
 
 def unreachable(host: str | None, error: Exception) -> TransientDriveError:

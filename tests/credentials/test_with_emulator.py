@@ -16,7 +16,6 @@ from oauth2client.client import OAuth2Credentials
 from oauth2client.service_account import ServiceAccountCredentials
 from pydrive2.auth import GoogleAuth
 
-from function import token_endpoint
 from function.credentials import Credentials
 from function.deadline import Deadline
 from function.errors import CredentialsError, TransientDriveError
@@ -300,10 +299,8 @@ def test_one_fault_of_the_endpoint_goes_unnoticed(
     source: Source,
     form: Callable[..., dict[str, Any]],
     trouble: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A single server error, throttling or dropped connection is tried again within the same call."""
-    monkeypatch.setattr(token_endpoint, "_PAUSES_S", (0.01, 0.01, 0.01))
     drive.faults.add({"on": "oauth.token", **trouble})
 
     assert works(drive, source(form(drive)).access_token(Deadline.after(10)))
@@ -315,10 +312,8 @@ def test_an_endpoint_that_stays_ill_is_transient(
     source: Source,
     token_path: Path,
     form: Callable[..., dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Four tries, then the failure is the endpoint's, not the credentials'; the file is as it was."""
-    monkeypatch.setattr(token_endpoint, "_PAUSES_S", (0.01, 0.01, 0.01))
     drive.faults.add({"on": "oauth.token", "do": "status", "status": 503, "reason": "backendError", "times": 99})
     fields = form(drive)
 
