@@ -29,8 +29,8 @@ MAY_IMPORT = {
 
 WALLS = {
     "filelock": ["function.locks", "function.pacer"],
-    "flask": ["function.main", "local_runner"],
-    "functions_framework": ["function.__main__", "function.serve", "local_runner"],
+    "flask": ["function.http", "function.main", "local_runner"],
+    "functions_framework": ["function.main", "local_runner"],
     "google_auth_httplib2": ["function.transport"],
     "googleapiclient": ["function.drive_google", "function.drive_errors", "function.transport"],
     "httplib2": ["function.drive_google", "function.transport", "function.credentials_pydrive2"],

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -63,6 +64,14 @@ def content_of(drive: DriveEmulator, path: str) -> bytes:
     return drive.content(file_id)
 
 
+def status_of(run: "CompletedProcess[str]") -> tuple[int, str | None]:
+    """The exit code of a one-off, and the status of the answer that it printed."""
+    try:
+        return run.returncode, json.loads(run.stdout)["status"] if run.stdout else None
+    except (ValueError, KeyError):
+        pytest.fail(f"exit code {run.returncode}, no answer in {run.stdout!r}; {run.stderr}")
+
+
 def post(port: int, payload: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Invoke the function; gives the status code and the answer."""
     answer = http.request("POST", f"http://127.0.0.1:{port}/", json=payload)
@@ -74,8 +83,8 @@ def test_a_one_off_uploads_once(docker: Docker, locked_down: list[str], home: Pa
     first = docker("run", "--rm", *locked_down, "upload", "Data/Meta/note.txt", "--metadata", '{"tags": ["x"]}')
     again = docker("run", "--rm", *locked_down, "upload", "Data/Meta/note.txt")
 
-    assert (first.returncode, json.loads(first.stdout)["status"]) == (0, "uploaded"), first.stderr
-    assert (again.returncode, json.loads(again.stdout)["status"]) == (0, "unchanged"), again.stderr
+    assert status_of(first) == (0, "uploaded"), first.stderr
+    assert status_of(again) == (0, "unchanged"), again.stderr
     assert paths_on(drive) == ["MemoryVDB/Meta/note.txt"]
     assert content_of(drive, "MemoryVDB/Meta/note.txt") == b"remember me\n"
     log = json.loads((home / "upload_log.json").read_text(encoding="utf-8"))
@@ -101,8 +110,7 @@ def test_exit_codes_tell_what_to_do(
 
     run = docker("run", "--rm", *locked_down, *command)
 
-    assert run.returncode == exit_code, run.stderr
-    assert (json.loads(run.stdout)["status"] if run.stdout else None) == status
+    assert status_of(run) == (exit_code, status), run.stderr
 
 
 def test_the_function_serves(docker: Docker, locked_down: list[str], drive: DriveEmulator) -> None:
@@ -185,7 +193,7 @@ def test_a_read_only_token_file_is_enough(
     run = docker("run", "--rm", "--volume", f"{secret}:/mnt/home/drive_token.json:ro", *locked_down,
                  "upload", "Data/Meta/note.txt")  # fmt: skip
 
-    assert (run.returncode, json.loads(run.stdout)["status"]) == (0, "uploaded"), run.stderr
+    assert status_of(run) == (0, "uploaded"), run.stderr
     assert json.loads(secret.read_text(encoding="utf-8")) == token
 
 
