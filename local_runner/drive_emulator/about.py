@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import changes
 from .call import Call, reply
+from .dialect_v2_others import about_resource
 from .errors import ApiError
 from .http1 import Response
 
@@ -18,6 +20,10 @@ def get(call: Call) -> Response:
         message = "The 'fields' parameter is required for this method."
         raise ApiError(400, "required", message, location_type="parameter", location="fields")
     return reply(call.mask("About").apply(about(call)))
+
+
+def get_v2(call: Call) -> Response:
+    return reply(call.mask("About").apply(about_resource(about(call), call.site, changes.largest(call))))
 
 
 def about(call: Call) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The way of one request: route, record, faults, who asks, quota, handler, answer. Everything that isn't bytes on a socket.
 
-    match -> record -> fault due? -> access token -> scope -> quota -> parameters -> handler -> headers, gzip
+match -> record -> fault due? -> access token -> scope -> quota -> parameters -> handler -> headers, gzip
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def _answer(drive: Drive, request: Request, route: Route | None, record: Request
         return finish(request, _nothing_here(request))
     record.version, record.starts = route.version, route.starts
     call = Call(drive, request, route.method_id, route.version, route.args or {}, record)
+    call.answer = lambda inner: answer(drive, inner, in_batch=True)[0]
     if not route.is_api:
         return finish(request, _handled(call, route))
     trouble.weigh(call)
@@ -75,8 +76,9 @@ def _admit(call: Call, route: Route) -> None:
     if not route.open:
         call.viewer = oauth_http.viewer_of(call.drive, call.request)
         call.record.user = call.viewer.email
-        oauth_http.require_scope(call.viewer, document(route.version).methods[route.starts or route.method_id].scopes)
-        call.check_parameters({name: values[0] for name, values in call.request.query.items()})
+        oauth_http.require_scope(call.viewer, _scopes(route))
+        if route.method_id != "batch":
+            call.check_parameters({name: values[0] for name, values in call.request.query.items()})
         call.drive.quota.spend(
             call.drive.weather,
             user=call.viewer.email,
@@ -84,6 +86,11 @@ def _admit(call: Call, route: Route) -> None:
             units=call.record.units,
             write=call.record.write,
         )
+
+
+def _scopes(route: Route) -> frozenset[str]:
+    method = document(route.version).methods.get(route.starts or route.method_id)
+    return method.scopes if method else frozenset()
 
 
 def _override(request: Request) -> None:

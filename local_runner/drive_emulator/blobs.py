@@ -1,7 +1,7 @@
 """Content on disk: finished blobs named by their SHA-256, and parts that are still arriving.
 
-    DIR/content/ab/abcdef...      one file per distinct content
-    DIR/parts/ID                  bytes received so far of an upload
+DIR/content/ab/abcdef...      one file per distinct content
+DIR/parts/ID                  bytes received so far of an upload
 """
 
 from __future__ import annotations

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from . import conformance, masks
+from . import conformance, dialect_v2, masks
+from .clock import rfc3339
 from .discovery import Version
-from .errors import ApiError, bad_request
+from .errors import ApiError, bad_request, not_emulated
 from .faults import Fault
 from .http1 import BodyTooLarge, Request, Response
 from .model import FileRecord, JsonObject, Viewer
@@ -24,6 +25,15 @@ METADATA_LIMIT_BYTES = 8 * 1024 * 1024
 """Room for the longest metadata: contentHints with a thumbnail of 2 MB in base64."""
 
 NOBODY = Viewer("", "", "", "", frozenset())
+
+
+REFUSED_WHEN_TRUE = ("useDomainAdminAccess", "convert", "ocr", "allowItemDeletion")
+"""Parameters whose effect is not emulated; their absence or `false` is."""
+REFUSED = ("includeLabels", "includePermissionsForView", "callback", "timedTextLanguage", "timedTextTrackName")
+
+
+def _no_answer(request: Request) -> Response:
+    raise not_emulated("a call inside this request")
 
 
 @dataclass(slots=True)
@@ -39,6 +49,8 @@ class Call:
     params: Mapping[str, Any] = field(default_factory=dict)
     viewer: Viewer = NOBODY
     fault: Fault | None = None
+    answer: Callable[[Request], Response] = _no_answer
+    """Serves another request as if it had come by itself: the calls of a batch."""
 
     @property
     def all_drives(self) -> bool:
@@ -50,16 +62,21 @@ class Call:
         method_id = self.record.starts or self.method_id
         upload = self.request.path.startswith(("/upload/", "/resumable/"))
         self.params = conformance.check_parameters(self.version, method_id, query, upload=upload)
+        for name in REFUSED_WHEN_TRUE:
+            if self.params.get(name) is True:
+                raise not_emulated(f"{name}=true")
+        for name in REFUSED:
+            if self.params.get(name):
+                raise not_emulated(f"the parameter {name}")
+        if self.params.get("newRevision") is False or self.params.get("alt") == "proto":
+            raise not_emulated("newRevision=false or alt=proto")
 
     @property
     def view(self) -> View:
         return View(self.drive, self.viewer)
 
-    def json_body(self, schema: str) -> JsonObject:
-        """The request's JSON body, held against the method's schema; an absent one is empty."""
-        return checked_body(self.version, schema, self._read())
-
-    def _read(self) -> bytes:
+    def body(self) -> bytes:
+        """The request's whole body: metadata, so of limited size."""
         try:
             return self.request.body.read(METADATA_LIMIT_BYTES)
         except BodyTooLarge as error:
@@ -71,7 +88,23 @@ class Call:
 
     def file(self, record: FileRecord) -> Response:
         """The answer that is one file."""
-        return reply(file_resource(record, self.view, self.mask("File")))
+        mask = self.mask("File")
+        if self.version == 3:
+            return reply(file_resource(record, self.view, mask))
+        made = file_resource(record, self.view, dialect_v2.v3_mask(mask))
+        response = reply(dialect_v2.file_resource(made, self.site, mask))
+        response.headers["ETag"] = dialect_v2.etag(record.id, record.version)
+        return response
+
+    @property
+    def site(self) -> dialect_v2.Site:
+        """What links in v2's resources start with."""
+        return dialect_v2.Site(self.origin, self.viewer.root_id)
+
+    @property
+    def now(self) -> str:
+        """The present moment as Drive writes it."""
+        return rfc3339(self.drive.clock.now_ms())
 
     @property
     def origin(self) -> str:

@@ -37,7 +37,7 @@ from .state import DEFAULT_EMAIL
 @click.option("--token-life-s", type=float, help="Life of access tokens (default 3599).")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same ids and dice.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each request as a line.")
-def emulator(  # noqa: PLR0913 - one argument per flag
+def emulator(
     host: str,
     port: int,
     data: Path | None,
@@ -89,7 +89,9 @@ def _show(record: RequestRecord) -> None:
     size = f" in={record.bytes_in}" if record.bytes_in else ""
     fault = f" fault={record.fault}" if record.fault else ""
     status = record.status or "cut"
-    line = f"{status} {record.http_method:6} {record.method_id:20} {record.path} {record.duration_ms:.1f} ms{size}{fault}"
+    line = (
+        f"{status} {record.http_method:6} {record.method_id:20} {record.path} {record.duration_ms:.1f} ms{size}{fault}"
+    )
     click.echo(line, err=True)
 
 

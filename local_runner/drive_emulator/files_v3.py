@@ -1,8 +1,8 @@
-"""The methods of `files` in v3 that carry no upload. Source: discovery document v3; Drive guides as named."""
+"""The methods of `files` that carry no upload; create, update, copy, delete and generateIds serve v2, too. Source: discovery document v3; Drive guides as named."""
 
 from __future__ import annotations
 
-from . import access, downloads, operations, trouble
+from . import access, downloads, edits, operations, trouble
 from .call import Call, reply
 from .errors import ApiError, invalid_parameter, not_emulated
 from .http1 import Response
@@ -10,9 +10,7 @@ from .http1 import Response
 
 def create(call: Call) -> Response:
     """A file without content: a folder, a shortcut, an empty file."""
-    body = call.json_body("File")
-    trouble.in_the_house(call, body.get("parents") or ())
-    return call.file(operations.create(call.drive, call.viewer, body, None, all_drives=call.all_drives))
+    return call.file(edits.create(call, edits.metadata(call, call.body()), None))
 
 
 def get(call: Call) -> Response:
@@ -26,26 +24,12 @@ def get(call: Call) -> Response:
 
 def update(call: Call) -> Response:
     """New metadata, another parent, in or out of the bin."""
-    body = call.json_body("File")
-    trouble.in_the_house_of(call, call.args["fileId"])
-    record = operations.update(
-        call.drive,
-        call.viewer,
-        call.args["fileId"],
-        body,
-        None,
-        add=call.params.get("addParents", ""),
-        remove=call.params.get("removeParents", ""),
-        all_drives=call.all_drives,
-    )
-    return call.file(record)
+    return call.file(edits.update(call, call.args["fileId"], edits.metadata(call, call.body()), None))
 
 
 def copy(call: Call) -> Response:
-    body = call.json_body("File")
-    return call.file(
-        operations.copy(call.drive, call.viewer, call.args["fileId"], body, all_drives=call.all_drives)
-    )
+    body = edits.metadata(call, call.body())
+    return call.file(operations.copy(call.drive, call.viewer, call.args["fileId"], body, all_drives=call.all_drives))
 
 
 def delete(call: Call) -> Response:

@@ -261,6 +261,17 @@ def read_request(reader: Reader) -> Request | None:
         head = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES).lstrip(b"\r\n")
         if not head and not reader.pending:
             return None
+    method, target, version, headers = _head(head)
+    return _request(method, target, version, headers, _body(reader, headers))
+
+
+def parse_head(head: bytes, body: Body) -> Request:
+    """A request whose body is here already: a call inside a batch. Lines may end with CRLF or LF."""
+    return _request(*_head(head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")), body)
+
+
+def _head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
+    """Verb, target, version and headers."""
     lines = head.decode("latin-1").split("\r\n")
     parts = lines[0].split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
@@ -271,26 +282,30 @@ def read_request(reader: Reader) -> Request | None:
         if not colon:
             raise BadRequest("malformed header")
         headers[name.strip().lower()] = value.strip()
-    return _request(reader, parts[0], parts[1], parts[2], headers)
+    return parts[0], parts[1], parts[2], headers
 
 
-def _request(reader: Reader, method: str, target: str, version: str, headers: dict[str, str]) -> Request:
-    if "://" in target.partition("?")[0]:  # absolute form, as proxies send it
-        target = "/" + target.split("://", 1)[1].partition("/")[2]
-    path, _, raw_query = target.partition("?")
+def _body(reader: Reader, headers: dict[str, str]) -> Body:
     chunked = "chunked" in headers.get("transfer-encoding", "").lower()
     length_text = headers.get("content-length")
     if length_text is not None and not (length_text.isascii() and length_text.isdigit()):
         raise BadRequest("malformed Content-Length")
     length = int(length_text) if length_text is not None else None
     expects = headers.get("expect", "").lower() == "100-continue" and (chunked or bool(length))
+    return Body(reader, length, chunked, expects)
+
+
+def _request(method: str, target: str, version: str, headers: dict[str, str], body: Body) -> Request:
+    if "://" in target.partition("?")[0]:  # absolute form, as proxies send it
+        target = "/" + target.split("://", 1)[1].partition("/")[2]
+    path, _, raw_query = target.partition("?")
     connection = headers.get("connection", "").lower()
     return Request(
         method=method,
         path=path,
         query=parse_query(raw_query),
         headers=headers,
-        body=Body(reader, length, chunked, expects),
+        body=body,
         raw_query=raw_query,
         keep_alive="close" not in connection and (version != "HTTP/1.0" or "keep-alive" in connection),
     )

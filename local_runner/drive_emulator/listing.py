@@ -156,7 +156,9 @@ def _check_corpora(call: Call, corpora: str, drive_id: str | None, with_drives: 
         message = "The driveId parameter must be specified if and only if corpora is set to drive."
         raise invalid_parameter("driveId", message, reason="required")
     if drive_id and (corpora not in {"drive", "teamDrive"} or not with_drives or not call.all_drives):
-        message = "The driveId parameter needs corpora=drive, includeItemsFromAllDrives=true and supportsAllDrives=true."
+        message = (
+            "The driveId parameter needs corpora=drive, includeItemsFromAllDrives=true and supportsAllDrives=true."
+        )
         raise invalid_parameter("driveId", message)
     if with_drives and not call.all_drives:
         message = "The includeItemsFromAllDrives parameter needs supportsAllDrives=true."

@@ -144,9 +144,7 @@ def check_storage(drive: Drive, owner: str, more_bytes: int) -> None:
         raise ApiError(403, "storageQuotaExceeded", "The user's Drive storage quota has been exceeded.")
 
 
-def _with_content(
-    drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload, body: JsonObject
-) -> FileRecord:
+def _with_content(drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload, body: JsonObject) -> FileRecord:
     """The record with new content, which becomes its head revision."""
     named = record.original_filename or record.name
     mime_type = body.get("mimeType") or upload.mime_type or _guessed_type(record, upload)
@@ -202,7 +200,11 @@ def update(
             changes.setdefault("modified_ms", now_ms)
         moved = placement.moved(drive, viewer, record, add=add, remove=remove, all_drives=all_drives)
         changed = replace(
-            moved, version=record.version + 1, last_modifying_user=viewer.email, apps=record.apps | {viewer.client_id}, **changes
+            moved,
+            version=record.version + 1,
+            last_modifying_user=viewer.email,
+            apps=record.apps | {viewer.client_id},
+            **changes,
         )
         if upload is not None:
             grown = upload.content.size - (record.content.size if record.content else 0)
@@ -317,7 +319,12 @@ def empty_trash(drive: Drive, viewer: Viewer, drive_id: str | None) -> None:
     with drive.store.lock:
         for record in list(drive.store.files.values()):
             theirs = record.drive_id == drive_id if drive_id else record.owner == viewer.email
-            if theirs and record.explicitly_trashed and record.id in drive.store.files and access.app_sees(viewer, record):
+            if (
+                theirs
+                and record.explicitly_trashed
+                and record.id in drive.store.files
+                and access.app_sees(viewer, record)
+            ):
                 erase(drive, record)
 
 
@@ -326,5 +333,3 @@ def generate_ids(drive: Drive, viewer: Viewer, count: int, space: str, kind: str
     made = [drive.ids.file_id() for _ in range(count)]
     drive.store.reserve(made, email=viewer.email, space=space, kind=kind)
     return made
-
-

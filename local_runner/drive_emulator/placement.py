@@ -39,16 +39,18 @@ def check_room(store: Store, weather: Weather, viewer: Viewer, parent: FileRecor
     """403 where a folder is full or lies too deep; My Drive's root may hold any number."""
     if parent.id != viewer.root_id and store.child_count(parent.id) >= weather.max_children:
         reason = "numChildrenInNonRootLimitExceeded"
-        raise ApiError(403, reason, "The limit for this folder's number of children (files and folders) has been exceeded.")
+        raise ApiError(
+            403, reason, "The limit for this folder's number of children (files and folders) has been exceeded."
+        )
     if sum(1 for _ in store.ancestors(parent)) + 1 > weather.max_depth:
         if parent.drive_id:
             raise ApiError(403, "teamDriveHierarchyTooDeep", "The shared drive hierarchy depth will exceed the limit.")
-        raise ApiError(403, "myDriveHierarchyDepthLimitExceeded", "Your My Drive can't contain more than 100 levels of folders.")
+        raise ApiError(
+            403, "myDriveHierarchyDepthLimitExceeded", "Your My Drive can't contain more than 100 levels of folders."
+        )
 
 
-def moved(
-    drive: Drive, viewer: Viewer, record: FileRecord, *, add: str, remove: str, all_drives: bool
-) -> FileRecord:
+def moved(drive: Drive, viewer: Viewer, record: FileRecord, *, add: str, remove: str, all_drives: bool) -> FileRecord:
     """The record under its new parent; the same record where `add` and `remove` change nothing."""
     added = [access.resolve(viewer, file_id) for file_id in add.split(",") if file_id]
     removed = [access.resolve(viewer, file_id) for file_id in remove.split(",") if file_id]

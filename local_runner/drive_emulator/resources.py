@@ -166,9 +166,7 @@ FIELDS: dict[str, Field] = {
         f"https://drive.google.com/uc?id={record.id}&export=download" if _binary(record) else None
     ),
     "webViewLink": _view_link,
-    "iconLink": lambda record, view: (
-        f"https://drive-thirdparty.googleusercontent.com/16/type/{record.mime_type}"
-    ),
+    "iconLink": lambda record, view: f"https://drive-thirdparty.googleusercontent.com/16/type/{record.mime_type}",
     "hasThumbnail": lambda record, view: False,
     "thumbnailVersion": lambda record, view: "0",
     "viewedByMe": lambda record, view: record.viewed_by_me_ms is not None,
@@ -213,4 +211,4 @@ FIELDS: dict[str, Field] = {
 
 
 def _is_root(record: FileRecord, view: View) -> bool:
-    return record.id == record.drive_id or not record.parents and record.name == "My Drive"
+    return record.id == record.drive_id or (not record.parents and record.name == "My Drive")

@@ -11,7 +11,22 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from . import about, admin, browse_http, files_v3, listing, oauth_http, sessions, uploads
+from . import (
+    about,
+    admin,
+    batch,
+    browse_http,
+    changes,
+    drives,
+    files_v2,
+    files_v3,
+    listing,
+    oauth_http,
+    permissions,
+    revisions,
+    sessions,
+    uploads,
+)
 from .call import Call
 from .content_range import is_status_query
 from .discovery import Version, document
@@ -20,20 +35,75 @@ from .http1 import Request, Response
 
 Handler = Callable[[Call], Response]
 
+_SAME: Mapping[str, Handler] = {
+    "changes.getStartPageToken": changes.start_page_token,
+    "drives.delete": drives.delete,
+    "drives.get": drives.get,
+    "drives.hide": drives.hide,
+    "drives.list": drives.drives_list,
+    "drives.unhide": drives.unhide,
+    "drives.update": drives.update,
+    "files.copy": files_v3.copy,
+    "files.emptyTrash": files_v3.empty_trash,
+    "files.export": files_v3.export,
+    "files.generateIds": files_v3.generate_ids,
+    "files.update": files_v3.update,
+    "permissions.delete": permissions.delete,
+    "permissions.get": permissions.get,
+    "permissions.list": permissions.permissions_list,
+    "permissions.update": permissions.update,
+    "revisions.delete": revisions.delete,
+    "revisions.get": revisions.get,
+    "revisions.list": revisions.revisions_list,
+    "revisions.update": revisions.update,
+}
+"""Methods that have one name in both versions, and one handler."""
+
 HANDLERS: Mapping[Version, Mapping[str, Handler]] = {
     3: {
+        **_SAME,
         "about.get": about.get,
-        "files.copy": files_v3.copy,
+        "changes.list": changes.changes_list,
+        "drives.create": drives.create,
         "files.create": files_v3.create,
         "files.delete": files_v3.delete,
-        "files.emptyTrash": files_v3.empty_trash,
-        "files.export": files_v3.export,
-        "files.generateIds": files_v3.generate_ids,
         "files.get": files_v3.get,
         "files.list": listing.files_list,
-        "files.update": files_v3.update,
+        "permissions.create": permissions.create,
     },
-    2: {},
+    2: {
+        **_SAME,
+        "about.get": about.get_v2,
+        "changes.get": changes.get_v2,
+        "changes.list": changes.changes_list_v2,
+        "children.delete": files_v2.children_delete,
+        "children.get": files_v2.children_get,
+        "children.insert": files_v2.children_insert,
+        "children.list": files_v2.children_list,
+        "drives.insert": drives.create,
+        "files.delete": files_v2.delete,
+        "files.get": files_v2.get,
+        "files.insert": files_v3.create,
+        "files.list": files_v2.files_list,
+        "files.patch": files_v3.update,
+        "files.touch": files_v2.touch,
+        "files.trash": files_v2.trash,
+        "files.untrash": files_v2.untrash,
+        "parents.delete": files_v2.parents_delete,
+        "parents.get": files_v2.parents_get,
+        "parents.insert": files_v2.parents_insert,
+        "parents.list": files_v2.parents_list,
+        "permissions.getIdForEmail": permissions.id_for_email,
+        "permissions.insert": permissions.create,
+        "permissions.patch": permissions.update,
+        "properties.delete": files_v2.properties_delete,
+        "properties.get": files_v2.properties_get,
+        "properties.insert": files_v2.properties_insert,
+        "properties.list": files_v2.properties_list,
+        "properties.patch": files_v2.properties_update,
+        "properties.update": files_v2.properties_update,
+        "revisions.patch": revisions.update,
+    },
 }
 """What is emulated, by version and method."""
 
@@ -75,8 +145,8 @@ OPEN: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("PATCH", "/emulator/weather"): ("emulator.weather", admin.change_weather),
     ("GET", "/emulator/accounts"): ("emulator.accounts", admin.show_accounts),
     ("POST", "/emulator/accounts"): ("emulator.accounts", admin.add_account),
-    ("GET", "/"): ("emulator.page", browse_http.page),
     ("GET", "/emulator/download"): ("emulator.download", browse_http.download),
+    ("GET", "/"): ("emulator.page", browse_http.page),
 }
 """What needs no access token: verb and path -> method id and handler."""
 
@@ -106,6 +176,8 @@ def match(request: Request) -> Route | None:
     segments = request.path.strip("/").split("/")
     if segments[0] == "resumable":
         segments = segments[1:]
+    if segments[0] == "batch" and request.method == "POST" and segments[1:] in (["drive", "v3"], ["drive", "v2"]):
+        return Route("batch", batch.batch, _VERSIONS[segments[2]])
     if segments[:2] == ["upload", "drive"] and len(segments) > 3:
         return _upload_route(request, segments[2], segments[3:])
     if segments[0] == "drive" and len(segments) > 2:

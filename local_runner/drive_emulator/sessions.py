@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import content_range, trouble, uploads
+from . import content_range, edits, trouble, uploads
 from .blobs import GRANULE_BYTES
 from .call import Call
 from .content_range import ContentRange
@@ -27,7 +27,7 @@ TEXT_TYPE = "text/plain; charset=utf-8"
 
 def start(call: Call) -> Response:
     """Open a session for a create or, with a file's id in the path, for new content of that file."""
-    body = call.json_body("File")
+    body = edits.metadata(call, call.body())
     total = _announced(call)
     file_id = call.args.get("fileId")
     uploads.check(call, body, file_id, total or 0)

@@ -21,7 +21,6 @@ from .record import RequestLog
 from .store import Store
 from .weather import Weather
 
-
 DEFAULT_EMAIL = "user@example.com"
 """The account that is there from the start."""
 

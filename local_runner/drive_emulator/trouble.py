@@ -25,7 +25,7 @@ def weigh(call: Call) -> None:
     Source: Drive guide "Usage limits", edition of 1 May 2026.
     """
     record = call.record
-    if call.method_id.startswith(("oauth.", "discovery.", "upload.send", "upload.status", "upload.cancel")):
+    if call.method_id.startswith(("oauth.", "discovery.", "batch", "upload.send", "upload.status", "upload.cancel")):
         return
     if call.method_id == "upload.start" or call.request.method != "GET":
         record.units, record.write = _WRITES, True

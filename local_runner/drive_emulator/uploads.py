@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import operations, trouble
+from . import edits
 from .blobs import GRANULE_BYTES, Part
-from .call import METADATA_LIMIT_BYTES, Call, checked_body
+from .call import METADATA_LIMIT_BYTES, Call
 from .digests import Block
 from .errors import ApiError, bad_request
 from .http1 import Body, Response
 from .model import FileRecord, JsonObject
 from .multipart import MultipartReader, base64_sink, boundary_of
+from .operations import Upload
 
 Receive = Callable[[Part], None]
 
@@ -39,7 +40,7 @@ def _multipart(call: Call) -> Response:
     parts = MultipartReader(call.request.body, boundary_of(content_type))
     if parts.next_part() is None:
         raise bad_request("Malformed multipart body.")
-    body = checked_body(call.version, "File", parts.read(METADATA_LIMIT_BYTES))
+    body = edits.metadata(call, parts.read(METADATA_LIMIT_BYTES))
     headers = parts.next_part()
     if headers is None:
         raise bad_request("Malformed multipart body: a part with content is expected after the metadata.")
@@ -57,9 +58,7 @@ def _multipart(call: Call) -> Response:
     return call.file(_save(call, body, call.request.body.length, plain_type(headers.get("content-type")), receive))
 
 
-def _save(
-    call: Call, body: JsonObject, size: int | None, mime_type: str | None, receive: Receive
-) -> FileRecord:
+def _save(call: Call, body: JsonObject, size: int | None, mime_type: str | None, receive: Receive) -> FileRecord:
     """Check what can be checked before content comes, receive it, then create or update."""
     check(call, body, call.args.get("fileId"), 0)
     part = call.drive.blobs.part(call.drive.ids.upload_id(), size)
@@ -74,30 +73,20 @@ def _save(
 def check(call: Call, body: JsonObject, file_id: str | None, size: int) -> None:
     """Refuse early what would be refused at the end."""
     if file_id is None:
-        trouble.in_the_house(call, body.get("parents") or ())
-        operations.check_create(call.drive, call.viewer, body, all_drives=call.all_drives, size=size)
+        edits.check_create(call, body, size)
     else:
-        trouble.in_the_house_of(call, file_id)
-        operations.check_update(call.drive, call.viewer, file_id, body, all_drives=call.all_drives, size=size)
+        edits.check_update(call, file_id, body, size)
 
 
 def store(call: Call, part: Part, body: JsonObject, file_id: str | None, mime_type: str | None) -> FileRecord:
     """A received part becomes a file's content. Digests are finished before any lock is taken."""
     content = call.drive.blobs.adopt(part)
-    incoming = operations.Upload(content, mime_type, bool(call.params.get("keepRevisionForever")))
+    keep = bool(call.params.get("keepRevisionForever") or call.params.get("pinned"))
+    incoming = Upload(content, mime_type, keep)
     try:
         if file_id is None:
-            return operations.create(call.drive, call.viewer, body, incoming, all_drives=call.all_drives)
-        return operations.update(
-            call.drive,
-            call.viewer,
-            file_id,
-            body,
-            incoming,
-            add=call.params.get("addParents", ""),
-            remove=call.params.get("removeParents", ""),
-            all_drives=call.all_drives,
-        )
+            return edits.create(call, body, incoming)
+        return edits.update(call, file_id, body, incoming)
     except ApiError:
         call.drive.blobs.release(content)
         raise

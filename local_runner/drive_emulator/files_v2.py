@@ -1,0 +1,214 @@
+"""The methods of v2's `files`, `children`, `parents` and `properties` that carry no upload.
+
+Source: discovery document v2.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from . import access, dialect_v2, dialect_v2_others, downloads, edits, files_v3, listing, operations
+from .call import Call, checked_body, reply
+from .errors import ApiError, bad_request, file_not_found
+from .http1 import Response
+from .model import FileRecord, JsonObject
+from .resources import file_resource
+
+
+def get(call: Call) -> Response:
+    """A file's metadata, or with `alt=media` its content or that of a revision; 304 where the client has it."""
+    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=call.all_drives)
+    if call.params.get("alt") != "media":
+        if edits.is_known(call, record):
+            return Response(304, b"", {"ETag": dialect_v2.etag(record.id, record.version)})
+        return call.file(record)
+    revision_id = call.params.get("revisionId")
+    if revision_id is None:
+        return downloads.content(call, record)
+    revision = call.drive.store.revisions.get(record.id, {}).get(revision_id)
+    if revision is None:
+        raise ApiError(404, "notFound", f"Revision not found: {revision_id}.")
+    return downloads.stream(call, revision.content, revision.mime_type)
+
+
+def files_list(call: Call) -> Response:
+    found = listing.page(call, size=call.params["maxResults"])
+    mask, site = call.mask("FileList"), call.site
+    inner = mask.child("items")
+    narrow = dialect_v2.v3_mask(inner)
+    view = call.view
+    items = [dialect_v2.file_resource(file_resource(record, view, narrow), site, inner) for record in found.files]
+    link = _self_link(call, "files")
+    more = {"nextPageToken": found.next_token, "nextLink": dialect_v2_others.next_link(link, found.next_token)}
+    return reply(mask.apply(dialect_v2_others.listing("fileList", items, link, incompleteSearch=False, **more)))
+
+
+def trash(call: Call) -> Response:
+    return _set_trashed(call, True)
+
+
+def untrash(call: Call) -> Response:
+    return _set_trashed(call, False)
+
+
+def _set_trashed(call: Call, trashed: bool) -> Response:
+    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=call.all_drives)
+    edits.check_etag(call, record)
+    return call.file(operations.trash(call.drive, call.viewer, record, trashed))
+
+
+def touch(call: Call) -> Response:
+    """The modification date becomes now."""
+    now = {"modifiedTime": call.now}
+    record = operations.update(call.drive, call.viewer, call.args["fileId"], now, None, all_drives=call.all_drives)
+    return call.file(record)
+
+
+def delete(call: Call) -> Response:
+    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=call.all_drives)
+    edits.check_etag(call, record)
+    return files_v3.delete(call)
+
+
+def children_list(call: Call) -> Response:
+    """What lies in a folder, as references."""
+    folder = _record(call, "folderId")
+    found = listing.page(call, size=call.params["maxResults"], folder_id=folder.id)
+    site, link = call.site, _self_link(call, "files", folder.id, "children")
+    items = [dialect_v2_others.child_reference(folder.id, record.id, site) for record in found.files]
+    more = {"nextPageToken": found.next_token, "nextLink": dialect_v2_others.next_link(link, found.next_token)}
+    return reply(call.mask("ChildList").apply(dialect_v2_others.listing("childList", items, link, **more)))
+
+
+def children_get(call: Call) -> Response:
+    folder, child = _record(call, "folderId"), _record(call, "childId")
+    if folder.id not in child.parents:
+        raise file_not_found(child.id)
+    reference = dialect_v2_others.child_reference(folder.id, child.id, call.site)
+    return reply(call.mask("ChildReference").apply(reference))
+
+
+def children_insert(call: Call) -> Response:
+    """Move a file into a folder; it has one parent."""
+    child_id = checked_body(2, "ChildReference", call.body()).get("id")
+    if not child_id:
+        raise bad_request("A child reference needs an id.", reason="required")
+    child = _move(call, child_id, call.args["folderId"])
+    reference = dialect_v2_others.child_reference(child.parents[0], child.id, call.site)
+    return reply(call.mask("ChildReference").apply(reference))
+
+
+def children_delete(call: Call) -> Response:
+    """Out of a folder; refused where it is the file's only one."""
+    child, folder = _record(call, "childId"), _record(call, "folderId")
+    return _leave(call, child, folder.id)
+
+
+def parents_list(call: Call) -> Response:
+    record = _record(call, "fileId")
+    site, link = call.site, _self_link(call, "files", record.id, "parents")
+    items = [dialect_v2.parent_reference(record.id, parent, site) for parent in record.parents]
+    return reply(call.mask("ParentList").apply(dialect_v2_others.listing("parentList", items, link)))
+
+
+def parents_get(call: Call) -> Response:
+    record = _record(call, "fileId")
+    parent = access.resolve(call.viewer, call.args["parentId"])
+    if parent not in record.parents:
+        raise file_not_found(parent)
+    return reply(call.mask("ParentReference").apply(dialect_v2.parent_reference(record.id, parent, call.site)))
+
+
+def parents_insert(call: Call) -> Response:
+    parent = checked_body(2, "ParentReference", call.body()).get("id")
+    if not parent:
+        raise bad_request("A parent reference needs an id.", reason="required")
+    record = _move(call, call.args["fileId"], parent)
+    reference = dialect_v2.parent_reference(record.id, record.parents[0], call.site)
+    return reply(call.mask("ParentReference").apply(reference))
+
+
+def parents_delete(call: Call) -> Response:
+    return _leave(call, _record(call, "fileId"), access.resolve(call.viewer, call.args["parentId"]))
+
+
+def _move(call: Call, file_id: str, folder_id: str) -> FileRecord:
+    return operations.update(call.drive, call.viewer, file_id, {}, None, add=folder_id, all_drives=call.all_drives)
+
+
+def _leave(call: Call, record: FileRecord, folder_id: str) -> Response:
+    if folder_id not in record.parents:
+        raise file_not_found(folder_id)
+    operations.update(call.drive, call.viewer, record.id, {}, None, remove=folder_id, all_drives=call.all_drives)
+    return Response(204)
+
+
+_MAPS = {"PUBLIC": "properties", "PRIVATE": "appProperties"}
+
+
+def properties_list(call: Call) -> Response:
+    record = _record(call, "fileId")
+    maps = (("PUBLIC", record.properties), ("PRIVATE", record.app_properties.get(call.viewer.client_id, {})))
+    items = [
+        dialect_v2.property_resource(record.id, key, value, visibility, call.site)
+        for visibility, own in maps
+        for key, value in own.items()
+    ]
+    link = _self_link(call, "files", record.id, "properties")
+    return reply(call.mask("PropertyList").apply(dialect_v2_others.listing("propertyList", items, link)))
+
+
+def properties_get(call: Call) -> Response:
+    return _property(call, _record(call, "fileId"), call.args["propertyKey"], _visibility(call))
+
+
+def properties_insert(call: Call) -> Response:
+    body = checked_body(2, "Property", call.body())
+    return _set_property(call, body, body.get("key"), body.get("visibility") or "PRIVATE")
+
+
+def properties_update(call: Call) -> Response:
+    """A property's new value; patch and update are the same for a resource with one value."""
+    body = checked_body(2, "Property", call.body())
+    return _set_property(call, body, call.args["propertyKey"], body.get("visibility") or _visibility(call))
+
+
+def properties_delete(call: Call) -> Response:
+    record, key, visibility = _record(call, "fileId"), call.args["propertyKey"], _visibility(call)
+    _property(call, record, key, visibility)
+    clear: JsonObject = {_MAPS[visibility]: {key: None}}
+    operations.update(call.drive, call.viewer, record.id, clear, None, all_drives=True)
+    return Response(204)
+
+
+def _set_property(call: Call, body: JsonObject, key: str | None, visibility: str) -> Response:
+    if not key or visibility not in _MAPS:
+        raise bad_request("Invalid property: it needs a key, and the visibility PRIVATE or PUBLIC.", reason="invalid")
+    change: JsonObject = {_MAPS[visibility]: {key: body.get("value") or ""}}
+    record = operations.update(call.drive, call.viewer, call.args["fileId"], change, None, all_drives=True)
+    return _property(call, record, key, visibility)
+
+
+def _visibility(call: Call) -> str:
+    given = str(call.params.get("visibility") or "PRIVATE").upper()
+    if given not in _MAPS:
+        raise bad_request("Invalid visibility: PRIVATE or PUBLIC.", reason="invalid")
+    return given
+
+
+def _property(call: Call, record: FileRecord, key: str, visibility: str) -> Response:
+    own = record.properties if visibility == "PUBLIC" else record.app_properties.get(call.viewer.client_id, {})
+    if key not in own:
+        raise ApiError(404, "notFound", f"Property not found: key = {key} and visibility = {visibility}.")
+    resource = dialect_v2.property_resource(record.id, key, own[key], visibility, call.site)
+    return reply(call.mask("Property").apply(resource))
+
+
+def _record(call: Call, name: str) -> FileRecord:
+    """The file that a placeholder of the path names; these methods of v2 know shared drives unasked."""
+    return access.find(call.drive.store, call.viewer, call.args[name], all_drives=True)
+
+
+def _self_link(call: Call, *path: str) -> str:
+    query = {name: values[0] for name, values in call.request.query.items() if name != "pageToken"}
+    return call.site.link(*path) + (f"?{urlencode(query)}" if query else "")
