@@ -34,12 +34,13 @@ RUN pip uninstall --quiet --yes --root-user-action ignore pip \
 COPY --from=build /app /app
 
 # Safe path: a module in the working folder, which may be a mounted volume, is never imported.
-# /dev/shm is writable when the root is read-only; gunicorn keeps its heartbeat there.
+# /dev/shm is writable when the root is read-only; gunicorn keeps its heartbeat and its control socket there.
 ENV PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TMPDIR=/dev/shm \
+    XDG_RUNTIME_DIR=/dev/shm \
     DRIVE_UPLOAD_PATHS=/mnt/home/paths.json \
     PORT=8080
 

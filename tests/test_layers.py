@@ -7,6 +7,7 @@ The tables below are the rule; the tests read the imports of every module with `
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from local_runner.drive_emulator import DriveEmulator
 
 PROJECT = Path(__file__).parents[1]
 
@@ -51,6 +54,9 @@ OUTSIDE_OF_CORE = ["filelock", "flask", "google", "googleapiclient", "requests",
 
 LATE = ["flask", "functions_framework", "googleapiclient", "pydrive2", "rich"]
 """What `import function.__main__` must not load: a one-off starts fast, and asks for them when they are needed."""
+
+NEVER_IN_A_ONE_OFF = ["flask", "functions_framework", "oauth2client", "pydrive2", "rich"]
+"""What a whole `python -m function upload` does without, where the token is not PyDrive2's."""
 
 
 def name_of(path: Path) -> str:
@@ -163,3 +169,22 @@ def test_the_command_line_starts_without_what_it_may_not_need() -> None:
     )
 
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_one_off_loads_only_what_it_needs(tmp_path: Path) -> None:
+    """A whole upload with an authorized-user token gets by without PyDrive2, Flask and rich."""
+    (tmp_path / "Data").mkdir()
+    (tmp_path / "Data/note.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "paths.json").write_text('{"drive_root": "MemoryVDB"}', encoding="utf-8")
+    with DriveEmulator() as drive:
+        drive.write_token(tmp_path / "drive_token.json")
+        ours = {"DRIVE_UPLOAD_PATHS": str(tmp_path / "paths.json"), "DRIVE_EMULATOR_HOST": drive.url}
+
+        run = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "function", "upload", "Data/note.txt"],
+            cwd=PROJECT, env=os.environ | ours, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    assert loaded.intersection(NEVER_IN_A_ONE_OFF) == set()
