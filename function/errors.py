@@ -11,6 +11,7 @@
     ├── DestinationExists         if_exists is "fail" and the name holds other content
     ├── IntegrityError            what Drive stored is not what was sent
     └── DriveError                Drive refused, for good
+        ├── BadRequest            400: something in the request is not acceptable
         ├── NotFound              no such id, or no right to see it
         ├── AlreadyExists         409: the id of a create is taken
         ├── SessionLost           the resumable session is unknown or gone
@@ -127,6 +128,10 @@ class DriveError(UploadError):
     """Drive refused, and would refuse again."""
 
     default_reason = "drive_rejected"
+
+
+class BadRequest(DriveError):
+    """Drive can't accept the request as it is: a reserved id gone stale, or metadata it doesn't like."""
 
 
 class NotFound(DriveError):

@@ -8,9 +8,8 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 from function.deadline import Deadline
 from function.errors import VolumeUnavailable
@@ -19,39 +18,29 @@ from function.model import FileId
 RESERVE_COUNT = 1000
 """Ids per call, Drive's most. Source: Drive's discovery document, files.generateIds."""
 
-BLOCK_COUNT = 16
-"""Ids that a process takes at a time: those it doesn't use are lost, which costs nothing."""
-
 _ID = re.compile(rb"[A-Za-z0-9_-]{10,100}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class IdPool:
     """The reserved ids of one account, shared by all invocations on the volume."""
 
     path: Path
     shared_lock: Callable[[Deadline], AbstractContextManager[None]]
-    _lock: Lock = field(default_factory=Lock)
-    _block: list[FileId] = field(default_factory=list)
 
     def take(self, count: int, reserve: Callable[[int], list[str]], deadline: Deadline) -> list[FileId]:
         """That many ids, each handed out once; `reserve(n)` asks Drive for more. Raises VolumeUnavailable."""
-        with self._lock:
-            if len(self._block) < count:
-                self._block += self._draw(max(count - len(self._block), min(BLOCK_COUNT, 2 * count)), deadline)
-            if len(self._block) < count:
-                fresh = [FileId(each) for each in reserve(RESERVE_COUNT)]
-                needed = count - len(self._block)
-                self._block += fresh[:needed]
-                self._store(fresh[needed:], deadline)
-            taken, self._block = self._block[:count], self._block[count:]
-            return taken
+        taken = self._draw(count, deadline)
+        while len(taken) < count:
+            fresh = [FileId(each) for each in reserve(RESERVE_COUNT)]
+            needed = count - len(taken)
+            taken += fresh[:needed]
+            self._store(fresh[needed:], deadline)
+        return taken
 
     def discard(self) -> None:
         """Forget all: Drive refused one of them."""
-        with self._lock:
-            self._block = []
-            self.path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def _draw(self, count: int, deadline: Deadline) -> list[FileId]:
         try:
@@ -73,7 +62,8 @@ class IdPool:
         try:
             with self.shared_lock(deadline):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with open(self.path, "a+b") as file:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                with os.fdopen(fd, "r+b") as file:
                     file.seek(0, os.SEEK_END)
                     file.write(b"".join(each.encode() + b"\n" for each in ids))
                     file.flush()

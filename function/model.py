@@ -1,15 +1,15 @@
 """The vocabulary, as values.
 
-    home          the folder of paths.json; what invocations share
-    source        a local file below `data_root`
-    stamp         what a stat says of the source: size, mtime, inode; cheap, and enough to see that nothing changed
-    fingerprint   stamp plus digests: what identifies the content
-    account       a name in the settings, with credentials and a Drive of its own
-    destination   account and path on Drive that mirror the source
-    key           our mark in a file's appProperties: which destination the file was made for
-    claim         what an upload is about to do under a reserved id, written down before it is done
-    receipt       the durable record of one destination: its claim, and what is done
-    look          what Drive shows at a destination: a listing, which may lag
+home          the folder of paths.json; what invocations share
+source        a local file below `data_root`
+stamp         what a stat says of the source: size, mtime, inode; cheap, and enough to see that nothing changed
+fingerprint   stamp plus digests: what identifies the content
+account       a name in the settings, with credentials and a Drive of its own
+destination   account and path on Drive that mirror the source
+key           our mark in a file's appProperties: which destination the file was made for
+claim         what an upload is about to do under a reserved id, written down before it is done
+receipt       the durable record of one destination: its claim, and what is done
+look          what Drive shows at a destination: a listing, which may lag
 """
 
 from collections.abc import Mapping
@@ -94,6 +94,7 @@ class RemoteFile:
     md5: str | None = None
     sha256: str | None = None
     created_time: str = ""
+    modified_time: str = ""
     key: str | None = None
     link: str | None = None
 
@@ -115,7 +116,7 @@ class NewFile:
     name: str
     folder: FileId
     mime_type: str
-    key: str
+    key: str | None
     properties: Mapping[str, str]
     description: str | None
 

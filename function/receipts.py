@@ -29,6 +29,14 @@ DONE_MAX = 64
 """Contents remembered per destination; an older one is found again on Drive."""
 
 
+class RemoteRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file on Drive."""
+
+    id: FileId
+    name: str
+    link: str | None = None
+
+
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an upload is about to do, under an id that is its own."""
 
@@ -38,6 +46,10 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     content: Fingerprint
     revises: bool = False
     """New content for an existing file, instead of a new file."""
+    mends: bool = False
+    """It revises a file of our own that was never recorded as done: a mixture, of contents or of sends."""
+    yields_to: RemoteRef | None = None
+    """A file of equal content was there first: ours goes to the bin, and that one is recorded."""
     session: str | None = None
     """URI of the resumable session: a secret that permits to finish the upload."""
     settled: bool = True
@@ -186,6 +198,8 @@ class Receipts(Generic[R]):
 
 
 def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True, mode=0o700)

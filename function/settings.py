@@ -47,7 +47,9 @@ class _PathsJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drive_root: str | Root
     data_root: str = "Data"
     state_root: str = "."
-    accounts: dict[str, AccountSettings] = {"default": AccountSettings("drive_token.json")}
+    accounts: dict[str, AccountSettings] = msgspec.field(
+        default_factory=lambda: {"default": AccountSettings("drive_token.json")}
+    )
     if_exists: Policy = Policy.KEEP_BOTH
     lock: Annotated[str, msgspec.Meta(pattern="^(native|lease)$")] = "native"
     deadline_s: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 300

@@ -1,4 +1,4 @@
-"""A path of a request -> an open regular file below `data_root`, with its stamp and digests.
+"""A path of a request -> a regular file below `data_root`, its stamp, digests and bytes.
 
 Nothing outside `data_root` is ever opened for its content: the path is resolved, symlinks included, before the open,
 and the opened file is compared with what was resolved.
@@ -54,19 +54,15 @@ def locate(given: str, home: Path, data_root: Path) -> Location:
 
 @dataclass(slots=True)
 class Source:
-    """An open source. `digests` is computed once, whoever asks, and shared by all accounts."""
+    """A source as it was when the invocation met it. Opened anew for each use, and refused once it is another.
+
+    `digests` is computed once, whoever asks, and shared by all accounts.
+    """
 
     location: Location
-    fd: int
     stamp: Stamp
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _digests: Digests | None = None
-
-    def __enter__(self) -> "Source":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -74,32 +70,52 @@ class Source:
         return Fingerprint(self.stamp, self._digests)
 
     def digests(self, check: Callable[[], None] = lambda: None) -> Digests:
-        """MD5 and SHA-256 of the content; `check` is called between blocks and may raise."""
+        """MD5 and SHA-256 of the content; `check` is called between blocks and may raise. Raises SourceError."""
         with self._lock:
             if self._digests is None:
-                self._digests = _digest(self.fd, check)
+                hashes: tuple[Any, Any] = (hashlib.md5(usedforsecurity=False), hashlib.sha256())
+                for block in self.blocks(0):
+                    check()
+                    for each in hashes:
+                        each.update(block)
+                self.check_unchanged()
+                self._digests = Digests(hashes[0].hexdigest(), hashes[1].hexdigest())
             return self._digests
 
     def read(self) -> bytes:
-        """The whole content, for small files; its digests are known afterwards. Raises SourceError (source_changed)."""
-        with self._lock:
-            content = b"".join(bytes(block) for block in blocks(self.fd, 0, self.stamp.size))
-            if self._digests is None:
-                md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-                self._digests = Digests(md5, hashlib.sha256(content).hexdigest())
+        """The whole content, for small files. Raises SourceError."""
+        content = b"".join(bytes(block) for block in self.blocks(0))
         self.check_unchanged()
         return content
 
-    def check_unchanged(self) -> None:
-        """Raise SourceError (source_changed) when the file is no longer as it was when it was opened.
+    def blocks(self, offset: int) -> Iterator[memoryview]:
+        """The bytes from `offset` to the end, block by block, in one buffer that is reused. Raises SourceError.
 
-        The name is looked at as well as the open file: a writer that replaces the file by a rename changed it too.
+        A file that turns out shorter ends the iteration with source_changed: its length was promised to Drive.
         """
+        fd = _open(self.location)
         try:
-            now = (os.fstat(self.fd), os.stat(self.location.path))
+            if _stamp(os.fstat(fd)) != self.stamp:
+                raise self._changed()
+            buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, self.stamp.size - offset))))
+            while offset < self.stamp.size:
+                count = os.preadv(fd, [buffer[: min(len(buffer), self.stamp.size - offset)]], offset)
+                if not count:
+                    raise self._changed()
+                yield buffer[:count]
+                offset += count
+        except OSError as error:
+            raise _unusable(self.location, error) from error
+        finally:
+            os.close(fd)
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError (source_changed) when the file is no longer as the invocation met it."""
+        try:
+            now = _stamp(os.stat(self.location.path))
         except OSError as error:
             raise self._changed() from error
-        if any(_stamp(status) != self.stamp for status in now):
+        if now != self.stamp:
             raise self._changed()
 
     def _changed(self) -> SourceError:
@@ -113,37 +129,27 @@ def _stamp(status: os.stat_result) -> Stamp:
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def stamp(location: Location) -> Stamp:
-    """One stat of the source. Raises SourceError (source_missing, source_not_a_file, source_unreadable)."""
+def find_source(location: Location) -> Source:
+    """The source at that place, by one stat. Raises SourceError (source_missing, source_not_a_file, source_unreadable)."""
     try:
         status = os.stat(location.path)
     except OSError as error:
         raise _unusable(location, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
-    return _stamp(status)
+    return Source(location, _stamp(status))
 
 
-def open_source(location: Location) -> Source:
-    """Open the source for reading; the caller closes it.
-
-    Raises SourceError (source_missing, source_not_a_file, source_unreadable, path_outside_data_root).
-    """
-    stamp(location)  # refuses FIFOs and devices before an open could act on them
+def _open(location: Location) -> int:
+    """A descriptor of the file that was located: not of what a link put in its place, and never of a FIFO."""
     try:
         fd = os.open(location.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise _unusable(location, error) from error
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
-        if os.path.realpath(f"/proc/self/fd/{fd}") != str(location.path) and os.path.exists("/proc/self/fd"):
-            raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
-        return Source(location, fd, _stamp(status))
-    except BaseException:
+    if os.path.exists("/proc/self/fd") and os.readlink(f"/proc/self/fd/{fd}") != str(location.path):
         os.close(fd)
-        raise
+        raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
+    return fd
 
 
 def _unusable(location: Location, error: OSError) -> SourceError:
@@ -152,29 +158,3 @@ def _unusable(location: Location, error: OSError) -> SourceError:
     if error.errno == errno.ELOOP:
         return SourceError(f"{location.relative} is a symbolic link that changed.", reason="source_changed")
     return SourceError(f"{location.relative} can't be read ({error.strerror}).", reason="source_unreadable")
-
-
-def blocks(fd: int, offset: int, end: int) -> Iterator[memoryview]:
-    """The bytes from `offset` to `end`, block by block, in one buffer that is reused. Raises SourceError.
-
-    A file that turns out shorter ends the iteration with source_changed: its length was promised to Drive.
-    """
-    buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, end - offset))))
-    while offset < end:
-        try:
-            count = os.preadv(fd, [buffer[: min(len(buffer), end - offset)]], offset)
-        except OSError as error:
-            raise SourceError(f"The source can't be read ({error.strerror}).", reason="source_unreadable") from error
-        if not count:
-            raise SourceError("The source became shorter while it was read; call again.", reason="source_changed")
-        yield buffer[:count]
-        offset += count
-
-
-def _digest(fd: int, check: Callable[[], None]) -> Digests:
-    hashes: tuple[Any, Any] = (hashlib.md5(usedforsecurity=False), hashlib.sha256())
-    for block in blocks(fd, 0, os.fstat(fd).st_size):
-        check()
-        for each in hashes:
-            each.update(block)
-    return Digests(hashes[0].hexdigest(), hashes[1].hexdigest())

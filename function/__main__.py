@@ -1,0 +1,99 @@
+"""The same job from a command line: `serve` the HTTP function, or `upload` one path and exit.
+
+Exit codes follow sysexits.h: 0 done, 64 usage, 65 failed for good, 75 try again later.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+EX_OK, EX_USAGE, EX_DATAERR, EX_TEMPFAIL = 0, 64, 65, 75
+
+STOP_GRACE_S = 5.0
+"""Time for an upload in hand to finish after SIGTERM, before it is left to be resumed: Cloud Run kills after 10 s."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    parser = _Parser(prog="python -m function", description="Upload files of the local zone to Google Drive.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    commands.add_parser("serve", help="the HTTP function on $PORT (default 8080)")
+    upload = commands.add_parser("upload", help="upload one file and print the answer's JSON")
+    upload.add_argument("path", help="absolute, or relative to the folder of paths.json")
+    upload.add_argument("--metadata", metavar="JSON", help="a JSON object that travels with the file")
+    upload.add_argument("--if-exists", choices=["keep_both", "skip", "fail", "new_revision"])
+    upload.add_argument("--account", help="only this account of the settings")
+    options = parser.parse_args(arguments)
+    return _serve() if options.command == "serve" else _upload(options)
+
+
+def _serve() -> int:
+    """Replace this process by functions-framework, so that signals reach it."""
+    main_file = str(Path(__file__).with_name("main.py"))
+    root = str(Path(__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    code = "import sys; from functions_framework._cli import _cli; sys.argv[0] = 'functions-framework'; _cli()"
+    os.execv(  # noqa: S606 - no shell is wanted
+        sys.executable, [sys.executable, "-c", code, "--source", main_file, "--target", "drive_upload"]
+    )
+
+
+def _upload(options: argparse.Namespace) -> int:
+    from function import log_format
+    from function.app import current
+    from function.errors import UploadError
+
+    log_format.set_up()
+    try:
+        body = json.dumps(_payload(options)).encode()
+    except ValueError as error:
+        print(f"--metadata: not valid JSON ({error}).", file=sys.stderr)
+        return EX_USAGE
+    try:
+        app = current()
+    except UploadError as error:
+        print(error.message, file=sys.stderr)
+        return EX_TEMPFAIL
+    signal.signal(
+        signal.SIGTERM, lambda *_: app.stop("SIGTERM: stopped before the end; call again to go on.", STOP_GRACE_S)
+    )
+    signal.signal(signal.SIGINT, lambda *_: app.stop("Interrupted; call again to go on.", 0))
+    answer = app.handle(body, {})
+    json.dump(answer.document(), sys.stdout, ensure_ascii=True, indent=2)
+    print(flush=True)
+    code = exit_code(answer.code)
+    if threading.active_count() > 1:  # a read that hangs must not keep the process
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _payload(options: argparse.Namespace) -> dict[str, Any]:
+    payload = {"path": options.path, "account": options.account, "if_exists": options.if_exists}
+    if options.metadata is not None:
+        payload["metadata"] = json.loads(options.metadata)
+    return {key: value for key, value in payload.items() if value is not None}
+
+
+def exit_code(http_code: int) -> int:
+    """The exit code for an answer's HTTP code."""
+    if http_code == 200:
+        return EX_OK
+    if http_code == 400:
+        return EX_USAGE
+    return EX_TEMPFAIL if http_code == 503 else EX_DATAERR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""One account of the settings at work: its Drive, receipts, folders and reserved ids. Kept between invocations."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from function.credentials import Credentials
+from function.deadline import Deadline
+from function.drive import Drive
+from function.folders import Folders
+from function.id_pool import IdPool
+from function.locks import Locks
+from function.model import FileId
+from function.plan import key
+from function.receipts import FolderReceipt, Receipt, Receipts
+from function.settings import Account as AccountSettings
+from function.settings import Settings
+
+
+@dataclass(frozen=True)
+class Account:
+    """The adapters of one account; google-api-python-client is imported when its Drive is first needed."""
+
+    settings: Settings
+    account: AccountSettings
+    locks: Locks
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def name(self) -> str:
+        """The account's name in the settings."""
+        return self.account.name
+
+    @cached_property
+    def receipts(self) -> Receipts[Receipt]:
+        """What is durable about its destinations."""
+        return Receipts(self.settings.state / "receipts" / self.name, Receipt)
+
+    @cached_property
+    def folders(self) -> Folders:
+        """The folders of its mirror."""
+        return Folders(
+            account=self.name,
+            root=self.account.root,
+            receipts=Receipts(self.settings.state / "folders" / self.name, FolderReceipt),
+            take_ids=self.take_ids,
+            lock=lambda deadline: self.locks.of(key(f"folders of {self.name}"), deadline),
+        )
+
+    @cached_property
+    def ids(self) -> IdPool:
+        """Its reserved ids."""
+        return IdPool(self.settings.state / "ids" / f"{self.name}.txt", self.locks.shared)
+
+    def take_ids(self, count: int, drive: Drive, deadline: Deadline) -> list[FileId]:
+        """That many reserved ids."""
+        return self.ids.take(count, drive.reserve_ids, deadline)
+
+    @property
+    def drive(self) -> Drive:
+        """Its Drive, unbound."""
+        with self._opening:
+            return self._drive
+
+    @cached_property
+    def _drive(self) -> Drive:
+        from function.drive_google import GoogleDrive, build_service
+        from function.pacer import Pacer
+        from function.transport import Transport, pool
+
+        state = self.settings.state
+        pace = state / "pace" / f"{self.name}.json"
+        pace.parent.mkdir(parents=True, exist_ok=True)
+        return GoogleDrive(
+            service=build_service(self.settings.emulator),
+            transport=Transport(pool()),
+            tokens=self.tokens,
+            pacer=Pacer(pace if self.settings.lock == "native" else None),
+            drive_id=self.account.root.drive_id,
+        )
+
+    @cached_property
+    def tokens(self) -> Credentials:
+        """Its access tokens."""
+        emulator = self.settings.emulator
+        return Credentials(
+            self.account.token,
+            refresh_lock=self._refreshing,
+            token_uri_override=f"{emulator}/token" if emulator else None,
+            cache_path=self.settings.state / "tokens" / f"{self.name}.json",
+        )
+
+    @contextmanager
+    def _refreshing(self, deadline: Deadline) -> Iterator[None]:
+        with self.locks.of(key(f"token of {self.name}"), deadline):
+            yield

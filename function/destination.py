@@ -1,0 +1,79 @@
+"""Where one source goes in one account, and the means to bring it there."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from function.deadline import Deadline
+from function.drive import Drive
+from function.locks import Hold
+from function.model import FileId, NewFile, Outcome, Policy
+from function.plan import drive_name, key, marks, mime_type
+from function.receipts import Claim, Receipt, Receipts
+from function.sending import Progress
+from function.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the uploads of one account share in one invocation."""
+
+    account: str
+    drive: Drive
+    receipts: Receipts[Receipt]
+    hold: Callable[[str], AbstractContextManager[Hold]]
+    """The lock of a destination, by the name of its receipt."""
+    take_id: Callable[[], FileId]
+    discard_ids: Callable[[], None]
+    log_size: Callable[[], int]
+    was_logged: Callable[[str, str, int], bool]
+    """Whether the log tells of an upload: file id, sha256, byte of the log to look behind."""
+    small_file: Callable[[int], AbstractContextManager[object]]
+    """Waits until that many bytes may be held in memory."""
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One destination. `folder` and `local_name` say it as paths; `label` is how it is shown."""
+
+    means: Means
+    visit: Visit
+    folder: str
+    local_name: str
+    policy: Policy
+    metadata: Mapping[str, Any]
+    record: Callable[[Outcome], None]
+    """Makes an outcome durable in the log."""
+    progress: Progress
+
+    @property
+    def name(self) -> str:
+        """The file's name on Drive."""
+        return drive_name(self.local_name)
+
+    @property
+    def key(self) -> str:
+        """Our mark on files made for this destination."""
+        return key(self.label())
+
+    @property
+    def receipt_name(self) -> str:
+        """The name of the receipt, and of the lock: a hash that is also the source's, not only its name's on Drive."""
+        return receipt_name(self.means.account, self.folder, self.local_name)
+
+    def label(self, name: str | None = None) -> str:
+        """The destination as shown, `MemoryVDB/Meta/AI_Architecture.txt`, or under another name."""
+        return f"{self.folder}/{name or self.name}".lstrip("/")
+
+    def new_file(self, claim: Claim, *, with_metadata: bool) -> NewFile:
+        """What Drive is told of the file that the claim makes."""
+        properties, description = marks(self.metadata) if with_metadata else ({}, None)
+        mark = None if claim.revises and not claim.mends else self.key  # a revised file stays its owner's
+        return NewFile(claim.id, claim.name, claim.folder, mime_type(self.name), mark, properties, description)
+
+
+def receipt_name(account: str, folder: str, local_name: str) -> str:
+    """The hash that a receipt is filed under."""
+    return key(f"{account}\0{folder}\0{local_name}")

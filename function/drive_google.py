@@ -1,0 +1,263 @@
+"""Drive over google-api-python-client (API v3): Google's requests and errors on one side, ours on the other."""
+
+import dataclasses
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from function import resumable, retry
+from function.deadline import Deadline
+from function.drive import Drive, Usage
+from function.drive_errors import translate
+from function.errors import NotFound, SessionLost, TransientDriveError
+from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, NewFile, RemoteFile
+from function.pacer import Pacer
+from function.transport import Answer, Transport
+
+FIELDS = (
+    "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"
+    "appProperties,webViewLink"
+)
+"""All that the job ever looks at, asked for in the answer of the request itself."""
+
+PAGE_SIZE = 1000
+
+WRITE_UNITS = 50
+
+UNITS = {"list": 100, "create": WRITE_UNITS, "update": WRITE_UNITS}
+"""Quota units of a call; others cost 5. Source: Drive guide, 'Usage limits', May 2026."""
+
+_ALL: dict[str, Any] = {"fields": FIELDS, "supportsAllDrives": True}
+
+T = TypeVar("T")
+
+
+class AccessTokens(Protocol):
+    """Where access tokens come from."""
+
+    def access_token(self, deadline: Deadline) -> str: ...
+
+    def refused(self, access_token: str, deadline: Deadline) -> None: ...
+
+
+def build_service(endpoint: str | None) -> Any:
+    """The v3 client of google-api-python-client, aimed at Google or at an emulator's base URL."""
+    # googleapiclient imports oauth2client where it finds it, which takes longer than all the rest and serves nothing.
+    hidden = "oauth2client" not in sys.modules
+    if hidden:
+        sys.modules["oauth2client"] = None  # type: ignore[assignment]
+    try:
+        from googleapiclient import discovery, discovery_cache
+    finally:
+        if hidden:
+            del sys.modules["oauth2client"]
+    document = json.loads(discovery_cache.get_static_doc("drive", "v3"))
+    if endpoint:
+        # client_options.api_endpoint would leave uploads on https.
+        document["rootUrl"] = f"{endpoint}/"
+        document["baseUrl"] = f"{endpoint}/{document['servicePath']}"
+        document.pop("mtlsRootUrl", None)
+    return discovery.build_from_document(document, http=_NoHttp())
+
+
+class _NoHttp:
+    """Stands in for an http object: every request is given the transport it is executed with."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GoogleDrive:
+    """`Drive` for one account."""
+
+    service: Any
+    transport: Transport
+    tokens: AccessTokens
+    pacer: Pacer
+    drive_id: str | None
+    """The shared drive that listings are confined to."""
+    usage: Usage = dataclasses.field(default_factory=Usage)
+
+    def bound(self, usage: Usage, deadline: Deadline) -> Drive:
+        return dataclasses.replace(self, usage=usage, transport=dataclasses.replace(self.transport, deadline=deadline))
+
+    def reserve_ids(self, count: int) -> list[str]:
+        return list(
+            self._repeat(lambda: self._files().generateIds(count=count, space="drive", type="files", fields="ids"))[
+                "ids"
+            ]
+        )
+
+    def get(self, file_id: str) -> RemoteFile | None:
+        try:
+            return _remote(self._repeat(lambda: self._files().get(fileId=file_id, **_ALL)))
+        except NotFound:
+            return None
+
+    def list(self, query: str) -> list[RemoteFile]:
+        options: dict[str, Any] = {
+            "q": query,
+            "pageSize": PAGE_SIZE,
+            "fields": f"nextPageToken,files({FIELDS})",
+            "supportsAllDrives": True,
+            "includeItemsFromAllDrives": True,
+        }
+        if self.drive_id:
+            options |= {"corpora": "drive", "driveId": self.drive_id}
+        found: list[RemoteFile] = []
+        while True:
+            page = self._repeat(lambda: self._files().list(**options))
+            found += [_remote(each) for each in page.get("files", ())]
+            if not page.get("nextPageToken"):
+                return found
+            options["pageToken"] = page["nextPageToken"]
+
+    def create_folder(self, file_id: FileId, name: str, parent: str, key: str) -> RemoteFile:
+        body = {
+            "id": file_id,
+            "name": name,
+            "mimeType": FOLDER_MIME_TYPE,
+            "parents": [parent],
+            "appProperties": {KEY_PROPERTY: key},
+        }
+        return _remote(self._once(self._files().create(body=body, **_ALL)))
+
+    def create(self, file: NewFile, content: bytes) -> RemoteFile:
+        return _remote(self._once(self._create(file, _media(file, content, resumable=False))))
+
+    def revise(self, file: NewFile, content: bytes) -> RemoteFile:
+        return _remote(self._once(self._revise(file, _media(file, content, resumable=False))))
+
+    def start(self, file: NewFile, size: int, *, revises: bool) -> str:
+        prepare = self._revise if revises else self._create
+        request = prepare(file, _media(file, b"", resumable=True))
+        request.headers |= {"x-upload-content-type": file.mime_type, "x-upload-content-length": str(size)}
+        return self._http(request).send(request.uri, request.method, request.body, request.headers).headers["location"]
+
+    def session_status(self, uri: str, size: int) -> RemoteFile | int:
+        if urlsplit(uri).netloc != urlsplit(self.service._baseUrl).netloc:
+            raise SessionLost("The session was begun at another endpoint.")
+        return self._repeated(lambda: self._session(lambda: resumable.status(self.transport, uri, size)))
+
+    def send(self, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> RemoteFile | int:
+        return self._session(lambda: resumable.send(self.transport, uri, size, offset, blocks))
+
+    def update(
+        self, file: RemoteFile, *, name: str | None = None, move_to: str | None = None, trashed: bool | None = None
+    ) -> RemoteFile:
+        body = {key: value for key, value in (("name", name), ("trashed", trashed)) if value is not None}
+        move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
+        return _remote(self._repeat(lambda: self._files().update(fileId=file.id, body=body, **_ALL, **move)))
+
+    def _files(self) -> Any:
+        return self.service.files()
+
+    def _create(self, file: NewFile, media: Any) -> Any:
+        body = {"id": file.id, "name": file.name, "parents": [file.folder], "mimeType": file.mime_type}
+        return self._files().create(body=body | _marks(file), media_body=media, **_ALL)
+
+    def _revise(self, file: NewFile, media: Any) -> Any:
+        return self._files().update(fileId=file.id, body=_marks(file), media_body=media, **_ALL)
+
+    def _repeated(self, operation: Callable[[], T]) -> T:
+        return retry.call(operation, deadline=self.transport.deadline)
+
+    def _repeat(self, make: Callable[[], Any]) -> dict[str, Any]:
+        return self._repeated(lambda: self._once(make()))
+
+    def _once(self, request: Any) -> dict[str, Any]:
+        try:
+            return dict(request.execute(http=self._http(request)))
+        except ValueError as error:
+            raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
+
+    def _http(self, request: Any) -> "_Http":
+        return _Http(self, UNITS.get(request.methodId.rpartition(".")[2], 5))
+
+    def _session(self, operation: Callable[[], dict[str, Any] | int]) -> RemoteFile | int:
+        self.usage.count(0)
+        progress = operation()
+        return progress if isinstance(progress, int) else _remote(progress)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Http:
+    """The `http` object of one request: authorizes, paces and counts it, and raises our errors for Google's."""
+
+    drive: GoogleDrive
+    units: int
+
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: dict[str, str] | None = None,
+        **_: object,
+    ) -> tuple[Any, bytes]:
+        import httplib2
+
+        answer = self.send(uri, method, body, headers or {})
+        return httplib2.Response({**answer.headers, "status": answer.status}), answer.body
+
+    def send(self, uri: str, method: str, body: bytes | str | None, headers: dict[str, str]) -> Answer:
+        """The answer, if it is a good one; sent again only with a new token after a 401."""
+        deadline = self.drive.transport.deadline
+        token = self.drive.tokens.access_token(deadline)
+        answer = self._send_paced(uri, method, body, headers, token)
+        if answer.status == 401:
+            self.drive.tokens.refused(token, deadline)
+            answer = self._send_paced(uri, method, body, headers, self.drive.tokens.access_token(deadline))
+        if answer.status >= 300:
+            raise translate(answer.status, answer.headers, answer.body)
+        return answer
+
+    def _send_paced(
+        self, uri: str, method: str, body: bytes | str | None, headers: dict[str, str], token: str
+    ) -> Answer:
+        pacer, write = self.drive.pacer, self.units == WRITE_UNITS
+        pacer.acquire(write=write, deadline=self.drive.transport.deadline)
+        self.drive.usage.count(self.units)
+        answer = self.drive.transport.send(method, uri, {**headers, "authorization": f"Bearer {token}"}, body)
+        if answer.status < 400:
+            pacer.succeeded(write=write)
+        elif answer.status in (403, 429):
+            error = translate(answer.status, answer.headers, answer.body)
+            if error.reason == "rate_limited":
+                pacer.refused(write=write, retry_after_s=error.retry_after_s)
+        return answer
+
+
+def _media(file: NewFile, content: bytes, *, resumable: bool) -> Any:
+    from googleapiclient.http import MediaIoBaseUpload
+
+    return MediaIoBaseUpload(io.BytesIO(content), mimetype=file.mime_type, resumable=resumable)
+
+
+def _marks(file: NewFile) -> dict[str, Any]:
+    marks: dict[str, Any] = {"appProperties": {KEY_PROPERTY: file.key}} if file.key else {}
+    if file.properties:
+        marks["properties"] = dict(file.properties)
+    if file.description is not None:
+        marks["description"] = file.description
+    return marks
+
+
+def _remote(resource: dict[str, Any]) -> RemoteFile:
+    size = resource.get("size")
+    return RemoteFile(
+        id=FileId(resource["id"]),
+        name=resource.get("name", ""),
+        mime_type=resource.get("mimeType", ""),
+        parents=tuple(resource.get("parents", ())),
+        trashed=bool(resource.get("trashed")),
+        explicitly_trashed=bool(resource.get("explicitlyTrashed")),
+        size=None if size is None else int(size),
+        md5=resource.get("md5Checksum"),
+        sha256=resource.get("sha256Checksum"),
+        created_time=resource.get("createdTime", ""),
+        modified_time=resource.get("modifiedTime", ""),
+        key=resource.get("appProperties", {}).get(KEY_PROPERTY),
+        link=resource.get("webViewLink"),
+    )

@@ -1,0 +1,345 @@
+"""One source to one destination, start to finish: the story of the project.
+
+    receipt -> (unchanged) -> lock -> receipt -> claim left by another? -> look -> plan -> claim -> transfer
+            -> verify -> settle -> log -> receipt
+
+`begin` goes as far as the verified transfer, `finish` does the rest. Between the two, a look may be shared with the
+other files of the folder.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+
+from msgspec.structs import replace
+
+from function import plan, recovery
+from function.destination import Destination
+from function.errors import (
+    BadRequest,
+    DestinationExists,
+    DriveError,
+    IntegrityError,
+    Locked,
+    NotFound,
+    SourceError,
+    VolumeUnavailable,
+)
+from function.finishing import Finishing, Sent, known
+from function.ledger import Ledger
+from function.locks import Hold
+from function.model import (
+    FILE_MAX_BYTES,
+    MULTIPART_MAX_BYTES,
+    Digests,
+    FileId,
+    Fingerprint,
+    Outcome,
+    Policy,
+    RemoteFile,
+    Status,
+)
+from function.plan import Look
+from function.receipts import Claim, Receipt, Superseded
+from function.recovery import Recovery
+from function.sending import Sending
+from function.source import Source
+
+ROUNDS_MAX = 8
+"""Times that one invocation starts over because receipts or Drive changed under it."""
+
+EXTRA_NAMES = 6
+"""Names `Name (n)` asked for at once when a free one is searched."""
+
+LISTING_LAG_NS = 3600 * 10**9
+"""How long a listing may not show what we created: rclone's manual says to wait an hour."""
+
+
+class _StartOver(Exception):
+    """What was known no longer holds: read the receipt again."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """One source on its way to one destination."""
+
+    to: Destination
+    source: Source
+    ledger: Ledger = field(init=False)
+    _sends_metadata: bool = True
+    _has_new_ids: bool = False
+    _spare_id: FileId | None = None
+    """An id that an older claim left unused."""
+
+    def __post_init__(self) -> None:
+        blank = Receipt(self.to.means.account, self.to.label())
+        self.ledger = Ledger(self.to.means.receipts, self.to.receipt_name, blank, blank)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the source."""
+        return self.source.stamp.size
+
+    def begin(self) -> Outcome | Sent:
+        """Decided without a transfer, or sent and verified. Raises UploadError."""
+        if self.size > FILE_MAX_BYTES:
+            raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
+        with self.to.means.hold(self.to.receipt_name) as hold:
+            for _ in range(ROUNDS_MAX):
+                self.to.means.deadline.check()
+                try:
+                    receipt = self.ledger.reread()
+                    if receipt.claim:
+                        return self._recover(receipt.claim, hold)
+                    return self._unchanged() or self._planned(hold)
+                except (_StartOver, Superseded):
+                    continue
+        raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
+
+    def finish(self, sent: Sent) -> Outcome:
+        """Settle and record what `begin` sent. Raises UploadError."""
+        look = None if sent.claim.settled else self.to.visit.settling_look(self._names(1))
+        with self.to.means.hold(self.to.receipt_name) as hold:
+            receipt = self.ledger.reread()
+            if receipt.claim and receipt.claim.id == sent.claim.id:
+                return Finishing(self.to, self.ledger, hold).run(dataclasses.replace(sent, claim=receipt.claim), look)
+            done = plan.known(receipt, self.source.stamp, sent.digests, self.to.policy)
+        if done:  # another invocation found it finished meanwhile, and recorded it
+            return known(self.to.folder, done)
+        raise Locked(f"{self.to.label()}: another invocation took it over; call again.")
+
+    def count_attempt(self) -> int | None:
+        """Count this invocation's attempt, made in vain; its number, or None where it can't be written."""
+        try:
+            if not self.ledger.is_counted:
+                self.ledger.reread()
+                self.ledger.write(self.ledger.count(self.source.fingerprint))
+        except (Superseded, VolumeUnavailable):
+            return None
+        return self.ledger.current.attempt
+
+    # --- nothing to do, or a plan
+
+    def _unchanged(self) -> Outcome | None:
+        """The outcome when the receipt knows the content; when by its digest, the receipt learns the new stamp."""
+        receipt, stamp, policy = self.ledger.current, self.source.stamp, self.to.policy
+        done = plan.unchanged(receipt, stamp, policy)
+        if done is None and plan.may_be_known(receipt, stamp, policy):
+            done = plan.known(receipt, stamp, self._digests(), policy)
+            if done:
+                fresh = replace(done, content=self.source.fingerprint, at_ns=time.time_ns())
+                self.ledger.write(
+                    replace(receipt, done=tuple(fresh if each is done else each for each in receipt.done))
+                )
+        return known(self.to.folder, done) if done else None
+
+    def _planned(self, hold: Hold) -> Outcome | Sent:
+        if self._may_create_at_once():
+            self.to.visit.look_beside()
+            return self._claim_and_send(self._new_claim(self.to.name, is_settled=False), hold)
+        look, action = self._decided()
+        match action:
+            case plan.Adopt(file):
+                finishing = Finishing(self.to, self.ledger, hold)
+                finishing.bin_twins(file, self.size, self._digests(), look)
+                return finishing.adopt(file, self.source.fingerprint)
+            case plan.Skip(file):
+                return self._skipped(file)
+            case plan.Fail(file):
+                raise DestinationExists(
+                    f"{self.to.label()} holds other content (file {file.id}) and if_exists is 'fail': "
+                    "rename the source, or choose keep_both, skip or new_revision."
+                )
+            case plan.Revise(file):
+                return self._claim_and_send(self._revision_claim(file), hold)
+            case plan.Create(name):
+                is_settled = not self.to.visit.is_cold
+                return self._claim_and_send(self._new_claim(name or self.to.name, is_settled=is_settled), hold)
+
+    def _may_create_at_once(self) -> bool:
+        """A create never overwrites: with keep_both a clash may be found while it runs, and is settled by a rename."""
+        visit = self.to.visit
+        return (
+            self.to.policy is Policy.KEEP_BOTH
+            and not self.ledger.current.done
+            and visit.is_warm
+            and (visit.shown is None or self.to.name not in visit.shown.names)
+        )
+
+    def _decided(self) -> tuple[Look, plan.Action]:
+        count = len(self.ledger.current.done) + EXTRA_NAMES if self.ledger.current.done else 1
+        while True:
+            look = self._look(count)
+            digests = self._digests() if self._is_digest_due(look) else None
+            action = plan.decide(self.to.name, self.to.key, self.size, digests, look, self.to.policy)
+            if not isinstance(action, plan.Create) or action.name is not None:
+                return look, action
+            count += EXTRA_NAMES
+
+    def _is_digest_due(self, look: Look) -> bool:
+        """A small content is hashed before it is sent; a large one only when something of its size is there."""
+        return self.size <= MULTIPART_MAX_BYTES or any(each.size == self.size for each in look.files)
+
+    def _look(self, count: int) -> Look:
+        """What Drive shows of the first `count` names, and what a listing may not show yet of what we made."""
+        look = self.to.visit.look(self._names(count))
+        shown = {each.id for each in look.files}
+        now = time.time_ns()
+        recent = [
+            each.id for each in self.ledger.current.done if each.id not in shown and now - each.at_ns < LISTING_LAG_NS
+        ]
+        leaf = self.to.visit.ready().leaf
+        hidden = tuple(
+            each
+            for each in map(self.to.means.drive.get, recent)
+            if each and not each.trashed and (leaf == "root" or leaf in each.parents)
+        )
+        return Look(look.names, look.files + hidden)
+
+    def _names(self, count: int) -> list[str]:
+        return list(islice(plan.candidates(self.to.name), count))
+
+    def _digests(self) -> Digests:
+        return self.source.digests(self.to.means.deadline.check)
+
+    def _skipped(self, file: RemoteFile) -> Outcome:
+        return Outcome(
+            status=Status.SKIPPED,
+            message=f"{self.to.label()} holds other content (file {file.id}); it was left as it is.",
+            destination=self.to.label(),
+            attempt=self.count_attempt(),
+            file_id=file.id,
+            link=file.link,
+            size=self.size,
+            digests=self.source.fingerprint.digests,
+        )
+
+    # --- claims
+
+    def _new_claim(self, name: str, *, is_settled: bool) -> Claim:
+        if self.size <= MULTIPART_MAX_BYTES:
+            self._digests()
+        return Claim(
+            id=self._spare_id or self.to.means.take_id(),
+            name=name,
+            folder=self.to.visit.ready().leaf,
+            content=self.source.fingerprint,
+            settled=is_settled,
+            log_size=self.to.means.log_size(),
+        )
+
+    def _revision_claim(self, file: RemoteFile) -> Claim:
+        claim = self._new_claim(file.name, is_settled=True)
+        return replace(claim, id=file.id, revises=True)
+
+    def _claim_and_send(self, claim: Claim, hold: Hold) -> Sent:
+        self.ledger.claim(claim)
+        return self._send(claim, hold, look_first=False)
+
+    def _recover(self, claim: Claim, hold: Hold) -> Outcome | Sent:
+        """Go on with a claim that a killed or failed invocation left: what it did may be in the log already."""
+        if not self.to.visit.is_warm:
+            self.to.visit.look(self._names(1))
+        result = self._recovered(claim, hold)
+        return dataclasses.replace(result, was_found=True) if isinstance(result, Sent) else result
+
+    def _recovered(self, claim: Claim, hold: Hold) -> Outcome | Sent:
+        finishing = Finishing(self.to, self.ledger, hold)
+        if claim.yields_to and claim.content.digests:
+            finishing.give_way(claim, claim.yields_to, claim.content.digests)
+            raise _StartOver
+        if claim.session and claim.content.same_content(self.source.fingerprint):
+            return self._send(self.ledger.claim(claim), hold, look_first=True)
+        remote = self.to.means.drive.get(claim.id)
+        if recovery.needs_digests(claim, remote, self.size):
+            self._digests()
+        match recovery.decide(claim, self.source.fingerprint, remote, self.to.key):
+            case Recovery.SEND:
+                renewed = replace(claim, folder=self.to.visit.ready().leaf, content=self.source.fingerprint)
+                return self._claim_and_send(renewed, hold)
+            case Recovery.FINISH if remote:
+                claim = self.ledger.claim(replace(claim, content=self.source.fingerprint))
+                return Sent(claim, remote, self._digests())
+            case Recovery.FINISH_OLDER if remote and claim.content.digests:
+                look = None if claim.settled else self.to.visit.look(self._names(1))
+                finishing.run(Sent(claim, remote, claim.content.digests, was_found=True), look)
+                raise _StartOver
+            case Recovery.MEND:
+                return self._mend(claim, hold)
+            case Recovery.RECLAIM:
+                self._spare_id = claim.id
+        self.ledger.drop_claim()
+        raise _StartOver
+
+    def _mend(self, claim: Claim, hold: Hold) -> Sent:
+        mending = replace(claim, content=self.source.fingerprint, revises=True, mends=True, session=None)
+        return self._claim_and_send(mending, hold)
+
+    # --- transfer
+
+    def _send(self, claim: Claim, hold: Hold, *, look_first: bool) -> Sent:
+        """The content under the claim's id, verified. Raises UploadError, or _StartOver when the id is no use."""
+        try:
+            with self.to.means.small_file(self.size):
+                file = self._sending(claim, hold).run(claim.session, look_first=look_first)
+        except BadRequest as error:
+            return self._without_what_was_refused(claim, hold, error)
+        except NotFound:
+            if not claim.revises:
+                self.to.visit.distrust()
+                self._spare_id = claim.id
+            self.ledger.drop_claim()
+            raise _StartOver from None
+        if file is None or (file.key != self.to.key and not claim.revises):
+            self.to.means.discard_ids()  # an old pool: its ids were used
+            self.ledger.drop_claim()
+            raise _StartOver
+        return self._verified(claim, file, hold)
+
+    def _sending(self, claim: Claim, hold: Hold) -> Sending:
+        return Sending(
+            drive=self.to.means.drive,
+            source=self.source,
+            file=self.to.new_file(claim, with_metadata=self._sends_metadata),
+            revises=claim.revises,
+            deadline=self.to.means.deadline,
+            check=hold.check,
+            keep_session=self._keep_session,
+            progress=self.to.progress,
+        )
+
+    def _keep_session(self, uri: str | None) -> None:
+        current = self.ledger.current
+        if current.claim:
+            self.ledger.write(replace(current, claim=replace(current.claim, session=uri)))
+
+    def _without_what_was_refused(self, claim: Claim, hold: Hold, error: BadRequest) -> Sent:
+        """Metadata must not make an upload fail, and a reserved id may have gone stale: try without the one, then the other."""
+        if self._sends_metadata and self.to.metadata:
+            self._sends_metadata = False
+            return self._send(claim, hold, look_first=False)
+        if claim.revises or self._has_new_ids:
+            raise error
+        self._has_new_ids, self._spare_id = True, None
+        self.to.means.discard_ids()
+        self.ledger.drop_claim()
+        raise _StartOver from None
+
+    def _verified(self, claim: Claim, file: RemoteFile, hold: Hold) -> Sent:
+        """What stands there, when it is the source's content; a mixture is mended in place."""
+        claim = self.ledger.current.claim or claim
+        try:
+            digests = self._digests()
+            self.source.check_unchanged()
+        except SourceError:  # what stands there was promised to nobody: the next invocation mends it
+            self.ledger.claim(replace(claim, content=Fingerprint(self.source.stamp), session=None))
+            raise
+        if file.holds(self.size, digests):
+            return Sent(claim, file, digests)
+        if claim.mends:
+            raise IntegrityError(
+                f"{self.to.label()}: Drive stored {file.size} bytes with MD5 {file.md5}, the source has {self.size} "
+                f"with {digests.md5}; call again."
+            )
+        return self._mend(claim, hold)

@@ -1,0 +1,315 @@
+"""Folder paths -> folder ids: found before created, created under reserved ids, never twice by us.
+
+A chain of ids that receipts remember is trusted only after a look at it: Drive accepts a create under a folder in the
+bin without a word. What no longer stands where it should (trashed, renamed, moved, deleted) is forgotten and ensured
+again; nothing is brought back that its owner put away.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from function import creating
+from function.deadline import Deadline
+from function.drive import Drive, any_name, escape
+from function.errors import DriveError, NotFound
+from function.model import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.plan import key
+from function.receipts import FolderReceipt, Receipts, Superseded
+from function.settings import Root
+
+FRESH_S = 60.0
+"""How long a look at a folder counts, inside one process."""
+
+NAMES_PER_QUERY = 100
+"""Names in one query: more make it slow, and at some length Drive calls it too complex."""
+
+PARALLEL_CREATES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a chain. The base has no name: it is what the settings say, wherever it stands."""
+
+    id: FileId
+    name: str | None
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The folders from the base down to the one that files go into."""
+
+    path: str
+    folders: tuple[Folder, ...]
+    is_new: bool = False
+    """Found or made in this invocation: nothing was known of it before."""
+    is_made: bool = False
+    """The last folder was made in this invocation: it is empty, but for what a racer may put there."""
+
+    @property
+    def leaf(self) -> FileId:
+        """The folder that files go into."""
+        return self.folders[-1].id
+
+
+@dataclass(slots=True)
+class Folders:
+    """The folders of one account's mirror. Paths are names joined by '/', below the base of the drive root."""
+
+    account: str
+    root: Root
+    receipts: Receipts[FolderReceipt]
+    take_ids: Callable[[int, Drive, Deadline], list[FileId]]
+    lock: Callable[[Deadline], AbstractContextManager[object]]
+    _seen: dict[str, float] = field(default_factory=dict)
+    """Folder id -> when a look last found it where it should be, on the monotonic clock."""
+    _root_id: str | None = None
+
+    def known(self, path: str) -> Chain | None:
+        """The chain that receipts remember, asked of no one; None unless all of it is remembered."""
+        folders = [Folder(FileId(self.root.base), None, None)]
+        for prefix in _prefixes(path):
+            receipt = self.receipts.read(self._name(prefix))
+            if receipt is None or not receipt.done or receipt.parent != folders[-1].id:
+                return None
+            folders.append(Folder(receipt.id, prefix.rpartition("/")[2], receipt.parent))
+        return Chain(path, tuple(folders))
+
+    def is_fresh(self, chain: Chain) -> bool:
+        """Whether a look in the last minute found the whole chain in its place."""
+        now = time.monotonic()
+        return all(now - self._seen.get(each.id, -FRESH_S) < FRESH_S for each in chain.folders if each.id != "root")
+
+    def clause(self, chain: Chain) -> str | None:
+        """The `q` clause that shows the chain's folders and their twins."""
+        named = [each for each in chain.folders if each.name is not None]
+        if not named:
+            return None
+        places = " or ".join(
+            f"('{escape(each.parent or '')}' in parents and {any_name([each.name or ''])})" for each in named
+        )
+        return f"(mimeType = '{FOLDER_MIME_TYPE}' and ({places}))"
+
+    def astray(
+        self, chain: Chain, shown: Mapping[str, RemoteFile], fetched: Mapping[str, RemoteFile], drive: Drive
+    ) -> set[str]:
+        """Ids of the chain's folders that don't stand in their place.
+
+        `shown` comes from a listing, which may lag, `fetched` from a look by id, which doesn't; what neither has is
+        asked for by id.
+        """
+        wrong: set[str] = set()
+        for folder in chain.folders:
+            if folder.id == "root":
+                continue
+            remote = fetched.get(folder.id) or shown.get(folder.id) or drive.get(folder.id)
+            if self._stands(folder, remote, folder.id in shown, drive):
+                self._seen[folder.id] = time.monotonic()
+            else:
+                wrong.add(folder.id)
+                self._seen.pop(folder.id, None)
+        return wrong | self._younger_twins(chain, shown.values())
+
+    def _stands(self, folder: Folder, remote: RemoteFile | None, was_listed: bool, drive: Drive) -> bool:
+        if remote is None or remote.trashed:
+            return False
+        if folder.name is None:
+            return True
+        return remote.name == folder.name and (was_listed or self._real(folder.parent, drive) in remote.parents)
+
+    def _younger_twins(self, chain: Chain, shown: Iterable[RemoteFile]) -> set[str]:
+        """Folders of the chain to which another maker of the same path was first."""
+        shown = list(shown)
+        prefix = ""
+        wrong: set[str] = set()
+        for folder in chain.folders[1:]:
+            prefix = f"{prefix}/{folder.name}".lstrip("/")
+            ours = next((each for each in shown if each.id == folder.id), None)
+            wrong |= {
+                folder.id
+                for each in shown
+                if ours
+                and each.key == self._key(prefix) == ours.key
+                and each.parents == ours.parents
+                and each.name == ours.name
+                and each.seniority < ours.seniority
+            }
+        return wrong
+
+    def _real(self, parent: str | None, drive: Drive) -> str | None:
+        """The id behind the alias `root`."""
+        if parent != "root":
+            return parent
+        if self._root_id is None:
+            root = drive.get("root")
+            self._root_id = root.id if root else None
+        return self._root_id
+
+    def ensure(
+        self, paths: Iterable[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str] = frozenset()
+    ) -> dict[str, Chain]:
+        """The chains of those paths, with every folder that was missing made; `distrusted` ids are not taken again.
+
+        Raises DriveError (drive_root_not_found) when the base itself is gone.
+        """
+        paths = list(paths)
+        self._check_base(drive)
+        with self.lock(deadline):
+            found: dict[str, Folder] = {"": Folder(FileId(self.root.base), None, None)}
+            fresh: set[str] = set()
+            for level in _levels(paths):
+                self._ensure_level(level, found, fresh, drive, deadline, distrusted)
+        return {
+            path: Chain(
+                path, (found[""], *(found[each] for each in _prefixes(path))), is_new=True, is_made=path in fresh
+            )
+            for path in paths
+        }
+
+    def _check_base(self, drive: Drive) -> None:
+        if self.root.base == "root":
+            return
+        base = drive.get(self.root.base)
+        if base is None or base.trashed:
+            raise DriveError(
+                f"drive_root: {self.root.base} is not on this Drive or in its bin; correct paths.json or share the folder.",
+                reason="drive_root_not_found",
+            )
+        self._seen[base.id] = time.monotonic()
+
+    def _ensure_level(
+        self,
+        level: Sequence[str],
+        found: dict[str, Folder],
+        fresh: set[str],
+        drive: Drive,
+        deadline: Deadline,
+        distrusted: frozenset[str],
+    ) -> None:
+        unknown: list[str] = []
+        for path in level:
+            parent = found[path.rpartition("/")[0]].id
+            receipt = self.receipts.read(self._name(path))
+            if receipt and receipt.done and receipt.parent == parent and receipt.id not in distrusted:
+                found[path] = Folder(receipt.id, path.rpartition("/")[2], parent)
+            else:
+                unknown.append(path)
+        listed = self._search([each for each in unknown if each.rpartition("/")[0] not in fresh], found, drive)
+        for path in list(unknown):
+            place = (found[path.rpartition("/")[0]].id, path.rpartition("/")[2])
+            twins = [each for each in listed.get(place, ()) if each.id not in distrusted]
+            if twins:
+                found[path] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
+                unknown.remove(path)
+        with ThreadPoolExecutor(PARALLEL_CREATES) as pool:
+            made = pool.map(
+                lambda path: self._make(path, found[path.rpartition("/")[0]].id, drive, deadline, distrusted), unknown
+            )
+            found.update(zip(unknown, made, strict=True))
+        fresh.update(unknown)
+
+    def _search(
+        self, paths: Sequence[str], found: Mapping[str, Folder], drive: Drive
+    ) -> dict[tuple[str, str], list[RemoteFile]]:
+        """(parent id, name) -> the folders that Drive shows there."""
+        shown: dict[tuple[str, str], list[RemoteFile]] = {}
+        for start in range(0, len(paths), NAMES_PER_QUERY):
+            by_parent: dict[str, list[str]] = {}
+            for path in paths[start : start + NAMES_PER_QUERY]:
+                parent, _, name = path.rpartition("/")
+                by_parent.setdefault(found[parent].id, []).append(name)
+            places = " or ".join(
+                f"('{escape(each)}' in parents and {any_name(names)})" for each, names in by_parent.items()
+            )
+            try:
+                listed = drive.list(f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({places})")
+            except NotFound:  # a parent is gone; whoever looks at the chain will see it
+                listed = []
+            for each in listed:
+                parents = set(by_parent) & {*each.parents, "root"} if len(by_parent) == 1 else set(each.parents)
+                for parent in parents:
+                    shown.setdefault((parent, each.name), []).append(each)
+        return shown
+
+    def _adopt(self, path: str, remote: RemoteFile, parent: str) -> Folder:
+        old = self.receipts.read(self._name(path))
+        new = self._receipt(path, remote.id, parent, made=remote.key == self._key(path), done=True)
+        if old is None or msgspec.structs.replace(old, generation=0) != new:
+            self._swap(path, old, new)
+        self._seen[remote.id] = time.monotonic()
+        return Folder(remote.id, remote.name, parent)
+
+    def _make(self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]) -> Folder:
+        name = path.rpartition("/")[2]
+        while True:
+            folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
+            made = creating.once(
+                partial(drive.create_folder, folder, name, parent, self._key(path)),
+                partial(drive.get, folder),
+                deadline,
+                look_first=is_claimed_before,
+            )
+            if (
+                made is not None
+                and made.name == name
+                and not made.trashed
+                and self._real(parent, drive) in made.parents
+            ):
+                return self._adopt(path, made, parent)
+            distrusted |= {folder}
+
+    def _claim(
+        self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]
+    ) -> tuple[FileId, bool]:
+        """The id reserved for the folder, and whether a receipt had it before: of a killed process, or of a racer."""
+        while True:
+            old = self.receipts.read(self._name(path))
+            if old and old.parent == parent and old.id not in distrusted:
+                return old.id, True
+            new = self._receipt(path, self.take_ids(1, drive, deadline)[0], parent, made=True, done=False)
+            try:
+                return self.receipts.swap(self._name(path), old, new).id, False
+            except Superseded:
+                continue
+
+    def _swap(self, path: str, old: FolderReceipt | None, new: FolderReceipt) -> None:
+        try:
+            self.receipts.swap(self._name(path), old, new)
+        except Superseded:
+            return  # another wrote what it saw at the same time; the next look decides between them
+
+    def _receipt(self, path: str, folder: FileId, parent: str, *, made: bool, done: bool) -> FolderReceipt:
+        label = "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
+        return FolderReceipt(self.account, label, folder, parent, made=made, done=done)
+
+    def retire(self, folder: FileId, drive: Drive) -> None:
+        """Put a folder of ours that is empty, and that the mirror no longer uses, into the bin."""
+        remote = drive.get(folder)
+        if remote is None or remote.trashed or remote.key is None:
+            return
+        if not drive.list(f"'{escape(folder)}' in parents and trashed = false"):
+            drive.update(remote, trashed=True)
+
+    def _name(self, path: str) -> str:
+        return key(f"{self.account}\0{self.root.base}\0{path}")
+
+    def _key(self, path: str) -> str:
+        return key(f"{self.root.base}/{path}")
+
+
+def _prefixes(path: str) -> list[str]:
+    names = path.split("/") if path else []
+    return ["/".join(names[: count + 1]) for count in range(len(names))]
+
+
+def _levels(paths: Iterable[str]) -> list[list[str]]:
+    """All folders of those paths, by depth."""
+    every = {prefix for path in paths for prefix in _prefixes(path)}
+    depth = max((each.count("/") for each in every), default=-1)
+    return [sorted(each for each in every if each.count("/") == level) for level in range(depth + 1)]

@@ -1,0 +1,68 @@
+"""Flask's request -> the job's answer as a response: always JSON, never the framework's pages."""
+
+import json
+import logging
+import uuid
+from typing import Any
+
+from flask import Request, Response
+from werkzeug.exceptions import HTTPException
+
+import function
+from function.app import Answer, current, refused_entry
+from function.errors import HTTP_CODE, InvalidPayload, SettingsError, UploadError
+from function.job import BODY_MAX_BYTES, is_from_queue
+from function.model import Status
+
+_log = logging.getLogger(__name__)
+
+
+def respond(request: Request) -> Response:
+    """`GET /` is health and touches neither volume nor Drive; `POST` is a job."""
+    if request.method in ("GET", "HEAD"):
+        if request.path != "/":
+            return _json({"status": "failed", "message": f"{request.path}: nothing is served here."}, 404)
+        return _json({"status": "ok", "version": function.__version__}, 200)
+    if request.method != "POST":
+        response = _json({"status": "failed", "message": f"{request.method} is not served; POST a payload."}, 405)
+        response.headers["Allow"] = "GET, HEAD, POST"
+        return response
+    return _answered(request)
+
+
+def _answered(request: Request) -> Response:
+    headers = dict(request.headers)
+    body = b""
+    try:
+        body = _body(request)
+        app = current()
+    except (InvalidPayload, SettingsError) as error:
+        return _response(_failed(error, from_queue=is_from_queue(headers, body)))
+    return _response(app.handle(body, headers, request.environ.get("drive_upload.progress")))
+
+
+def _body(request: Request) -> bytes:
+    """The whole body, no longer than is allowed. Raises InvalidPayload."""
+    try:
+        body = request.stream.read(BODY_MAX_BYTES + 1)
+    except (HTTPException, OSError) as error:
+        raise InvalidPayload("The body could not be read to its end; send it again.") from error
+    return bytes(body)
+
+
+def _failed(error: UploadError, *, from_queue: bool) -> Answer:
+    _log.error("%s", error.message)
+    code = HTTP_CODE[error.reason]
+    entry = refused_entry(uuid.uuid4().hex, error)
+    return Answer(200 if from_queue and code != 503 else code, Status.FAILED, [entry], 30 if code == 503 else None)
+
+
+def _response(answer: Answer) -> Response:
+    response = _json(answer.document(), answer.code)
+    if answer.retry_after_s is not None:
+        response.headers["Retry-After"] = str(answer.retry_after_s)
+    return response
+
+
+def _json(document: dict[str, Any], code: int) -> Response:
+    return Response(json.dumps(document), status=code, mimetype="application/json")

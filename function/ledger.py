@@ -1,0 +1,49 @@
+"""One destination's receipt in the hands of one invocation: what it last read or wrote, and its attempt."""
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from function.model import Fingerprint
+from function.receipts import Claim, Done, Receipt, Receipts
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The receipt as this invocation knows it. Writing raises Superseded when another wrote first."""
+
+    receipts: Receipts[Receipt]
+    name: str
+    blank: Receipt
+    """What stands for a receipt where there is none."""
+    current: Receipt
+    is_counted: bool = False
+
+    def reread(self) -> Receipt:
+        """The receipt as it is now."""
+        self.current = self.receipts.read(self.name) or self.blank
+        return self.current
+
+    def write(self, receipt: Receipt) -> None:
+        """Make that the receipt, durably."""
+        self.current = self.receipts.swap(self.name, self.current if self.current.generation else None, receipt)
+
+    def count(self, content: Fingerprint) -> Receipt:
+        """The receipt with this invocation's attempt at the content counted, once; still to be written."""
+        if self.is_counted:
+            return self.current
+        self.is_counted = True
+        return self.current.trying(content)
+
+    def claim(self, claim: Claim) -> Claim:
+        """Write a claim down, before the first request it speaks of."""
+        self.write(replace(self.count(claim.content), claim=claim))
+        return claim
+
+    def drop_claim(self) -> None:
+        """Forget the claim: its id is no use."""
+        self.write(replace(self.current, claim=None))
+
+    def finish(self, done: Done) -> None:
+        """Record a content as done."""
+        self.write(self.current.finished(done))

@@ -1,0 +1,42 @@
+"""Structured logs: one JSON object a line on stderr, as Cloud Logging reads them."""
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+
+
+class JsonLines(logging.Formatter):
+    """severity, message, time; the entry of an attempt where there is one; a traceback with an internal error.
+
+    Source: Cloud Logging, 'Structured logging'.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        line: dict[str, object] = {
+            "severity": record.levelname,
+            "message": record.getMessage(),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "logger": record.name,
+        }
+        entry = getattr(record, "entry", None)
+        if entry is not None:
+            line["entry"] = msgspec.to_builtins(entry)
+        if record.exc_info:
+            line["stack_trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def set_up() -> None:
+    """Log the job's own doings to stderr at LOG_LEVEL (default INFO)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("function")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    level = os.environ.get("LOG_LEVEL", "INFO").upper()
+    logger.setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)

@@ -1,0 +1,12 @@
+"""HTTP entry point, target `drive_upload`: request in, response out. `function.http` has the rest."""
+
+import functions_framework
+from flask import Request, Response
+
+from function.http import respond
+
+
+@functions_framework.http
+def drive_upload(request: Request) -> Response:
+    """Upload what the request names, and answer as the contract says."""
+    return respond(request)

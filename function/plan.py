@@ -1,0 +1,229 @@
+"""What to do with one source at one destination: pure decisions, made of what is known and what Drive shows.
+
+(source, receipt, look, policy) -> unchanged | adopt | create | revise | skip | fail        before a transfer
+(our new file, look, policy)    -> keep | yield | rename                                   after it
+"""
+
+import hashlib
+import itertools
+import json
+import mimetypes
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, TypeAlias
+
+from function.model import GOOGLE_MIME_PREFIX, Digests, Fingerprint, Policy, RemoteFile, Stamp
+from function.receipts import Done, Receipt
+
+RACY_NS = 2_000_000_000
+"""A file written within this time of being recorded may have changed again under the same mtime: 2 s, FAT's step."""
+
+PROPERTIES_MAX = 30
+PROPERTY_MAX_BYTES = 124
+"""Public properties per file, and key plus value of each in UTF-8. Source: Drive guide, 'Add custom file properties'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What Drive shows of a folder: files by name; a name that was not asked for is not in `names`."""
+
+    names: frozenset[str]
+    files: tuple[RemoteFile, ...]
+
+    def named(self, name: str) -> list[RemoteFile]:
+        """The files of exactly that name, oldest first."""
+        return sorted((each for each in self.files if each.name == name), key=lambda each: each.seniority)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The content is there already."""
+
+    file: RemoteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Upload as a new file; `name` None when every name that was looked at is taken."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revise:
+    """Upload as a new revision of that file."""
+
+    file: RemoteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Leave Drive as it is: the name holds that file."""
+
+    file: RemoteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Refuse: the name holds that file."""
+
+    file: RemoteFile
+
+
+Action: TypeAlias = Adopt | Create | Revise | Skip | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Our new file stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Another file of equal content was first: ours goes to the bin."""
+
+    to: RemoteFile
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """The name was taken by other content first; `name` None when every name that was looked at is taken."""
+
+    name: str | None
+
+
+def unchanged(receipt: Receipt | None, stamp: Stamp, policy: Policy) -> Done | None:
+    """The content that is done and that a stat alone shows to be the source's."""
+    return next(
+        (
+            each
+            for each in _valid(receipt, policy)
+            if each.content.stamp == stamp and stamp.mtime_ns + RACY_NS < each.at_ns
+        ),
+        None,
+    )
+
+
+def known(receipt: Receipt | None, stamp: Stamp, digests: Digests, policy: Policy) -> Done | None:
+    """The content that is done and has the source's digests."""
+    return next(
+        (each for each in _valid(receipt, policy) if each.content.same_content(Fingerprint(stamp, digests))), None
+    )
+
+
+def may_be_known(receipt: Receipt | None, stamp: Stamp, policy: Policy) -> bool:
+    """Whether the digests are worth computing: something of that size is done."""
+    return any(each.content.stamp.size == stamp.size for each in _valid(receipt, policy))
+
+
+def _valid(receipt: Receipt | None, policy: Policy) -> Sequence[Done]:
+    """The contents that still count: with new_revision only what was put there last."""
+    if receipt is None:
+        return ()
+    return receipt.done[-1:] if policy is Policy.NEW_REVISION else receipt.done
+
+
+def decide(name: str, key: str, size: int, digests: Digests | None, look: Look, policy: Policy) -> Action:
+    """What to do about a source that no receipt knows, in a folder that shows `look`.
+
+    `digests` may be None where nothing of that size is shown: a large file isn't read for nothing.
+    """
+    equal = _equal(name, key, size, digests, look)
+    if policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
+        equal = [each for each in equal if each.name == name]
+    if equal:
+        return Adopt(equal[0])
+    held = look.named(name)
+    if not held:
+        return Create(name)
+    if policy is Policy.SKIP:
+        return Skip(held[0])
+    if policy is Policy.KEEP_BOTH:
+        return Create(free_name(name, look))
+    revisable = [each for each in held if not each.mime_type.startswith(GOOGLE_MIME_PREFIX)]
+    if policy is Policy.FAIL or not revisable:
+        return Fail(held[0])
+    ours = [each for each in revisable if each.key == key]
+    return Revise((ours or revisable)[0])
+
+
+def settle(
+    mine: RemoteFile, name: str, key: str, size: int, digests: Digests, look: Look, policy: Policy
+) -> Keep | Yield | Rename:
+    """What to do about our new file once a look has shown what else has its name."""
+    others = Look(look.names, tuple(each for each in look.files if each.id != mine.id))
+    equal = _equal(name, key, size, digests, others)
+    if equal and equal[0].seniority < mine.seniority:
+        return Yield(equal[0])
+    older = [each for each in others.named(mine.name) if each.seniority < mine.seniority]
+    if policy is Policy.KEEP_BOTH and older and not older[0].holds(size, digests):
+        return Rename(free_name(name, others))
+    return Keep()
+
+
+def twins(mine: RemoteFile, name: str, key: str, size: int, digests: Digests, look: Look) -> list[RemoteFile]:
+    """Files of ours that hold the same content as `mine`, which stays: they belong in the bin."""
+    equal = _equal(name, key, size, digests, look)
+    return [each for each in equal if each.id != mine.id and each.key == key and each.seniority > mine.seniority]
+
+
+def _equal(name: str, key: str, size: int, digests: Digests | None, look: Look) -> list[RemoteFile]:
+    return sorted(
+        (
+            each
+            for each in look.files
+            if digests and each.holds(size, digests) and (each.name == name or each.key == key)
+        ),
+        key=lambda each: each.seniority,
+    )
+
+
+def candidates(name: str) -> Iterator[str]:
+    """`Name.ext`, `Name (2).ext`, `Name (3).ext`, … without end."""
+    path = PurePosixPath(name)
+    stem, suffix = (path.stem, path.suffix) if path.suffix != name else (name, "")
+    yield name
+    for number in itertools.count(2):
+        yield f"{stem} ({number}){suffix}"
+
+
+def free_name(name: str, look: Look) -> str | None:
+    """The first candidate that was looked for and not found."""
+    taken = {each.name for each in look.files}
+    asked = itertools.takewhile(lambda each: each in look.names, candidates(name))
+    return next((each for each in asked if each not in taken), None)
+
+
+def drive_name(name: str) -> str:
+    """The name on Drive of a local one; bytes that aren't UTF-8 are written as %XX, since Drive's names are text."""
+    return "".join(f"%{ord(each) - 0xDC00:02X}" if "\udc80" <= each <= "\udcff" else each for each in name)
+
+
+def mime_type(name: str) -> str:
+    """The type guessed from the name; never one of Google's, which would make Drive convert the file."""
+    guessed = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
+    return "application/octet-stream" if guessed.startswith(GOOGLE_MIME_PREFIX) else guessed
+
+
+def key(destination: str) -> str:
+    """Our mark for files of that destination: the same from every home."""
+    return hashlib.sha256(destination.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def marks(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+    """Metadata as (properties, description): properties what fits Drive's limits; the description the whole, if not all fits."""
+    texts = {name: value if isinstance(value, str) else _json(value) for name, value in metadata.items()}
+    fitting = {
+        name: text for name, text in texts.items() if name and len(_utf8(name)) + len(_utf8(text)) <= PROPERTY_MAX_BYTES
+    }
+    properties = dict(itertools.islice(fitting.items(), PROPERTIES_MAX))
+    return properties, None if len(properties) == len(metadata) else _json(metadata)
+
+
+def _json(value: object) -> str:
+    return _utf8(json.dumps(value, ensure_ascii=False)).decode()
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,64 @@
+"""What to do about a claim that another invocation left, by looking at what stands under its id: pure."""
+
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from function.model import Fingerprint, RemoteFile
+from function.receipts import Claim
+
+EDIT_SLACK = timedelta(seconds=2)
+"""Drive dates a file's creation and first content apart by less than this."""
+
+
+class Recovery(Enum):
+    """The next step for a claim."""
+
+    SEND = auto()
+    """Nothing stands there: send the content under this claim."""
+    RECLAIM = auto()
+    """Nothing stands there, and the source has changed: claim the id for the new content. A request of the dead may
+    still be on its way; under the same id it can't make a second file."""
+    FINISH = auto()
+    """The source's content stands there."""
+    FINISH_OLDER = auto()
+    """The claimed content stands there, which the source no longer has."""
+    MEND = auto()
+    """A file of ours with neither stands there, never recorded as done: give it the source's content."""
+    DROP = auto()
+    """The id is no use: its file is gone, not ours, or its owner's by now."""
+
+
+def decide(claim: Claim, content: Fingerprint, remote: RemoteFile | None, key: str) -> Recovery:
+    """The step for a claim, given the source's content and what stands under the claim's id."""
+    same = claim.content.same_content(content)
+    if remote is None:
+        if claim.revises and not claim.mends:
+            return Recovery.DROP
+        return Recovery.SEND if same and not claim.mends else Recovery.RECLAIM
+    if remote.key != key and not claim.revises:
+        return Recovery.DROP
+    if content.digests and remote.holds(content.stamp.size, content.digests):
+        return Recovery.FINISH
+    if claim.content.digests and remote.holds(claim.content.stamp.size, claim.content.digests):
+        return Recovery.FINISH_OLDER
+    if claim.revises and not claim.mends:
+        return Recovery.SEND if same else Recovery.DROP
+    if not claim.mends and _was_edited(remote):
+        return Recovery.DROP
+    return Recovery.MEND
+
+
+def needs_digests(claim: Claim, remote: RemoteFile | None, size: int) -> bool:
+    """Whether the source must be read to decide."""
+    return (remote is not None and remote.size == size) or (
+        claim.content.digests is not None and claim.content.stamp.size == size
+    )
+
+
+def _was_edited(remote: RemoteFile) -> bool:
+    """Whether its owner gave the file other content after we made it; what we send at once carries one date."""
+    try:
+        created, modified = map(datetime.fromisoformat, (remote.created_time, remote.modified_time))
+    except ValueError:
+        return False
+    return modified - created > EDIT_SLACK

@@ -1,0 +1,65 @@
+"""The protocol of a resumable session, from any process that knows its URI.
+
+    PUT <session URI>                                   PUT <session URI>
+    Content-Range: bytes 262144-999999/1000000          Content-Range: bytes */1000000        (where are we?)
+    <bytes>
+    200 + the file: complete         308 + Range: bytes=0-N: N + 1 bytes kept         308 alone: nothing kept
+
+All that is left goes in one request, as Google recommends. The URI is the permission: no Authorization is sent, and
+it is never shown. Source: Drive guide, 'Upload file data'.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from function.drive_errors import translate
+from function.errors import (
+    BadRequest,
+    CredentialsError,
+    DriveError,
+    NotFound,
+    SessionLost,
+    TransientDriveError,
+)
+from function.transport import Answer, Transport
+
+
+def status(transport: Transport, uri: str, size: int) -> dict[str, Any] | int:
+    """The file's resource when the session is complete, else how many bytes it has kept."""
+    headers = {"content-length": "0", "content-range": f"bytes */{size}"}
+    return _progress(transport.send("PUT", uri, headers, b""))
+
+
+def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> dict[str, Any] | int:
+    """Send the bytes from `offset` to the end; as `status`.
+
+    Raises TransientDriveError after which the session must be asked where it is: repeating the same bytes where the
+    session has a gap is answered 503 for ever.
+    """
+    headers = {"content-length": str(size - offset), "content-range": f"bytes {offset}-{size - 1}/{size}"}
+    return _progress(transport.send("PUT", uri, headers, blocks))
+
+
+def _progress(answer: Answer) -> dict[str, Any] | int:
+    if answer.status in (200, 201):
+        return _resource(answer)
+    if answer.status == 308:
+        kept = answer.headers.get("range")
+        return int(kept.rpartition("-")[2]) + 1 if kept else 0
+    error = translate(answer.status, answer.headers, answer.body)
+    if isinstance(error, NotFound | BadRequest | CredentialsError):
+        raise SessionLost(error.message) from None
+    if type(error) is DriveError and error.reason == "drive_rejected":
+        raise SessionLost(error.message) from None
+    raise error
+
+
+def _resource(answer: Answer) -> dict[str, Any]:
+    try:
+        resource = json.loads(answer.body)
+    except ValueError as error:
+        raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
+    if not isinstance(resource, dict):
+        raise TransientDriveError("Drive's answer makes no sense; call again.")
+    return resource

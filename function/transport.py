@@ -1,0 +1,73 @@
+"""HTTP below google-api-python-client, in the place of httplib2.
+
+httplib2 repeats a POST by itself when a connection drops, below every retry setting, and hangs replaying a body that
+is already consumed: both make twins. This transport, over urllib3, sends each request exactly once, keeps connections
+open, is safe for threads, and streams bodies.
+"""
+
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from function.deadline import Deadline
+from function.errors import TransientDriveError
+
+CONNECT_TIMEOUT_S = 15.0
+
+READ_TIMEOUT_S = 60.0
+"""Longest silence of a connection; google-api-python-client's own default."""
+
+CONNECTIONS_MAX = 64
+
+
+def pool() -> urllib3.PoolManager:
+    """Connections to keep open between requests, through the proxy that the environment names, if any."""
+    options: dict[str, Any] = {"maxsize": CONNECTIONS_MAX, "block": False, "retries": False, "blocksize": 1024 * 1024}
+    proxy = urllib.request.getproxies().get("https")
+    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, lower-case headers and body of a response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """Sends requests once each, within a deadline."""
+
+    connections: urllib3.PoolManager
+    deadline: Deadline = field(default_factory=lambda: Deadline.after(300))
+
+    def send(
+        self, method: str, uri: str, headers: dict[str, str], body: bytes | str | Iterable[memoryview] | None
+    ) -> Answer:
+        """One request. Raises TransientDriveError (network), DeadlineExceeded."""
+        self.deadline.check()
+        remaining = self.deadline.remaining_s()
+        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining))
+        try:
+            response = self.connections.request(
+                method,
+                uri,
+                headers=headers,
+                body=body,  # type: ignore[arg-type]  # memoryviews are sent as bytes are
+                timeout=timeout,
+                redirect=False,
+                retries=False,
+            )
+        except (HTTPError, OSError) as error:
+            self.deadline.check()
+            raise TransientDriveError(
+                f"The connection to Drive failed ({type(error).__name__}); call again later.", reason="network"
+            ) from None  # the cause names the URI, and a session's URI is a secret
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, lower, response.data)

@@ -1,0 +1,217 @@
+"""upload_log.json: a JSON array with an entry a line, valid whatever happened, appended in constant time.
+
+The closing bracket stands at the end of the file; an append writes `,\\n{entry}\\n]\\n` over it in one write and syncs.
+A write torn by a crash is cut back to the last whole entry by the next append. A file that is no such array is set
+aside under another name, never changed.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from function.deadline import Deadline
+from function.errors import VolumeUnavailable
+from function.model import LogEntry, Status
+
+TAIL_BYTES = 64 * 1024
+"""Read from the end of the log to find its last entry; doubled where that entry is longer."""
+
+_CLOSE = b"\n]\n"
+_ENTRY_START = b'{"time":'
+
+
+@dataclass(slots=True)
+class _Ticket:
+    lines: list[bytes]
+    written: bool = False
+    error: VolumeUnavailable | None = None
+
+
+@dataclass(slots=True)
+class UploadLog:
+    """The log of one home. Safe for threads and processes; appends that meet are written together."""
+
+    path: Path
+    shared_lock: Callable[[Deadline], AbstractContextManager[None]]
+    warn: Callable[[str], None]
+    """Told, in a sentence, when a damaged log was set aside."""
+    _queue: list[_Ticket] = field(default_factory=list)
+    _queue_lock: Lock = field(default_factory=Lock)
+    _turn: Lock = field(default_factory=Lock)
+
+    def append(self, entries: Sequence[LogEntry], deadline: Deadline) -> None:
+        """Make the entries durable. Raises VolumeUnavailable, Locked."""
+        ticket = _Ticket([encode(each) for each in entries])
+        with self._queue_lock:
+            self._queue.append(ticket)
+        with self._turn:
+            if not ticket.written:
+                self._write_queued(deadline)
+        if ticket.error:
+            raise ticket.error
+
+    def _write_queued(self, deadline: Deadline) -> None:
+        with self._queue_lock:
+            tickets, self._queue = self._queue, []
+        try:
+            with self.shared_lock(deadline):
+                self._write([line for ticket in tickets for line in ticket.lines])
+        except OSError as error:
+            refusal = VolumeUnavailable(
+                f"{self.path}: can't be written ({error.strerror}); mend the volume and call again."
+            )
+            for ticket in tickets:
+                ticket.error = refusal
+        except VolumeUnavailable as error:
+            for ticket in tickets:
+                ticket.error = error
+        finally:
+            for ticket in tickets:
+                ticket.written = True
+
+    def _write(self, lines: list[bytes]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            place = _place(fd)
+            if place is None:
+                os.close(fd)
+                fd = self._set_aside()
+                place = Place(0, is_first=True)
+            _put(fd, place, lines)
+        finally:
+            os.close(fd)
+
+    def _set_aside(self) -> int:
+        aside = f"{self.path}.damaged-{time.time_ns()}"
+        os.rename(self.path, aside)
+        self.warn(f"{self.path} is not an upload log; it was set aside as {aside} and a new one begun.")
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def size(self) -> int:
+        """Bytes of the log now."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def tells_uploaded(self, file_id: str, sha256: str, since: int) -> bool:
+        """Whether an entry says that this content was uploaded as that file; looked for behind byte `since`."""
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(since - len(_CLOSE) if len(_CLOSE) <= since <= size else 0)
+                return any(_is_upload(line, file_id, sha256) for line in file if file_id.encode() in line)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise VolumeUnavailable(f"{self.path}: can't be read ({error.strerror}).") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the next entry goes: the byte behind the last one."""
+
+    offset: int
+    is_first: bool
+
+
+def _place(fd: int) -> Place | None:
+    """Where to append in an open log, None when it is no log."""
+    size = os.fstat(fd).st_size
+    length = min(size, TAIL_BYTES)
+    while True:
+        tail = os.pread(fd, length, size - length)
+        place = find_place(tail, size - length, os.pread(fd, 64, 0))
+        if place is not None or length == size:
+            return place
+        length = min(size, 2 * length)
+
+
+def find_place(tail: bytes, start: int, head: bytes) -> Place | None:
+    """Where to append, from the file's first bytes and its last ones, which begin at byte `start`.
+
+    None when the tail holds no whole entry, or what is torn there can't have been written by an append.
+    """
+    if not start and not tail.strip(b"\0 \t\r\n"):
+        return Place(0, is_first=True)
+    if not head.lstrip().startswith(b"["):
+        return None
+    text = tail.rstrip(b"\0 \t\r\n")
+    if text.endswith(b"]"):
+        before = text[:-1].rstrip()
+        if before.endswith(b"}"):
+            return Place(start + len(before), is_first=False)
+        if not start and before.lstrip() == b"[":
+            return Place(0, is_first=True)
+    return _last_whole_entry(text, start)
+
+
+def _last_whole_entry(text: bytes, start: int) -> Place | None:
+    end = len(text)
+    while end > 0:
+        line_start = text.rfind(b"\n", 0, end) + 1
+        line = text[line_start:end].strip().removesuffix(b",")
+        torn = text[end:].lstrip(b", \r\n")
+        if not line_start and not start and line == b"[":
+            return Place(0, is_first=True) if _is_prefix_of_entry(torn) else None
+        if line.startswith(b"{") and (line_start or start) and _is_object(line):
+            whole = line_start + text[line_start:end].rindex(b"}") + 1
+            return Place(start + whole, is_first=False) if _is_prefix_of_entry(torn) else None
+        end = line_start - 1
+    return None
+
+
+def _is_prefix_of_entry(torn: bytes) -> bool:
+    return torn in (b"", b"]") or torn.startswith(_ENTRY_START) or _ENTRY_START.startswith(torn)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _put(fd: int, place: Place, lines: list[bytes]) -> None:
+    """Write the lines at their place and sync; on an error put back what made the log whole before."""
+    try:
+        end = _write_all(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + _CLOSE, place.offset)
+        if os.fstat(fd).st_size > end:
+            os.ftruncate(fd, end)
+        os.fsync(fd)
+    except OSError:
+        whole = _write_all(fd, b"[]\n" if place.is_first else _CLOSE, place.offset)
+        os.ftruncate(fd, whole)
+        raise
+
+
+def _write_all(fd: int, content: bytes, offset: int) -> int:
+    while content:
+        count = os.pwrite(fd, content, offset)
+        content, offset = content[count:], offset + count
+    return offset
+
+
+def encode(entry: LogEntry) -> bytes:
+    """The entry's line. Names that aren't UTF-8 are kept as escapes, so that the path can be found again."""
+    document = msgspec.to_builtins(entry)
+    try:
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _is_upload(line: bytes, file_id: str, sha256: str) -> bool:
+    try:
+        entry = json.loads(line.strip().removesuffix(b","))
+    except ValueError:
+        return False
+    return (entry.get("status"), entry.get("file_id"), entry.get("sha256")) == (Status.UPLOADED, file_id, sha256)
