@@ -5,7 +5,10 @@ PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile pyproject.toml -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: demo test check image lock bench chaos clean
+.PHONY: help demo test check image lock bench chaos clean
+
+help:  ## this list
+	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s%s\n", $$1, $$2}' Makefile
 
 demo: .venv/requirements-local.installed  ## a whole upload, offline: embedded Drive, function, sample files
 	@$(PY) -m local_runner demo
@@ -21,7 +24,7 @@ check: .venv/requirements-dev.installed  ## format, lint, types, Dockerfile, clo
 	.venv/bin/check-jsonschema --builtin-schema vendor.cloudbuild cloudbuild.yaml
 
 image:  ## the container image
-	docker build --tag $(IMAGE) .
+	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) --tag $(IMAGE) .
 
 bench: .venv/requirements-dev.installed  ## side-by-side figures against peers
 	$(PY) -m pytest -m bench -n 0 -s --timeout 0 tests/bench
