@@ -66,7 +66,7 @@ class Account:
 
     @cached_property
     def _drive(self) -> Drive:
-        from function.drive_google import GoogleDrive, build_service
+        from function.drive_google import GOOGLE, GoogleDrive, build_service
         from function.pacer import Pacer
         from function.transport import Transport, pool
 
@@ -78,6 +78,7 @@ class Account:
             transport=Transport(pool()),
             tokens=self.tokens,
             pacer=Pacer(pace if self.settings.lock == "native" else None),
+            endpoint=self.settings.emulator or GOOGLE,
             drive_id=self.account.root.drive_id,
         )
 

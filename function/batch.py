@@ -16,7 +16,7 @@ from function import plan
 from function.account import Account
 from function.deadline import Deadline
 from function.destination import Destination, Means
-from function.drive import Usage
+from function.drive import Drive, Usage
 from function.drive_upload import Upload
 from function.errors import UploadError
 from function.finishing import Sent, known
@@ -81,18 +81,20 @@ class Batch:
 
     def _prepare(self) -> None:
         """A visit for each folder, all names known; every folder that is unknown ensured in one walk."""
-        drive = self.account.drive.bound(self.shared, self.deadline)
         for item in self.items:
             visit = self._visits.get(item.folder_path)
             if visit is None:
-                visit = Visit(item.folder_path, self.account.folders, drive, self.deadline)
+                visit = Visit(item.folder_path, self.account.folders, self._drive, self.deadline)
                 visit.chain = self.account.folders.known(item.folder_path)
                 self._visits[item.folder_path] = visit
             visit.names.add(plan.drive_name(item.local_name))
         unknown = [path for path, visit in self._visits.items() if visit.chain is None]
         if len(unknown) > 1:
-            for path, found in self.account.folders.ensure(unknown, drive, self.deadline).items():
+            for path, found in self.account.folders.ensure(unknown, self._drive(), self.deadline).items():
                 self._visits[path].chain = found
+
+    def _drive(self) -> Drive:
+        return self.account.drive.bound(self.shared, self.deadline)
 
     def _in_turns(self) -> Iterable[Item]:
         """The items, one folder after the other in turn, so that the looks at all folders begin at once."""
@@ -129,10 +131,9 @@ class Batch:
         item.fail(error, upload.count_attempt(), self.shared)
 
     def _destination(self, item: Item) -> Destination:
-        drive = self.account.drive.bound(item.usage, self.deadline)
         means = Means(
             account=self.account.name,
-            drive=drive,
+            open_drive=lambda: self.account.drive.bound(item.usage, self.deadline),
             receipts=self.account.receipts,
             hold=lambda name: self.account.locks.of(name, self.deadline),
             take_id=self._take_id,
@@ -152,8 +153,8 @@ class Batch:
         """A reserved id: the batch takes as many as it may need, at the first need."""
         with self._taking:
             if not self._ids:
-                drive = self.account.drive.bound(self.shared, self.deadline)
-                self._ids = self.account.take_ids(max(1, len(self.items) - self._taken), drive, self.deadline)
+                count = max(1, len(self.items) - self._taken)
+                self._ids = self.account.take_ids(count, self._drive(), self.deadline)
             self._taken += 1
             return self._ids.pop()
 

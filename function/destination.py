@@ -20,7 +20,7 @@ class Means:
     """What the uploads of one account share in one invocation."""
 
     account: str
-    drive: Drive
+    open_drive: Callable[[], Drive]
     receipts: Receipts[Receipt]
     hold: Callable[[str], AbstractContextManager[Hold]]
     """The lock of a destination, by the name of its receipt."""
@@ -32,6 +32,11 @@ class Means:
     small_file: Callable[[int], AbstractContextManager[object]]
     """Waits until that many bytes may be held in memory."""
     deadline: Deadline
+
+    @property
+    def drive(self) -> Drive:
+        """The account's Drive: opened when it is first needed, since what is unchanged needs none."""
+        return self.open_drive()
 
 
 @dataclass(frozen=True, slots=True)

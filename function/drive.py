@@ -92,7 +92,7 @@ class Drive(Protocol):
 
 
 def escape(text: str) -> str:
-    r"""A string literal's inside for `q`: backslash first, then the quote. Source: Drive guide, 'Search query terms'."""
+    r"""A string literal's inside for `q`: first `\\`, then `'`. Source: Drive guide, 'Search query terms'."""
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 

@@ -25,6 +25,8 @@ FIELDS = (
 
 PAGE_SIZE = 1000
 
+GOOGLE = "https://www.googleapis.com"
+
 WRITE_UNITS = 50
 
 UNITS = {"list": 100, "create": WRITE_UNITS, "update": WRITE_UNITS}
@@ -75,6 +77,8 @@ class GoogleDrive:
     transport: Transport
     tokens: AccessTokens
     pacer: Pacer
+    endpoint: str
+    """Base URL of the service: sessions begun elsewhere are none of its business."""
     drive_id: str | None
     """The shared drive that listings are confined to."""
     usage: Usage = dataclasses.field(default_factory=Usage)
@@ -136,7 +140,7 @@ class GoogleDrive:
         return self._http(request).send(request.uri, request.method, request.body, request.headers).headers["location"]
 
     def session_status(self, uri: str, size: int) -> RemoteFile | int:
-        if urlsplit(uri).netloc != urlsplit(self.service._baseUrl).netloc:
+        if urlsplit(uri).netloc != urlsplit(self.endpoint).netloc:
             raise SessionLost("The session was begun at another endpoint.")
         return self._repeated(lambda: self._session(lambda: resumable.status(self.transport, uri, size)))
 

@@ -315,7 +315,7 @@ class Upload:
             self.ledger.write(replace(current, claim=replace(current.claim, session=uri)))
 
     def _without_what_was_refused(self, claim: Claim, hold: Hold, error: BadRequest) -> Sent:
-        """Metadata must not make an upload fail, and a reserved id may have gone stale: try without the one, then the other."""
+        """Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other."""
         if self._sends_metadata and self.to.metadata:
             self._sends_metadata = False
             return self._send(claim, hold, look_first=False)

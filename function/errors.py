@@ -15,7 +15,7 @@
         ├── NotFound              no such id, or no right to see it
         ├── AlreadyExists         409: the id of a create is taken
         ├── SessionLost           the resumable session is unknown or gone
-        └── TransientDriveError   429, 5xx, rate limits, dropped connections: what was asked may or may not have happened
+        └── TransientDriveError   429, 5xx, rate limits, dropped connections: what was asked may have happened
 
 Every error carries a stable `reason` of the contract's table; `HTTP_CODE` and `RETRYABLE_REASONS` are that table.
 """
@@ -147,6 +147,9 @@ class SessionLost(DriveError):
 
 
 class TransientDriveError(DriveError):
-    """Drive or the network faltered: what was asked may have happened. Reasons rate_limited, drive_unavailable, network."""
+    """Drive or the network faltered: what was asked may have happened.
+
+    Reasons: rate_limited, drive_unavailable, network.
+    """
 
     default_reason = "drive_unavailable"

@@ -178,7 +178,7 @@ class Folders:
         base = drive.get(self.root.base)
         if base is None or base.trashed:
             raise DriveError(
-                f"drive_root: {self.root.base} is not on this Drive or in its bin; correct paths.json or share the folder.",
+                f"drive_root: {self.root.base} is not on this Drive, or in its bin; mend paths.json or share it.",
                 reason="drive_root_not_found",
             )
         self._seen[base.id] = time.monotonic()

@@ -93,6 +93,6 @@ class Locks:
             raise Locked(f"{path.name} is held by another invocation; call again later.") from error
         except (OSError, NotImplementedError) as error:
             raise VolumeUnavailable(
-                f"{path}: can't be locked ({error}); mend the volume, or set lock to 'lease' where it has no kernel locks."
+                f"{path}: can't be locked ({error}); mend the volume, or set lock to 'lease' where it has no locks."
             ) from error
         return lock

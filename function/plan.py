@@ -21,7 +21,7 @@ RACY_NS = 2_000_000_000
 
 PROPERTIES_MAX = 30
 PROPERTY_MAX_BYTES = 124
-"""Public properties per file, and key plus value of each in UTF-8. Source: Drive guide, 'Add custom file properties'."""
+"""Public properties per file; UTF-8 bytes of key plus value. Source: Drive guide, 'Add custom file properties'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def key(destination: str) -> str:
 
 
 def marks(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
-    """Metadata as (properties, description): properties what fits Drive's limits; the description the whole, if not all fits."""
+    """Metadata as (properties, description): what fits Drive's limits, and the whole where not all of it fits."""
     texts = {name: value if isinstance(value, str) else _json(value) for name, value in metadata.items()}
     fitting = {
         name: text for name, text in texts.items() if name and len(_utf8(name)) + len(_utf8(text)) <= PROPERTY_MAX_BYTES

@@ -130,7 +130,10 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def find_source(location: Location) -> Source:
-    """The source at that place, by one stat. Raises SourceError (source_missing, source_not_a_file, source_unreadable)."""
+    """The source at that place, by one stat.
+
+    Raises SourceError (source_missing, source_not_a_file, source_unreadable).
+    """
     try:
         status = os.stat(location.path)
     except OSError as error:

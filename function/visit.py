@@ -4,7 +4,7 @@ A visit is shared by all files of a batch that go into the folder: one listing s
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class Visit:
 
     path: str
     folders: Folders
-    drive: Drive
+    open_drive: Callable[[], Drive]
     deadline: Deadline
     names: set[str] = field(default_factory=set)
     """Names of the batch's files, looked for all at once."""
@@ -38,6 +38,11 @@ class Visit:
     _is_settled: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _starting: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def drive(self) -> Drive:
+        """The account's Drive."""
+        return self.open_drive()
 
     @property
     def is_cold(self) -> bool:
@@ -113,7 +118,9 @@ class Visit:
             chain = self.ready()
             with ThreadPoolExecutor(1) as beside:
                 leaf = (
-                    None if chain.is_new or self.folders.is_fresh(chain) else beside.submit(self.drive.get, chain.leaf)
+                    None
+                    if chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
+                    else beside.submit(self.drive.get, chain.leaf)
                 )
                 listed = self._list(chain, sorted(names))
                 fetched = leaf.result() if leaf else None
