@@ -45,7 +45,11 @@ def site(view: View) -> v2.Site:
 
 def a_file(view: View, body: dict[str, Any], content: bytes | None = b"abc") -> FileRecord:
     """A new file of Ann's."""
-    upload = None if content is None else Upload(view.drive.blobs.store(content, "new"))
+    upload = None
+    if content is not None:
+        part = view.drive.blobs.part("new", len(content))
+        part.append(content)
+        upload = Upload(view.drive.blobs.adopt(part))
     return operations.create(view.drive, view.viewer, body, upload, all_drives=True)
 
 
