@@ -3,13 +3,13 @@
 import dataclasses
 import io
 import json
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from function import resumable, retry
 from function.deadline import Deadline
+from function.deferred import deferred
 from function.drive import Drive, Usage
 from function.drive_errors import translate
 from function.errors import NotFound, SessionLost, TransientDriveError
@@ -47,15 +47,8 @@ class AccessTokens(Protocol):
 
 def build_service(endpoint: str | None) -> Any:
     """The v3 client of google-api-python-client, aimed at Google or at an emulator's base URL."""
-    # googleapiclient imports oauth2client where it finds it, which takes longer than all the rest and serves nothing.
-    hidden = "oauth2client" not in sys.modules
-    if hidden:
-        sys.modules["oauth2client"] = None  # type: ignore[assignment]
-    try:
+    with deferred("oauth2client", "oauth2client.client", "google.oauth2.service_account", "httplib2.auth"):
         from googleapiclient import discovery, discovery_cache
-    finally:
-        if hidden:
-            del sys.modules["oauth2client"]
     document = json.loads(discovery_cache.get_static_doc("drive", "v3"))
     if endpoint:
         # client_options.api_endpoint would leave uploads on https.
