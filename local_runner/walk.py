@@ -1,0 +1,115 @@
+"""What was typed -> the files meant: folders are walked, globs expanded, and what is left out is said.
+
+A relative path means what it names where it was typed; where nothing has that name, it is relative to the home, as in
+a request. What doesn't exist at all is passed on, so that the job refuses it in its own words.
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A thing in a folder that isn't uploaded; `is_failure` where it should have been."""
+
+    path: str
+    why: str
+    is_failure: bool = False
+
+
+@dataclass(slots=True)
+class Found:
+    """Paths as they go into requests, each once, and what was left out."""
+
+    home: str
+    data_root: str | None
+    """None where the function runs elsewhere and this machine has no settings."""
+    files: dict[str, None] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def add(self, path: str) -> None:
+        """A file, or whatever the job shall judge."""
+        if ".." not in path.split(os.sep):
+            path = os.path.normpath(path)
+        self.files[self._shown(path)] = None
+
+    def leave_out(self, path: str, why: str, *, is_failure: bool = False) -> None:
+        """Something that isn't uploaded."""
+        self.left_out.append(LeftOut(self._shown(path), why, is_failure))
+
+    def _shown(self, path: str) -> str:
+        return path.removeprefix(self.home.rstrip(os.sep) + os.sep)
+
+
+def find(arguments: Iterable[str], cwd: Path, home: Path, data_root: Path | None) -> Found:
+    """The files that the arguments mean, in their order; a folder's own files come before those of its subfolders."""
+    found = Found(str(home), str(data_root) if data_root else None)
+    for argument in arguments:
+        for path in _meant(argument, str(cwd), str(home)):
+            if os.path.isdir(path):
+                _add_folder(path, found)
+            else:
+                found.add(path)
+    return found
+
+
+def _meant(argument: str, cwd: str, home: str) -> list[str]:
+    places = [os.path.join(base, argument) for base in (cwd, home)]
+    for path in places:
+        if os.path.lexists(path):
+            return [path]
+    if glob.has_magic(argument):
+        for base in (cwd, home):
+            matches = glob.glob(argument, root_dir=base, recursive=True, include_hidden=True)
+            if matches:
+                return [os.path.join(base, each) for each in sorted(matches)]
+    return [places[-1]]
+
+
+def _add_folder(path: str, found: Found) -> None:
+    """Its files; a folder outside data_root is refused by the job, one around it stands for data_root."""
+    if found.data_root is None:
+        _walk(path, found)
+        return
+    real, root = os.path.realpath(path), os.path.realpath(found.data_root)
+    if os.path.commonpath((real, root)) == root:
+        _walk(path, found)
+    elif os.path.commonpath((real, root)) == real:
+        found.leave_out(path, f"only what is in {found.data_root} is uploaded")
+        _walk(found.data_root, found)
+    else:
+        found.add(path)
+
+
+def _walk(folder: str, found: Found) -> None:
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        try:
+            entries = sorted(os.scandir(current), key=lambda each: each.name)
+        except OSError as error:
+            found.leave_out(current, f"can't be read ({error.strerror})", is_failure=True)
+            continue
+        pending += reversed(list(_add_entries(entries, found)))
+
+
+def _add_entries(entries: Iterable[os.DirEntry[str]], found: Found) -> Iterator[str]:
+    """Add the files; give the folders. Costs no stat but for symbolic links."""
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield entry.path
+        elif entry.is_file():
+            found.add(entry.path)
+        else:
+            found.leave_out(entry.path, _kind(entry))
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if not entry.is_symlink():
+        return "neither a file nor a folder"
+    if entry.is_dir():
+        return "a link to a folder, which is not followed"
+    return "a link to nothing" if not os.path.exists(entry.path) else "a link to what is no file"
