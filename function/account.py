@@ -66,7 +66,7 @@ class Account:
 
     @cached_property
     def _drive(self) -> Drive:
-        from function.drive_google import GOOGLE, GoogleDrive, build_service
+        from function.drive_google import GOOGLE, GoogleDrive, files_resource
         from function.pacer import Pacer
         from function.transport import Transport, pool
 
@@ -74,7 +74,7 @@ class Account:
         pace = state / "pace" / f"{self.name}.json"
         pace.parent.mkdir(parents=True, exist_ok=True)
         return GoogleDrive(
-            service=build_service(self.settings.emulator),
+            files=files_resource(self.settings.emulator),
             transport=Transport(pool()),
             tokens=self.tokens,
             pacer=Pacer(pace if self.settings.lock == "native" else None),

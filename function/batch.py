@@ -109,8 +109,6 @@ class Batch:
             result = upload.begin()
             if isinstance(result, Outcome):
                 item.tell(result, self.shared)
-            elif result.claim.settled or upload.to.visit.can_settle:
-                item.tell(upload.finish(result), self.shared)
             else:
                 return item, upload, result
         except Exception as error:  # noqa: BLE001 - one failure never hides the others

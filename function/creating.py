@@ -39,7 +39,7 @@ def once(
 
 def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
     """Wait after attempt 0, 1, …, or raise the error when the deadline comes first."""
-    seconds = backoff_s(attempt + 1, error, dice=random.random)
+    seconds = backoff_s(attempt, error, dice=random.random)
     if seconds >= deadline.remaining_s():
         raise error
     time.sleep(seconds)

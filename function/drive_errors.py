@@ -42,22 +42,24 @@ SCOPES = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"
 def translate(status: int, headers: Mapping[str, str], body: bytes) -> UploadError:
     """The error that an answer of 400 or above stands for."""
     reason, said = _read(body)
-    message = f"Drive answered {status}{f' {reason}' if reason else ''}: {said or 'no explanation'}"
+    message = f"Drive answered {status}{f' {reason}' if reason else ''}: {(said or 'no explanation').rstrip('.')}"
     if status == 429 or reason in RATE_LIMITS:
-        return TransientDriveError(message, reason="rate_limited", retry_after_s=retry_after_s(headers))
+        return TransientDriveError(
+            f"{message}; call again later.", reason="rate_limited", retry_after_s=retry_after_s(headers)
+        )
     if status == 408 or status >= 500:
-        return TransientDriveError(message, retry_after_s=retry_after_s(headers))
+        return TransientDriveError(f"{message}; call again later.", retry_after_s=retry_after_s(headers))
     by_status = _BY_STATUS.get(status)
     return by_status(message) if by_status else _forbidden(reason, message)
 
 
 _BY_STATUS: dict[int, Callable[[str], UploadError]] = {
-    400: BadRequest,
+    400: lambda message: BadRequest(f"{message}."),
     401: lambda message: CredentialsError(f"{message}. The access token is refused: authorize again."),
-    404: NotFound,
-    409: AlreadyExists,
-    410: SessionLost,
-    413: lambda message: DriveError(message, reason="file_too_large"),
+    404: lambda message: NotFound(f"{message}."),
+    409: lambda message: AlreadyExists(f"{message}."),
+    410: lambda message: SessionLost(f"{message}."),
+    413: lambda message: DriveError(f"{message}.", reason="file_too_large"),
 }
 
 
@@ -72,8 +74,8 @@ def _forbidden(reason: str | None, message: str) -> UploadError:
     if reason in SCOPES:
         return CredentialsError(f"{message}. The token's scope is too small: authorize again with the drive scope.")
     if reason in PERMISSIONS:
-        return DriveError(message, reason="permission_denied")
-    return DriveError(message)
+        return DriveError(f"{message}.", reason="permission_denied")
+    return DriveError(f"{message}.")
 
 
 def _read(body: bytes) -> tuple[str | None, str | None]:

@@ -45,8 +45,11 @@ class AccessTokens(Protocol):
     def refused(self, access_token: str, deadline: Deadline) -> None: ...
 
 
-def build_service(endpoint: str | None) -> Any:
-    """The v3 client of google-api-python-client, aimed at Google or at an emulator's base URL."""
+def files_resource(endpoint: str | None) -> Any:
+    """The `files` of google-api-python-client's v3 client, aimed at Google or at an emulator's base URL.
+
+    Made once: the client builds all its methods anew for each `service.files()`.
+    """
     with deferred("oauth2client", "oauth2client.client", "google.oauth2.service_account", "httplib2.auth"):
         from googleapiclient import discovery, discovery_cache
     document = json.loads(discovery_cache.get_static_doc("drive", "v3"))
@@ -55,7 +58,7 @@ def build_service(endpoint: str | None) -> Any:
         document["rootUrl"] = f"{endpoint}/"
         document["baseUrl"] = f"{endpoint}/{document['servicePath']}"
         document.pop("mtlsRootUrl", None)
-    return discovery.build_from_document(document, http=_NoHttp())
+    return discovery.build_from_document(document, http=_NoHttp()).files()
 
 
 class _NoHttp:
@@ -66,7 +69,8 @@ class _NoHttp:
 class GoogleDrive:
     """`Drive` for one account."""
 
-    service: Any
+    files: Any
+    """google-api-python-client's resource of that name: it prepares the requests."""
     transport: Transport
     tokens: AccessTokens
     pacer: Pacer
@@ -81,14 +85,12 @@ class GoogleDrive:
 
     def reserve_ids(self, count: int) -> list[str]:
         return list(
-            self._repeat(lambda: self._files().generateIds(count=count, space="drive", type="files", fields="ids"))[
-                "ids"
-            ]
+            self._repeat(lambda: self.files.generateIds(count=count, space="drive", type="files", fields="ids"))["ids"]
         )
 
     def get(self, file_id: str) -> RemoteFile | None:
         try:
-            return _remote(self._repeat(lambda: self._files().get(fileId=file_id, **_ALL)))
+            return _remote(self._repeat(lambda: self.files.get(fileId=file_id, **_ALL)))
         except NotFound:
             return None
 
@@ -104,7 +106,7 @@ class GoogleDrive:
             options |= {"corpora": "drive", "driveId": self.drive_id}
         found: list[RemoteFile] = []
         while True:
-            page = self._repeat(lambda: self._files().list(**options))
+            page = self._repeat(lambda: self.files.list(**options))
             found += [_remote(each) for each in page.get("files", ())]
             if not page.get("nextPageToken"):
                 return found
@@ -118,7 +120,7 @@ class GoogleDrive:
             "parents": [parent],
             "appProperties": {KEY_PROPERTY: key},
         }
-        return _remote(self._once(self._files().create(body=body, **_ALL)))
+        return _remote(self._once(self.files.create(body=body, **_ALL)))
 
     def create(self, file: NewFile, content: bytes) -> RemoteFile:
         return _remote(self._once(self._create(file, _media(file, content, resumable=False))))
@@ -145,17 +147,14 @@ class GoogleDrive:
     ) -> RemoteFile:
         body = {key: value for key, value in (("name", name), ("trashed", trashed)) if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
-        return _remote(self._repeat(lambda: self._files().update(fileId=file.id, body=body, **_ALL, **move)))
-
-    def _files(self) -> Any:
-        return self.service.files()
+        return _remote(self._repeat(lambda: self.files.update(fileId=file.id, body=body, **_ALL, **move)))
 
     def _create(self, file: NewFile, media: Any) -> Any:
         body = {"id": file.id, "name": file.name, "parents": [file.folder], "mimeType": file.mime_type}
-        return self._files().create(body=body | _marks(file), media_body=media, **_ALL)
+        return self.files.create(body=body | _marks(file), media_body=media, **_ALL)
 
     def _revise(self, file: NewFile, media: Any) -> Any:
-        return self._files().update(fileId=file.id, body=_marks(file), media_body=media, **_ALL)
+        return self.files.update(fileId=file.id, body=_marks(file), media_body=media, **_ALL)
 
     def _repeated(self, operation: Callable[[], T]) -> T:
         return retry.call(operation, deadline=self.transport.deadline)
@@ -217,13 +216,16 @@ class _Http:
         pacer.acquire(write=write, deadline=self.drive.transport.deadline)
         self.drive.usage.count(self.units)
         answer = self.drive.transport.send(method, uri, {**headers, "authorization": f"Bearer {token}"}, body)
-        if answer.status < 400:
-            pacer.succeeded(write=write)
-        elif answer.status in (403, 429):
-            error = translate(answer.status, answer.headers, answer.body)
-            if error.reason == "rate_limited":
-                pacer.refused(write=write, retry_after_s=error.retry_after_s)
+        self._report(answer, write=write)
         return answer
+
+    def _report(self, answer: Answer, *, write: bool) -> None:
+        """Tell the pacer whether Drive let the request in, whatever it thought of it."""
+        refusal = translate(answer.status, answer.headers, answer.body) if answer.status in (403, 429) else None
+        if refusal and refusal.reason == "rate_limited":
+            self.drive.pacer.refused(write=write, retry_after_s=refusal.retry_after_s)
+        elif answer.status < 500 and answer.status != 401:
+            self.drive.pacer.succeeded(write=write)
 
 
 def _media(file: NewFile, content: bytes, *, resumable: bool) -> Any:

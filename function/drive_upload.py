@@ -82,32 +82,45 @@ class Upload:
         return self.source.stamp.size
 
     def begin(self) -> Outcome | Sent:
-        """Decided without a transfer, or sent and verified. Raises UploadError."""
+        """Ended; or sent and verified, where the look that settles it is still to come. Raises UploadError."""
         if self.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
         with self.to.means.hold(self.to.receipt_name) as hold:
             for _ in range(ROUNDS_MAX):
                 self.to.means.deadline.check()
                 try:
-                    receipt = self.ledger.reread()
-                    if receipt.claim:
-                        return self._recover(receipt.claim, hold)
-                    return self._unchanged() or self._planned(hold)
+                    result = self._attempted(hold)
+                    if isinstance(result, Sent) and (result.claim.settled or self.to.visit.can_settle):
+                        return self._finished(result, hold)
+                    return result
                 except (_StartOver, Superseded):
                     continue
         raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
-        look = None if sent.claim.settled else self.to.visit.settling_look(self._names(1))
+        self.to.visit.settling_look(self._names(1))  # may take long: not under the lock
         with self.to.means.hold(self.to.receipt_name) as hold:
             receipt = self.ledger.reread()
             if receipt.claim and receipt.claim.id == sent.claim.id:
-                return Finishing(self.to, self.ledger, hold).run(dataclasses.replace(sent, claim=receipt.claim), look)
+                try:
+                    return self._finished(dataclasses.replace(sent, claim=receipt.claim), hold)
+                except Superseded:
+                    receipt = self.ledger.reread()
             done = plan.known(receipt, self.source.stamp, sent.digests, self.to.policy)
         if done:  # another invocation found it finished meanwhile, and recorded it
             return known(self.to.folder, done)
         raise Locked(f"{self.to.label()}: another invocation took it over; call again.")
+
+    def _attempted(self, hold: Hold) -> Outcome | Sent:
+        receipt = self.ledger.reread()
+        if receipt.claim:
+            return self._recover(receipt.claim, hold)
+        return self._unchanged() or self._planned(hold)
+
+    def _finished(self, sent: Sent, hold: Hold) -> Outcome:
+        look = None if sent.claim.settled else self.to.visit.settling_look(self._names(1))
+        return Finishing(self.to, self.ledger, hold).run(sent, look)
 
     def count_attempt(self) -> int | None:
         """Count this invocation's attempt, made in vain; its number, or None where it can't be written."""

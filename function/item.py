@@ -11,7 +11,7 @@ from function.account import Account
 from function.deadline import Deadline
 from function.destination import receipt_name
 from function.drive import Usage
-from function.errors import UploadError
+from function.errors import DriveError, Locked, UploadError
 from function.job import FileRequest
 from function.model import LogEntry, Outcome, Policy, Status
 from function.plan import drive_name
@@ -74,18 +74,20 @@ class Item:
 
     def fail(self, error: UploadError, attempt: int | None = None, shared: Usage | None = None) -> None:
         """Tell that the item failed."""
-        known = isinstance(self.source, Source)
+        source = self.source if isinstance(self.source, Source) else None
+        destination = f"{self.folder}/{drive_name(self.local_name)}".lstrip("/") if self.relative else None
+        message = error.message
+        if isinstance(error, DriveError | Locked) and destination and destination not in message:
+            message = f"{destination}: {message}"
         self.tell(
             Outcome(
                 status=Status.FAILED,
                 reason=error.reason,
-                message=error.message,
+                message=message,
                 attempt=attempt,
-                size=self.source.stamp.size if isinstance(self.source, Source) else None,
-                digests=self.source.fingerprint.digests if isinstance(self.source, Source) else None,
-                destination=f"{self.folder}/{drive_name(self.local_name)}".lstrip("/")
-                if known or self.relative
-                else None,
+                size=source.stamp.size if source else None,
+                digests=source.fingerprint.digests if source else None,
+                destination=destination,
                 retry_after_s=error.retry_after_s,
             ),
             shared,
