@@ -23,6 +23,8 @@ from .model import Account, FileRecord, Revision, SharedDrive
 ROWS = 500
 """Files on one page; a browser is slow with more."""
 
+_LATER = "computed when a client first asks for it"
+
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 
@@ -157,8 +159,8 @@ def _facts(record: FileRecord) -> list[tuple[str, Html]]:
         facts += [
             ("Size", html.size(content.size)),
             ("MD5", html.code(content.md5)),
-            ("SHA-1", html.code(content.sha1)),
-            ("SHA-256", html.code(content.sha256)),
+            ("SHA-1", html.code(content.sha1 or _LATER)),
+            ("SHA-256", html.code(content.sha256 or _LATER)),
         ]
     if record.shortcut_target_id is not None:
         facts.append(("Leads to", html.code(record.shortcut_target_id)))

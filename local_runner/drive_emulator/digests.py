@@ -1,26 +1,31 @@
 """MD5, SHA-1 and SHA-256 of a stream while it arrives.
 
 The three take longer than receiving does (570, 1200 and 1300 MB/s on one core of the machine this was measured on), and
-hashlib lets go of the interpreter's lock: from a few MB on, MD5 runs in one thread and the two SHAs in another, beside
-the thread that receives.
+hashlib lets go of the interpreter's lock. So MD5 of a large stream runs in a thread beside the one that receives; the two
+SHAs run behind it in another, if the client asked for them, and else when somebody asks (`blobs`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import queue
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from .model import Content
 
 THREADS_FROM_BYTES = 4 * 1024 * 1024
-"""Streams known to be shorter are hashed where they are read: starting threads would cost more."""
+"""Streams known to be shorter get all digests where they are read: starting threads would cost more."""
 
-QUEUE_BLOCKS = 24
-"""Blocks of 256 KiB that may wait for a slower digest: 6 MiB an upload at most."""
+BLOCK_BYTES = 256 * 1024
+"""Large enough to be quick, small enough to be kept at the border where a broken upload is cut."""
 
-Block = bytes | bytearray | memoryview
+BLOCKS = 24
+"""Blocks in use for one stream: 6 MiB."""
+
+Block = bytes | bytearray | memoryview | mmap.mmap
 
 
 class _Hash(Protocol):
@@ -29,12 +34,13 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class _Worker:
-    """Feeds some digests from a bounded queue, in a thread that lives until `finish`."""
+class _Stage:
+    """One thread of the pipeline: feeds its digests, then hands the block on."""
 
-    def __init__(self, hashes: tuple[_Hash, ...]) -> None:
-        self._blocks: queue.Queue[Block | None] = queue.Queue(QUEUE_BLOCKS)
+    def __init__(self, hashes: tuple[_Hash, ...], then: Callable[[Block], None]) -> None:
+        self._blocks: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
         self._hashes = hashes
+        self._then = then
         self._thread = threading.Thread(target=self._run, daemon=True, name="digest")
         self._thread.start()
 
@@ -42,6 +48,7 @@ class _Worker:
         while (block := self._blocks.get()) is not None:
             for digest in self._hashes:
                 digest.update(block)
+            self._then(block)
 
     def put(self, block: Block) -> None:
         self._blocks.put(block)
@@ -52,40 +59,64 @@ class _Worker:
 
 
 class Digests:
-    """The digests of what was fed so far. A block given to `update` belongs to the digests: don't write to it again.
+    """The digests of what was fed so far.
 
-    `pause` ends the threads without losing the state, so that a session which waits for its next chunk costs nothing.
+    `block` lends a buffer to read into, `update` takes it back: between the two it is the caller's. A stream that arrives
+    faster than it can be digested waits for the next `block`, so memory stays bounded. `pause` ends the threads and keeps
+    the state, so that a session which waits for its next chunk costs nothing.
     """
 
-    def __init__(self, *, threads: bool = False) -> None:
+    def __init__(self, *, threads: bool = False, shas: bool = True) -> None:
         self.size = 0
         self._md5: _Hash = hashlib.md5(usedforsecurity=False)
-        self._sha1: _Hash = hashlib.sha1(usedforsecurity=False)
-        self._sha256: _Hash = hashlib.sha256()
+        self._shas: tuple[_Hash, ...] = ()
+        if shas:
+            self._shas = (hashlib.sha1(usedforsecurity=False), hashlib.sha256())
         self._threads = threads
-        self._workers: tuple[_Worker, ...] = ()
+        self._stages: tuple[_Stage, ...] = ()
+        self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
+        self._lent = 0
+
+    def block(self) -> mmap.mmap:
+        """A buffer of `BLOCK_BYTES`, aligned as direct writing wants it."""
+        if self._free.empty() and self._lent < (BLOCKS if self._threads else 1):
+            self._lent += 1
+            return mmap.mmap(-1, BLOCK_BYTES)
+        return self._free.get()
 
     def update(self, block: Block) -> None:
+        """Digest a block: one that `block` lent, whole or the beginning of it, or bytes of the caller's own."""
         self.size += len(block)
-        if not self._threads:
-            for digest in (self._md5, self._sha1, self._sha256):
-                digest.update(block)
+        if self._threads:
+            self._pipeline().put(block)
             return
-        if not self._workers:
-            self._workers = (_Worker((self._md5,)), _Worker((self._sha1, self._sha256)))
-        for worker in self._workers:
-            worker.put(block)
+        for digest in (self._md5, *self._shas):
+            digest.update(block)
+        self._give_back(block)
+
+    def _pipeline(self) -> _Stage:
+        if not self._stages:
+            last: tuple[_Stage, ...] = (_Stage(self._shas, self._give_back),) if self._shas else ()
+            first = _Stage((self._md5,), last[0].put if last else self._give_back)
+            self._stages = (first, *last)
+        return self._stages[0]
+
+    def _give_back(self, block: Block) -> None:
+        buffer = block.obj if isinstance(block, memoryview) else block
+        if isinstance(buffer, mmap.mmap):
+            self._free.put(buffer)
 
     def pause(self) -> None:
         """Wait until everything fed is digested, and stop the threads."""
-        for worker in self._workers:
-            worker.finish()
-        self._workers = ()
+        for stage in self._stages:
+            stage.finish()
+        self._stages = ()
 
-    def content(self) -> Content:
-        """Size and digests of everything fed."""
+    def content(self, blob: str = "") -> Content:
+        """Size and digests of everything fed; the SHAs are None where they were left for later."""
         self.pause()
-        return Content(self.size, self._md5.hexdigest(), self._sha1.hexdigest(), self._sha256.hexdigest())
+        sha1, sha256 = (sha.hexdigest() for sha in self._shas) if self._shas else (None, None)
+        return Content(self.size, self._md5.hexdigest(), sha1, sha256, blob)
 
 
 EMPTY = Digests().content()

@@ -4,7 +4,7 @@ Glossary
     account       a person or service account; has one My Drive, whose root folder is `root_id`
     app           an OAuth client id: owns `appProperties`, and with scope drive.file sees only what it made
     viewer        who asks: an account, through an app, with scopes
-    content       bytes on disk, named by their SHA-256
+    content       bytes on disk, in a file of their own called a blob
     trashed       in the bin itself or through an ancestor; `explicitly_trashed` only itself
     session       a resumable upload on its way
     change        one entry of the change feed
@@ -29,12 +29,16 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds: size in bytes and digests in lower-case hex; the bytes are in the blob named `sha256`."""
+    """What a file holds: size in bytes, digests in lower-case hex, and the name of the blob with the bytes.
+
+    The SHAs are None where they haven't been computed: `Blobs.complete` knows them. An empty content has no blob.
+    """
 
     size: int
     md5: str
-    sha1: str
-    sha256: str
+    sha1: str | None
+    sha256: str | None
+    blob: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import binascii
 from collections.abc import Callable
 from email.message import Message
 
-from .blobs import GRANULE_BYTES
 from .errors import bad_request
 from .http1 import Body
+from .part import GRANULE_BYTES
 
 HEADER_LIMIT_BYTES = 64 * 1024
 

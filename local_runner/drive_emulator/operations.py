@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import access, metadata, placement
+from .digests import EMPTY
 from .errors import ApiError, bad_request, not_emulated
 from .model import (
     DRIVE_SDK,
@@ -58,7 +59,7 @@ def create(drive: Drive, viewer: Viewer, body: JsonObject, upload: Upload | None
     with drive.store.lock:
         record = _new_record(drive, viewer, body, all_drives=all_drives, has_content=upload is not None, probe=False)
         if not record.mime_type.startswith(GOOGLE_TYPE_PREFIX):
-            upload = upload or Upload(drive.blobs.store(b"", ""), record.mime_type)
+            upload = upload or Upload(EMPTY, record.mime_type)
             check_storage(drive, record.owner, upload.content.size)
             record = _with_content(drive, viewer, record, upload, body)
         drive.store.put_file(record, now_ms=drive.clock.now_ms())

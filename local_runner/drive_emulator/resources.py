@@ -142,8 +142,12 @@ def _owners(record: FileRecord, view: View) -> list[JsonObject] | None:
     return [owner] if owner else None
 
 
-def _content(name: str) -> Field:
-    return lambda record, view: getattr(record.content, name) if record.content else None
+def _sha1(record: FileRecord, view: View) -> str | None:
+    return view.drive.blobs.complete(record.content).sha1 if record.content else None
+
+
+def _sha256(record: FileRecord, view: View) -> str | None:
+    return view.drive.blobs.complete(record.content).sha256 if record.content else None
 
 
 FIELDS: dict[str, Field] = {
@@ -197,9 +201,9 @@ FIELDS: dict[str, Field] = {
     "originalFilename": lambda record, view: record.original_filename if _binary(record) else None,
     "fullFileExtension": lambda record, view: _full_extension(record),
     "fileExtension": lambda record, view: _extension(record),
-    "md5Checksum": _content("md5"),
-    "sha1Checksum": _content("sha1"),
-    "sha256Checksum": _content("sha256"),
+    "md5Checksum": lambda record, view: record.content.md5 if record.content else None,
+    "sha1Checksum": _sha1,
+    "sha256Checksum": _sha256,
     "size": lambda record, view: str(record.content.size) if record.content else None,
     "quotaBytesUsed": lambda record, view: str(record.content.size if record.content else 0),
     "headRevisionId": lambda record, view: record.head_revision_id,

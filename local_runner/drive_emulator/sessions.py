@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import content_range, edits, trouble, uploads
-from .blobs import GRANULE_BYTES
 from .call import Call
 from .content_range import ContentRange
 from .errors import ApiError, bad_request, file_not_found
 from .http1 import Body, Disconnected, Response
 from .model import UploadSession, Viewer
+from .part import GRANULE_BYTES
 from .state import LiveSession
 
 TEXT_TYPE = "text/plain; charset=utf-8"
@@ -126,7 +126,7 @@ def _skip(body: Body, count: int) -> None:
 def _receive(body: Body, live: LiveSession, turn: int, *, is_last: bool) -> None:
     """Append the body a granule at a time, so that what is kept always ends on a border until the content ends."""
     while not body.ended:
-        block = bytearray(GRANULE_BYTES)
+        block = live.part.block()
         count = body.fill(memoryview(block))
         if not count or (count < GRANULE_BYTES and not is_last):
             return
@@ -192,7 +192,7 @@ def _live(call: Call, session: UploadSession) -> LiveSession:
     with call.drive.store.lock:
         live = call.drive.live.get(session.id)
         if live is None:
-            live = LiveSession(call.drive.blobs.part(session.id, session.total))
+            live = LiveSession(call.drive.blobs.part(session.id, session.total, shas=uploads.wants_shas(call)))
             call.drive.live[session.id] = live
         return live
 

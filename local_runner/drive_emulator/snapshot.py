@@ -17,15 +17,12 @@ def files(drive: Drive) -> list[dict[str, Any]]:
 
 def path_of(drive: Drive, record: FileRecord) -> str:
     """`MemoryVDB/Meta/x.txt`: names from below the root on. A `/` in a name stays as it is."""
-    names = [record.name]
-    for above in drive.store.ancestors(record):
-        if above.parents:
-            names.append(above.name)
-    return "/".join(reversed(names))
+    above = [folder.name for folder in drive.store.ancestors(record) if folder.parents]
+    return "/".join(reversed([record.name, *above]))
 
 
 def _entry(drive: Drive, record: FileRecord) -> dict[str, Any]:
-    content = record.content
+    content = drive.blobs.complete(record.content) if record.content else None
     own = list(record.app_properties.values())
     return {
         "id": record.id,

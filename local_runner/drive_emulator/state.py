@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .blobs import Blobs, Part
+from .blobs import Blobs
 from .clock import Clock, rfc3339
 from .cursors import Cursors
 from .faults import Faults
 from .ids import IdMaker
 from .model import FOLDER, Account, FileRecord
 from .oauth import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
+from .part import Part
 from .quota import Quota
 from .record import RequestLog
 from .store import Store
@@ -99,7 +100,7 @@ def open_drive(data: str | Path | None, *, seed: int, weather: Weather, default_
     for of_file in store.revisions.values():
         for revision in of_file.values():
             blobs.keep(revision.content)
-    blobs.forget_parts_but(set(store.sessions))
+    blobs.forget_all_but(set(store.sessions))
     clock = Clock()
     clock.advance(weather.advance_s)
     ids = IdMaker(seed, str(store.starts))

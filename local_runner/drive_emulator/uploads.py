@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import edits
-from .blobs import GRANULE_BYTES, Part
 from .call import METADATA_LIMIT_BYTES, Call
-from .digests import Block
 from .errors import ApiError, bad_request
 from .http1 import Body, Response
 from .model import FileRecord, JsonObject
 from .multipart import MultipartReader, base64_sink, boundary_of
 from .operations import Upload
+from .part import GRANULE_BYTES, Part
 
 Receive = Callable[[Part], None]
 
@@ -61,7 +60,7 @@ def _multipart(call: Call) -> Response:
 def _save(call: Call, body: JsonObject, size: int | None, mime_type: str | None, receive: Receive) -> FileRecord:
     """Check what can be checked before content comes, receive it, then create or update."""
     check(call, body, call.args.get("fileId"), 0)
-    part = call.drive.blobs.part(call.drive.ids.upload_id(), size)
+    part = call.drive.blobs.part(call.drive.ids.upload_id(), size, shas=wants_shas(call))
     try:
         receive(part)
     except BaseException:
@@ -92,17 +91,19 @@ def store(call: Call, part: Part, body: JsonObject, file_id: str | None, mime_ty
         raise
 
 
+def wants_shas(call: Call) -> bool:
+    """Whether the answer is to hold SHA-1 or SHA-256, so that they had better be computed on the way."""
+    mask = call.mask("File")
+    return mask.wants("sha1Checksum") or mask.wants("sha256Checksum")
+
+
 def pour(body: Body, part: Part) -> None:
     """All of a body into a part, in blocks."""
-    while True:
-        block = bytearray(GRANULE_BYTES if body.length is None else min(GRANULE_BYTES, body.length - body.received))
-        count = body.fill(memoryview(block))
-        if not count:
-            return
-        full: Block = block if count == len(block) else memoryview(block)[:count]
-        part.append(full)
-        if body.ended:
-            return
+    while not body.ended:
+        small = body.length is not None and body.length < GRANULE_BYTES
+        block = memoryview(bytearray(body.length or 0) if small else part.block())
+        count = body.fill(block)
+        part.append(block[:count])
 
 
 def plain_type(content_type: str | None) -> str | None:
