@@ -1,0 +1,70 @@
+"""What tests of the whole job share: an embedded Drive, homes, and the ways to call the job."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import Client
+
+from local_runner.drive_emulator import DriveEmulator
+from tests.home import PROJECT, Answer, Ask, Home, NewHome, Post, new_home
+
+
+@pytest.fixture
+def drive() -> Iterator[DriveEmulator]:
+    """A running embedded Drive."""
+    with DriveEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def new_homes(tmp_path: Path, drive: DriveEmulator) -> NewHome:
+    """Makes any number of homes beside that Drive."""
+    numbers = count(1)
+    return lambda: new_home(tmp_path / f"home-{next(numbers)}", drive)
+
+
+@pytest.fixture
+def home(new_homes: NewHome) -> Home:
+    """A home beside that Drive."""
+    return new_homes()
+
+
+@pytest.fixture(scope="session")
+def client() -> Client:
+    """The function under functions-framework, in this process."""
+    import functions_framework
+
+    return Client(functions_framework.create_app("drive_upload", str(PROJECT / "function/main.py")))  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def ask(client: Client, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """`ask(home, method, path, ...)`: any request to the function, working on that home."""
+
+    def send(home: Home, method: str = "GET", path: str = "/", **options: Any) -> Answer:
+        for name in [each for each in os.environ if each.startswith("DRIVE_UPLOAD_")]:
+            if name not in home.environ:
+                monkeypatch.delenv(name)
+        for name, value in home.environ.items():
+            monkeypatch.setenv(name, value)
+        response = client.open(path, method=method, **options)
+        assert response.mimetype == "application/json", response.text
+        return Answer(response.status_code, dict(response.headers), json.loads(response.text) if response.text else {})
+
+    return send
+
+
+@pytest.fixture
+def post(ask: Ask) -> Post:
+    """Posts a payload to the function."""
+
+    def send(home: Home, payload: Any, headers: Mapping[str, str] | None = None) -> Answer:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        return ask(home, "POST", data=body, headers=dict(headers or {}), content_type="application/json")
+
+    return send
