@@ -49,11 +49,11 @@ def demo(home: Path, data: Path) -> None:
     with embedded_drive(environment) as embedded, open(home / "function.log", "a", encoding="utf-8") as log:
         console.print(f"Embedded Google Drive   {embedded.drive.url}   kept in {_short(embedded.folder)}", markup=False)
         try:
-            with function_process(environment | embedded.environment, log=log) as url:
+            with function_process(environment | embedded.environment, log=log) as running:
                 console.print(
-                    f"Drive Upload function   {url}   its log: {_short(home / 'function.log')}\n", markup=False
+                    f"Drive Upload function   {running.url}   its log: {_short(home / 'function.log')}\n", markup=False
                 )
-                entries, left_out = _upload(url, home)
+                entries, left_out = _upload(running.url, home)
         except FunctionFailed as error:
             raise FunctionFailed(f"{error.message} Its log: {home / 'function.log'}") from error
         told = Tally()

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -29,15 +30,23 @@ class FunctionFailed(click.ClickException):
     exit_code = 75
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A function that answers at `url`; `is_alive` says whether it still can."""
+
+    url: str
+    is_alive: Callable[[], bool]
+
+
 @contextmanager
 def function_process(
     environment: Mapping[str, str], *, host: str = "127.0.0.1", port: int = 0, log: IO[str] | None = None
-) -> Iterator[str]:
-    """The URL of a function that answers, until the block ends. Port 0 takes a free one; `log` gets what it prints.
+) -> Iterator[Running]:
+    """A function that answers, until the block ends. Port 0 takes a free one; `log` gets what it prints.
 
     Raises FunctionFailed.
     """
-    port = port or _free_port(host)
+    port = _free_port(host, port)
     process = subprocess.Popen(
         [sys.executable, "-m", "function", "serve"],
         env={**os.environ, **environment, "HOST": host, "PORT": str(port), "PYTHONPATH": _python_path()},
@@ -49,14 +58,19 @@ def function_process(
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - read, not bound
     try:
         _wait_until_ready(process, url)
-        yield url
+        yield Running(url, lambda: process.poll() is None)
     finally:
         _stop(process)
 
 
-def _free_port(host: str) -> int:
+def _free_port(host: str, port: int) -> int:
+    """The port itself where it is free: what answers there later must be ours."""
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise FunctionFailed(f"{host}:{port} can't be listened on ({error.strerror}); choose another.") from error
         return int(probe.getsockname()[1])
 
 

@@ -1,0 +1,54 @@
+"""What the log leaves to be tried again, and when each is due. Pure: entries in, failures out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from function.retry import due_at
+from local_runner.calling import Entry, Request
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFailure:
+    """A path that failed for an account, and nothing newer of it in the log; trying again can help."""
+
+    entry: Entry
+    failures: int
+    """In a row, this one included."""
+    due: datetime
+
+    @property
+    def request(self) -> Request:
+        """The same upload once more: for the account that failed, with its metadata."""
+        metadata = {"metadata": self.entry["metadata"]} if isinstance(self.entry.get("metadata"), dict) else {}
+        return {"path": self.entry["path"], "account": self.entry["account"], **metadata}
+
+
+def open_failures(entries: Iterable[Entry]) -> list[OpenFailure]:
+    """Per account and path the last entry counts. What failed less often comes first: no poison is in the way."""
+    open_: dict[tuple[str, str], tuple[Entry, int]] = {}
+    for entry in entries:
+        account, path = entry.get("account"), entry.get("path")
+        if not isinstance(account, str) or not isinstance(path, str):
+            continue  # a request that was refused before any file was met
+        if entry.get("status") == "failed":
+            open_[account, path] = entry, open_.get((account, path), (entry, 0))[1] + 1
+        else:
+            open_.pop((account, path), None)
+    found = [_failure(entry, count) for entry, count in open_.values() if entry.get("retryable") is True]
+    return sorted(found, key=lambda each: (each.failures, each.due))
+
+
+def _failure(entry: Entry, count: int) -> OpenFailure:
+    attempt = entry.get("attempt")
+    failures = max(count, attempt) if isinstance(attempt, int) else count
+    return OpenFailure(entry, failures, due_at(_time(entry), failures, str(entry.get("invocation_id"))))
+
+
+def _time(entry: Entry) -> datetime:
+    """When the entry was written; what doesn't say so is long past."""
+    try:
+        time = datetime.fromisoformat(str(entry.get("time")))
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

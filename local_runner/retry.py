@@ -1,0 +1,49 @@
+"""The command `retry`: tries again what the log says is retryable and due."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+
+from function.model import Policy
+from local_runner import log_reader, upload
+from local_runner.home import NoLog, settings
+from local_runner.open_failures import OpenFailure, open_failures
+from local_runner.screen import errors
+from local_runner.walk import LeftOut
+
+
+@click.command()
+@click.option("--all", "at_once", is_flag=True, help="Also what isn't due yet.")
+@click.option("--if-exists", type=click.Choice([each.value for each in Policy]), help="For names that are taken.")
+@upload.where_options
+def retry(
+    at_once: bool, if_exists: str | None, url: str | None, header: Mapping[str, str], emulator: bool, as_json: bool
+) -> None:
+    """Try again what failed and is due: each path only for the account that failed, with the same metadata."""
+    home = settings()
+    try:
+        found = open_failures(log_reader.entries(home.log))
+    except log_reader.NotALog as error:
+        raise NoLog(str(error)) from error
+    accounts = {each.name for each in home.accounts}
+    gone = [LeftOut(each.entry["path"], _gone(each), True) for each in found if each.entry["account"] not in accounts]
+    known = [each for each in found if each.entry["account"] in accounts]
+    now = datetime.now(UTC)
+    due = [each for each in known if at_once or each.due <= now]
+    _tell_waiting([] if at_once else [each for each in known if each.due > now])
+    policy = {"if_exists": if_exists} if if_exists else {}
+    with upload.function(url, header, emulator=emulator) as (call, _):
+        sys.exit(upload.run(call, [each.request | policy for each in due], gone, as_json=as_json))
+
+
+def _gone(failure: OpenFailure) -> str:
+    return f"the settings have no account {failure.entry['account']!r} any more"
+
+
+def _tell_waiting(waiting: list[OpenFailure]) -> None:
+    if waiting:
+        first = min(each.due for each in waiting).astimezone()
+        console = errors()
+        console.print(f"{len(waiting)} not due yet, the first at {first:%Y-%m-%d %H:%M:%S}; --all tries them now.")
