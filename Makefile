@@ -27,7 +27,7 @@ image:  ## the container image
 	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) --tag $(IMAGE) .
 
 bench: .venv/requirements-dev.installed  ## side-by-side figures against peers
-	$(PY) -m pytest -m bench -n 0 -s --timeout 0 tests/bench
+	$(PY) -m tests.bench
 
 chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills and races
 	$(PY) -m pytest -m chaos -n 0 -s --timeout 0
