@@ -5,7 +5,7 @@ import logging
 import uuid
 from typing import Any
 
-from flask import Request, Response
+from flask import Flask, Request, Response
 from werkzeug.exceptions import HTTPException
 
 import function
@@ -28,6 +28,20 @@ def respond(request: Request) -> Response:
         response.headers["Allow"] = "GET, HEAD, POST"
         return response
     return _answered(request)
+
+
+def speak_json(app: Flask) -> None:
+    """Let the framework's own refusals be JSON too: of paths and methods that never reach the function, of crashes."""
+    app.url_map.merge_slashes = False  # a redirect would be a page
+    app.register_error_handler(HTTPException, _refusal)
+    app.register_error_handler(500, _refusal)
+
+
+def _refusal(error: HTTPException) -> Response:
+    response = _json({"status": "failed", "message": f"{error.name}; POST a payload to /."}, error.code or 500)
+    if response.status_code == 500:
+        response.headers["X-Google-Status"] = "crash"  # as the framework says it to the platform
+    return response
 
 
 def _answered(request: Request) -> Response:

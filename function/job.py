@@ -9,7 +9,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
@@ -50,15 +50,20 @@ class Job:
 
 def is_from_queue(headers: Mapping[str, str], body: bytes) -> bool:
     """Whether the request carries a queue's mark, even where its payload is no good."""
-    return "x-cloudtasks-taskname" in _lower(headers) or _unwrap(headers, _lenient(body))[1]
+    try:
+        return _is_task(headers) or _is_pubsub(_opened(headers, loads(body)))
+    except InvalidPayload:
+        return False
 
 
 def parse(body: bytes, headers: Mapping[str, str]) -> Job:
     """The job that a request asks for. Raises InvalidPayload (invalid_payload, batch_too_large)."""
     if len(body) > BODY_MAX_BYTES:
         raise InvalidPayload(f"The body is longer than {BODY_MAX_BYTES} bytes; send fewer files at once.")
-    document, from_queue = _unwrap(headers, loads(body))
-    return Job(parse_files(document), from_queue or "x-cloudtasks-taskname" in _lower(headers))
+    document = _opened(headers, loads(body))
+    if _is_pubsub(document):
+        return Job(parse_files(_pubsub_data(document)), from_queue=True)
+    return Job(parse_files(document), from_queue=_is_task(headers))
 
 
 def parse_files(document: object) -> tuple[FileRequest, ...]:
@@ -130,25 +135,14 @@ def _checked(request: FileRequest, field: str) -> FileRequest:
     return request
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _is_task(headers: Mapping[str, str]) -> bool:
+    return any(name.lower() == "x-cloudtasks-taskname" for name in headers)
 
 
-def _lenient(body: bytes) -> object:
-    try:
-        return loads(body)
-    except InvalidPayload:
-        return None
-
-
-def _unwrap(headers: Mapping[str, str], document: object) -> tuple[object, bool]:
-    """The payload inside its envelope, and whether that envelope was Pub/Sub's."""
-    if _lower(headers).get("content-type", "").startswith("application/cloudevents+json"):
-        document = _event_data(document)
-    if not _is_pubsub(document):
-        return document, False
-    assert isinstance(document, dict)
-    return _pubsub_data(document["message"]), True
+def _opened(headers: Mapping[str, str], document: object) -> object:
+    """What is inside a structured CloudEvent, or the document itself: a binary one is its data."""
+    kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    return _event_data(document) if kind.lower().startswith("application/cloudevents+json") else document
 
 
 def _event_data(event: object) -> object:
@@ -159,7 +153,7 @@ def _event_data(event: object) -> object:
     return loads(_base64(event["data_base64"], "data_base64"))
 
 
-def _is_pubsub(document: object) -> bool:
+def _is_pubsub(document: object) -> TypeGuard[dict[str, Any]]:
     return (
         isinstance(document, dict)
         and isinstance(document.get("message"), dict)
@@ -168,10 +162,11 @@ def _is_pubsub(document: object) -> bool:
     )
 
 
-def _pubsub_data(message: dict[str, Any]) -> object:
-    if not message.get("data"):
+def _pubsub_data(document: dict[str, Any]) -> object:
+    data = document["message"].get("data")
+    if not data:
         raise InvalidPayload("message.data: the Pub/Sub message carries no payload.")
-    return loads(_base64(message["data"], "message.data"))
+    return loads(_base64(data, "message.data"))
 
 
 def _base64(text: object, field: str) -> bytes:

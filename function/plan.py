@@ -213,17 +213,18 @@ def key(destination: str) -> str:
 
 def marks(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
     """Metadata as (properties, description): what fits Drive's limits, and the whole where not all of it fits."""
-    texts = {name: value if isinstance(value, str) else _json(value) for name, value in metadata.items()}
+    texts = {_text(name): _text(value) if isinstance(value, str) else _json(value) for name, value in metadata.items()}
     fitting = {
-        name: text for name, text in texts.items() if name and len(_utf8(name)) + len(_utf8(text)) <= PROPERTY_MAX_BYTES
+        name: text for name, text in texts.items() if name and len(f"{name}{text}".encode()) <= PROPERTY_MAX_BYTES
     }
     properties = dict(itertools.islice(fitting.items(), PROPERTIES_MAX))
     return properties, None if len(properties) == len(metadata) else _json(metadata)
 
 
 def _json(value: object) -> str:
-    return _utf8(json.dumps(value, ensure_ascii=False)).decode()
+    return _text(json.dumps(value, ensure_ascii=False))
 
 
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
+def _text(text: str) -> str:
+    """The text as UTF-8 can carry it: a lone surrogate, which JSON can, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
