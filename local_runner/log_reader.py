@@ -13,6 +13,8 @@ from local_runner.calling import Entry
 
 BLOCK_BYTES = 256 * 1024
 
+_BRACKETS = (b"", b"[", b"]", b"[]")
+
 
 class NotALog(Exception):
     """The file isn't a JSON array of entries, or can't be read."""
@@ -44,6 +46,17 @@ def newest_first(path: Path) -> Iterator[Entry]:
         return
     except OSError as error:
         raise NotALog(f"{path}: can't be read ({error.strerror}).") from error
+
+
+def torn_lines(path: Path) -> int:
+    """How many lines are neither an entry nor a bracket; none in a log that is laid out otherwise."""
+    try:
+        with open(path, "rb") as file:
+            if not _is_by_line(file):
+                return 0
+            return sum(1 for line in file if line.strip() not in _BRACKETS and parse(line) is None)
+    except FileNotFoundError:
+        return 0
 
 
 def parse(line: bytes) -> Entry | None:
