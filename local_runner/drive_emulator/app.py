@@ -78,7 +78,8 @@ def _admit(call: Call, route: Route) -> None:
         call.record.user = call.viewer.email
         oauth_http.require_scope(call.viewer, _scopes(route))
         if route.method_id != "batch":
-            call.check_parameters({name: values[0] for name, values in call.request.query.items()})
+            query = {name: values[0] for name, values in call.request.query.items()}
+            call.check_parameters(query, route.starts or route.method_id)
         call.drive.quota.spend(
             call.drive.weather,
             user=call.viewer.email,

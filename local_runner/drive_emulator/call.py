@@ -57,9 +57,8 @@ class Call:
         """Whether the client said that it knows shared drives."""
         return bool(self.params.get("supportsAllDrives") or self.params.get("supportsTeamDrives"))
 
-    def check_parameters(self, query: Mapping[str, str]) -> None:
-        """Set `params` from a query; 400 for what the method doesn't have."""
-        method_id = self.record.starts or self.method_id
+    def check_parameters(self, query: Mapping[str, str], method_id: str) -> None:
+        """Set `params` from a query; 400 for what that method doesn't have."""
         upload = self.request.path.startswith(("/upload/", "/resumable/"))
         self.params = conformance.check_parameters(self.version, method_id, query, upload=upload)
         for name in REFUSED_WHEN_TRUE:

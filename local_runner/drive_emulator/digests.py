@@ -61,9 +61,9 @@ class _Stage:
 class Digests:
     """The digests of what was fed so far.
 
-    `block` lends a buffer to read into, `update` takes it back: between the two it is the caller's. A stream that arrives
-    faster than it can be digested waits for the next `block`, so memory stays bounded. `pause` ends the threads and keeps
-    the state, so that a session which waits for its next chunk costs nothing.
+    `block` makes a buffer to read into, `update` takes it, and it comes round again. A stream that arrives faster than it
+    can be digested waits in `update`, so memory stays bounded. `pause` ends the threads and keeps the state, so that a
+    session which waits for its next chunk costs nothing.
     """
 
     def __init__(self, *, threads: bool = False, shas: bool = True) -> None:
@@ -75,19 +75,20 @@ class Digests:
         self._threads = threads
         self._stages: tuple[_Stage, ...] = ()
         self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
-        self._lent = 0
+        self._room = threading.Semaphore(BLOCKS)
 
     def block(self) -> mmap.mmap:
         """A buffer of `BLOCK_BYTES`, aligned as direct writing wants it."""
-        if self._free.empty() and self._lent < (BLOCKS if self._threads else 1):
-            self._lent += 1
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
             return mmap.mmap(-1, BLOCK_BYTES)
-        return self._free.get()
 
     def update(self, block: Block) -> None:
-        """Digest a block: one that `block` lent, whole or the beginning of it, or bytes of the caller's own."""
+        """Digest a block: one that `block` made, whole or the beginning of it, or bytes of the caller's own."""
         self.size += len(block)
         if self._threads:
+            self._room.acquire()
             self._pipeline().put(block)
             return
         for digest in (self._md5, *self._shas):
@@ -96,10 +97,14 @@ class Digests:
 
     def _pipeline(self) -> _Stage:
         if not self._stages:
-            last: tuple[_Stage, ...] = (_Stage(self._shas, self._give_back),) if self._shas else ()
-            first = _Stage((self._md5,), last[0].put if last else self._give_back)
+            last: tuple[_Stage, ...] = (_Stage(self._shas, self._digested),) if self._shas else ()
+            first = _Stage((self._md5,), last[0].put if last else self._digested)
             self._stages = (first, *last)
         return self._stages[0]
+
+    def _digested(self, block: Block) -> None:
+        self._room.release()
+        self._give_back(block)
 
     def _give_back(self, block: Block) -> None:
         buffer = block.obj if isinstance(block, memoryview) else block

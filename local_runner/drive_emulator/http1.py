@@ -266,8 +266,13 @@ def read_request(reader: Reader) -> Request | None:
 
 
 def parse_head(head: bytes, body: Body) -> Request:
-    """A request whose body is here already: a call inside a batch. Lines may end with CRLF or LF."""
-    return _request(*_head(head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")), body)
+    """A request whose body is here already: a call inside a batch.
+
+    Lines may end with CRLF or LF, and the version may be missing, as in the examples of Google's guide.
+    """
+    first, _, rest = head.replace(b"\r\n", b"\n").partition(b"\n")
+    version = b"" if first.count(b" ") > 1 else b" HTTP/1.1"
+    return _request(*_head((first + version + b"\n" + rest).strip(b"\n").replace(b"\n", b"\r\n")), body)
 
 
 def _head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
