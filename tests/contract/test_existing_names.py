@@ -1,0 +1,159 @@
+"""What happens where the destination's name is taken: the four policies, and never an overwrite that nobody asked for."""
+
+from typing import Any
+
+import pytest
+
+from tests.home import Home, Post
+from tests.owner import DOCUMENT, FOLDER, Owner
+
+NAME = "MemoryVDB/Meta/note.txt"
+SECOND = "MemoryVDB/Meta/note (2).txt"
+POLICIES = ["keep_both", "skip", "fail", "new_revision"]
+
+RESULTS: dict[str, tuple[int, str, dict[str, bytes]]] = {
+    "keep_both": (200, "uploaded", {NAME: b"theirs", SECOND: b"ours"}),
+    "skip": (200, "skipped", {NAME: b"theirs"}),
+    "fail": (409, "failed", {NAME: b"theirs"}),
+    "new_revision": (200, "uploaded", {NAME: b"ours"}),
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("where", ["payload", "paths.json", "environment"])
+def test_a_name_that_holds_other_content(home: Home, post: Post, policy: str, where: str) -> None:
+    """Each policy, given in each place."""
+    theirs = Owner(home.drive).make(NAME)
+    payload: dict[str, Any] = {"path": home.put(content="ours")}
+    if where == "payload":
+        payload["if_exists"] = policy
+    elif where == "paths.json":
+        home.settings(if_exists=policy)
+    else:
+        home.environ["DRIVE_UPLOAD_IF_EXISTS"] = policy
+
+    answer = post(home, payload)
+
+    code, status, stored = RESULTS[policy]
+    assert (answer.code, answer.body["status"]) == (code, status)
+    assert home.stored() == stored
+    assert answer.entry["destination"] == (SECOND if policy == "keep_both" else NAME)
+    if policy in ("skip", "new_revision"):
+        assert answer.entry["file_id"] == theirs
+    if policy in ("skip", "fail"):
+        assert NAME in answer.entry["message"]
+    assert next(each for each in home.drive.files() if each["id"] == theirs)["revisions"] >= 1
+
+
+def test_a_new_revision_keeps_the_old_one(home: Home, post: Post) -> None:
+    """Drive has one revision more than before."""
+    theirs = Owner(home.drive).make(NAME)
+    before = next(each for each in home.drive.files() if each["id"] == theirs)["revisions"]
+
+    post(home, {"path": home.put(content="ours"), "if_exists": "new_revision"})
+
+    assert next(each for each in home.drive.files() if each["id"] == theirs)["revisions"] == before + 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_equal_content_is_adopted(home: Home, post: Post, policy: str) -> None:
+    """A name that holds the very content is what was wanted, whoever put it there: unchanged, nothing is sent."""
+    theirs = Owner(home.drive).make(NAME, b"the same")
+
+    answer = post(home, {"path": home.put(content="the same"), "if_exists": policy})
+
+    assert (answer.code, answer.body["status"], answer.entry["file_id"]) == (200, "unchanged", theirs)
+    assert home.stored() == {NAME: b"the same"}
+    assert home.drive.requests.count("files.create") == 2 + 1  # the owner's two folders and file
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_our_own_older_state_counts_as_other_content(home: Home, post: Post, policy: str) -> None:
+    """The file was uploaded, then changed here: the policy decides, as for anybody's file."""
+    post(home, {"path": home.put(content="older")})
+
+    answer = post(home, {"path": home.put(content="newer"), "if_exists": policy})
+
+    code, status, _ = RESULTS[policy]
+    assert (answer.code, answer.body["status"]) == (code, status)
+    assert home.stored() == {
+        "keep_both": {NAME: b"older", SECOND: b"newer"},
+        "skip": {NAME: b"older"},
+        "fail": {NAME: b"older"},
+        "new_revision": {NAME: b"newer"},
+    }[policy]  # fmt: skip
+
+
+@pytest.mark.parametrize("mime_type", [FOLDER, DOCUMENT])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_folder_or_document_of_that_name_is_other_content(
+    home: Home, post: Post, policy: str, mime_type: str
+) -> None:
+    """Neither can take a revision of ours; neither is touched."""
+    Owner(home.drive).make(NAME, None, mime_type)
+
+    answer = post(home, {"path": home.put(content="ours"), "if_exists": policy})
+
+    expected = {"keep_both": (200, "uploaded"), "skip": (200, "skipped")}.get(policy, (409, "failed"))
+    assert (answer.code, answer.body["status"]) == expected
+    assert home.stored() == ({SECOND: b"ours"} if policy == "keep_both" else {})
+
+
+@pytest.mark.parametrize("is_aged", [False, True], ids=["written just now", "an hour old"])
+def test_there_and_back_again_makes_no_third_file(home: Home, post: Post, is_aged: bool) -> None:
+    """A, then B, then A again: A is on Drive already, and is found there."""
+    path = home.put(content="AAA")
+    results = []
+    for content in ("AAA", "BBB", "AAA", "BBB"):
+        home.put(content=content)
+        if is_aged:
+            home.age(path)
+        answer = post(home, {"path": path})
+        results.append((answer.body["status"], answer.entry["destination"]))
+
+    assert results == [("uploaded", NAME), ("uploaded", SECOND), ("unchanged", NAME), ("unchanged", SECOND)]
+    assert home.stored() == {NAME: b"AAA", SECOND: b"BBB"}
+
+
+def test_there_and_back_again_by_revisions(home: Home, post: Post) -> None:
+    """With new_revision the name holds what the source holds, each time."""
+    held = []
+    for content in ("AAA", "BBB", "AAA"):
+        answer = post(home, {"path": home.put(content=content), "if_exists": "new_revision"})
+        held.append((answer.body["status"], home.stored()))
+
+    assert held == [("uploaded", {NAME: b"AAA"}), ("uploaded", {NAME: b"BBB"}), ("uploaded", {NAME: b"AAA"})]
+
+
+def test_names_are_numbered_on(home: Home, post: Post) -> None:
+    """Every taken number is passed over; the extension stays at the end."""
+    owner = Owner(home.drive)
+    for number in ("", " (2)", " (3)", " (4)", " (5)", " (6)", " (7)", " (8)", " (9)"):
+        owner.make(f"MemoryVDB/Meta/note{number}.txt")
+
+    answer = post(home, {"path": home.put(content="ours")})
+
+    assert answer.entry["destination"] == "MemoryVDB/Meta/note (10).txt"
+    assert len(home.stored()) == 10
+
+
+def test_a_trashed_file_does_not_hold_its_name(home: Home, post: Post) -> None:
+    """What is in the bin is gone for people."""
+    owner = Owner(home.drive)
+    owner.change(owner.make(NAME), trashed=True)
+
+    answer = post(home, {"path": home.put(content="ours"), "if_exists": "fail"})
+
+    assert (answer.code, answer.entry["destination"]) == (200, NAME)
+    assert home.stored() == {NAME: b"ours"}
+
+
+def test_the_owners_twins_are_nobodys_business(home: Home, post: Post) -> None:
+    """Two files of theirs with our name: ours is the third, and both stay."""
+    owner = Owner(home.drive)
+    ids = {owner.make(NAME, b"one"), owner.make(NAME, b"two")}
+
+    answer = post(home, {"path": home.put(content="ours")})
+
+    assert answer.entry["destination"] == SECOND
+    assert ids <= {each["id"] for each in home.drive.files() if not each["trashed"]}
