@@ -343,7 +343,7 @@ class Upload:
         """What stands there, when it is the source's content; a mixture is mended in place."""
         claim = self.ledger.current.claim or claim
         try:
-            digests = self._digests()
+            digests = self.source.digests_shown_by(file, self.to.means.deadline.check)
             self.source.check_unchanged()
         except SourceError:  # what stands there was promised to nobody: the next invocation mends it
             self.ledger.claim(replace(claim, content=Fingerprint(self.source.stamp), session=None))

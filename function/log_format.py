@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 import msgspec
 
@@ -31,9 +32,21 @@ class JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at each record: servers and tests replace it."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        return
+
+
 def set_up() -> None:
     """Log the job's own doings to stderr at LOG_LEVEL (default INFO)."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(JsonLines())
     logger = logging.getLogger("function")
     logger.handlers[:] = [handler]

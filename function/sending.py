@@ -101,7 +101,7 @@ class Sending:
 
     def _hash_ahead(self) -> None:
         try:
-            self.source.digests(self.deadline.check)
+            self.source.sha256(self.deadline.check)
         except UploadError:
             return  # the sender meets the same and says so
 

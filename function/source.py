@@ -12,10 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from function.errors import SourceError
-from function.model import Digests, Fingerprint, Stamp
+from function.model import Digests, Fingerprint, RemoteFile, Stamp
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""
@@ -62,6 +61,8 @@ class Source:
     location: Location
     stamp: Stamp
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _hashing: threading.Lock = field(default_factory=threading.Lock)
+    _sha256: str | None = None
     _digests: Digests | None = None
 
     @property
@@ -73,14 +74,36 @@ class Source:
         """MD5 and SHA-256 of the content; `check` is called between blocks and may raise. Raises SourceError."""
         with self._lock:
             if self._digests is None:
-                hashes: tuple[Any, Any] = (hashlib.md5(usedforsecurity=False), hashlib.sha256())
-                for block in self.blocks(0):
-                    check()
-                    for each in hashes:
-                        each.update(block)
-                self.check_unchanged()
-                self._digests = Digests(hashes[0].hexdigest(), hashes[1].hexdigest())
+                md5, sha256 = self._hashed((hashlib.md5(usedforsecurity=False), hashlib.sha256()), check)
+                self._digests = Digests(md5, sha256)
             return self._digests
+
+    def digests_shown_by(self, remote: RemoteFile, check: Callable[[], None]) -> Digests:
+        """The digests, where Drive's MD5 is taken over when its SHA-256 proves that its content is this.
+
+        SHA-256 takes a third of the time of MD5 on today's processors. Raises SourceError.
+        """
+        sha256 = self.sha256(check)
+        with self._lock:
+            if self._digests is None and remote.sha256 == sha256 and remote.size == self.stamp.size and remote.md5:
+                self._digests = Digests(remote.md5, sha256)
+        return self.digests(check)
+
+    def sha256(self, check: Callable[[], None]) -> str:
+        """SHA-256 alone. Raises SourceError."""
+        with self._hashing:
+            if self._sha256 is None:
+                known = self._digests
+                (self._sha256,) = [known.sha256] if known else self._hashed((hashlib.sha256(),), check)
+            return self._sha256
+
+    def _hashed(self, hashes: "tuple[hashlib._Hash, ...]", check: Callable[[], None]) -> list[str]:
+        for block in self.blocks(0):
+            check()
+            for each in hashes:
+                each.update(block)
+        self.check_unchanged()
+        return [each.hexdigest() for each in hashes]
 
     def read(self) -> bytes:
         """The whole content, for small files. Raises SourceError."""
@@ -137,6 +160,8 @@ def find_source(location: Location) -> Source:
     try:
         status = os.stat(location.path)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SourceError(f"{location.relative} is a link that leads back to itself.") from error
         raise _unusable(location, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
