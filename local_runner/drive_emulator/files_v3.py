@@ -1,11 +1,14 @@
-"""The methods of `files` that carry no upload; create, update, copy, delete and generateIds serve v2, too. Source: discovery document v3; Drive guides as named."""
+"""The methods of `files` that carry no upload; all but get, list and delete serve v2, too.
+
+Source: discovery documents; Drive guides as named.
+"""
 
 from __future__ import annotations
 
 from . import access, downloads, edits, operations, trouble
 from .call import Call, reply
 from .errors import ApiError, invalid_parameter, not_emulated
-from .http1 import Response
+from .http1_write import Response
 
 
 def create(call: Call) -> Response:
@@ -14,10 +17,15 @@ def create(call: Call) -> Response:
 
 
 def get(call: Call) -> Response:
-    """A file's metadata; with `alt=media` its content."""
+    """A file's metadata; with `alt=media` its content.
+
+    Content of shared drives is there without `supportsAllDrives`: rclone downloads so (backend/drive/drive.go).
+    """
     trouble.in_the_house_of(call, call.args["fileId"])
-    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=call.all_drives)
-    if call.params.get("alt") == "media":
+    wants_content = call.params.get("alt") == "media"
+    all_drives = call.all_drives or wants_content
+    record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=all_drives)
+    if wants_content:
         return downloads.content(call, record)
     return call.file(record)
 
@@ -28,16 +36,19 @@ def update(call: Call) -> Response:
 
 
 def copy(call: Call) -> Response:
+    """A new file with the same content."""
     body = edits.metadata(call, call.body())
     return call.file(operations.copy(call.drive, call.viewer, call.args["fileId"], body, all_drives=call.all_drives))
 
 
 def delete(call: Call) -> Response:
+    """Remove for good, with all that is in a folder."""
     operations.delete(call.drive, call.viewer, call.args["fileId"], all_drives=call.all_drives)
     return Response(204)
 
 
 def empty_trash(call: Call) -> Response:
+    """Remove what is in the bin."""
     operations.empty_trash(call.drive, call.viewer, call.params.get("driveId"))
     return Response(204)
 
