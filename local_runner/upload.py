@@ -97,8 +97,9 @@ def function(url: str | None, header: Mapping[str, str], *, emulator: bool) -> I
             if not url:
                 raise CallFailed(error.message) from error
             settings = None
+        call = calling.over_http(url, header) if url else calling.in_process()
         stack.enter_context(warnings_shown.on(errors()))
-        yield calling.over_http(url, header) if url else calling.in_process(), settings
+        yield call, settings
 
 
 @contextmanager

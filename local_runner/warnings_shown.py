@@ -21,12 +21,13 @@ class _Shown(logging.Handler):
 
 @contextmanager
 def on(console: Console) -> Iterator[None]:
-    """Show them while the block lasts."""
-    logger, handler = logging.getLogger("function"), _Shown(console)
-    logger.addHandler(handler)
-    propagate, logger.propagate = logger.propagate, False
+    """Show them while the block lasts, instead of the lines that a server's log collector reads."""
+    logger = logging.getLogger("function")
+    before = logger.handlers[:], logger.level, logger.propagate
+    logger.handlers[:], logger.propagate = [_Shown(console)], False
+    logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+        logger.handlers[:], level, logger.propagate = before
+        logger.setLevel(level)
