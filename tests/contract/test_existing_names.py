@@ -1,4 +1,4 @@
-"""What happens where the destination's name is taken: the four policies, and never an overwrite that nobody asked for."""
+"""What happens where the destination's name is taken: four policies, and never an overwrite nobody asked for."""
 
 from typing import Any
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import logging
 from typing import Any
 
 import pytest
@@ -89,12 +88,6 @@ def test_nesting_within_the_limit_is_fine(home: Home, post: Post) -> None:
     answer = post(home, {"path": home.put(), "metadata": metadata})
 
     assert (answer.code, answer.entry["metadata"]) == (200, metadata)
-
-
-@pytest.fixture
-def unreported(caplog: pytest.LogCaptureFixture) -> None:
-    """Keeps the logger's lines out of the test's report, which pytest-xdist can't send with such characters in it."""
-    caplog.set_level(logging.CRITICAL, logger="function")
 
 
 @pytest.mark.parametrize("path", ["Data/Meta/\\ud800.txt", "Data/Meta/\\udcff.txt"])

@@ -1,0 +1,173 @@
+"""What travels with a file: metadata, its type, its name; and contents of every size."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from tests.home import Home, Post
+
+METADATA: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "text": {"chat_name": "Design"},
+    "every kind of value": {"a": 1, "b": 1.5, "c": True, "d": None, "e": [1, "x"], "f": {"g": {}}},
+    "unicode": {"Überschrift": "naïve 日本語 🎈", "מפתח": "ערך"},
+    "exactly 124 bytes": {"k" * 24: "v" * 100},
+    "125 bytes": {"k" * 24: "v" * 101},
+    "124 bytes in fewer letters": {"k": "é" * 61 + "x"},
+    "125 bytes in fewer letters": {"k": "é" * 62},
+    "an empty key": {"": "x"},
+    "an empty value": {"x": ""},
+    "30 entries": {f"key {index}": index for index in range(30)},
+    "31 entries": {f"key {index}": index for index in range(31)},
+    "500 entries": {f"key {index}": "v" * index for index in range(500)},
+    "a megabyte": {"text": "x" * 1_000_000},
+    "a huge number": {"n": 10**400},
+    "control characters": {"a\tb\n": "\r\x1b\x7f\u2028"},
+    "quotes": {"'\"\\": "' or '1'='1"},
+    "our own key": {"drive_upload_key": "mine"},
+    "Drive's fields": {"id": "x", "parents": ["y"], "mimeType": "text/html"},
+}
+
+
+@pytest.mark.parametrize("metadata", METADATA.values(), ids=list(METADATA))
+def test_metadata_travels(home: Home, post: Post, metadata: dict[str, Any]) -> None:
+    """What fits is in the properties, within Drive's limits; what doesn't is in the description; all is in the log."""
+    answer = post(home, {"path": home.put(), "metadata": metadata})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    properties = remote["properties"]
+    assert (answer.code, answer.body["status"]) == (200, "uploaded")
+    assert answer.entry["metadata"] == home.log()[0]["metadata"] == metadata
+    assert len(properties) <= 30
+    for key, value in properties.items():
+        assert len(key.encode()) + len(value.encode()) <= 124
+        assert value == (metadata[key] if isinstance(metadata[key], str) else json.dumps(metadata[key]))
+    if properties.keys() != metadata.keys():
+        assert json.loads(remote["description"]) == metadata
+    assert list(remote["appProperties"]) == ["drive_upload_key"]
+    assert (remote["mimeType"], remote["path"]) == ("text/plain", "MemoryVDB/Meta/note.txt")
+
+
+@pytest.mark.parametrize("content", [b"small", bytes(6_000_000)], ids=["small", "large"])
+def test_metadata_that_drive_refuses_does_not_stop_the_file(home: Home, post: Post, content: bytes) -> None:
+    """Drive answers 400 to a create with it: the file goes up without, and the log still has all of it."""
+    home.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", "status": 400, "reason": "invalid"})
+
+    answer = post(home, {"path": home.put(content=content), "metadata": {"colour": "octarine"}})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert (answer.code, answer.body["status"]) == (200, "uploaded")
+    assert (answer.entry["metadata"], remote["properties"]) == ({"colour": "octarine"}, {})
+
+
+def test_an_id_that_drive_no_longer_takes_is_replaced(home: Home, post: Post) -> None:
+    """A reserved id may go stale: 400 to the create, with metadata or without, and a new id it is."""
+    post(home, {"path": home.put("Data/Meta/first.txt")})
+    home.drive.faults.add({"on": "files.create", "do": "status", "status": 400, "reason": "invalid"})
+
+    answer = post(home, {"path": home.put()})
+
+    assert (answer.code, answer.body["status"]) == (200, "uploaded")
+    assert home.drive.requests.count("files.generateIds") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "mime_type"),
+    [
+        ("note.txt", "text/plain"),
+        ("page.html", "text/html"),
+        ("data.json", "application/json"),
+        ("picture.PNG", "image/png"),
+        ("archive.tar.gz", "application/x-tar"),
+        ("without", "application/octet-stream"),
+        ("unknown.qqq", "application/octet-stream"),
+        ("doc.gdoc", "application/octet-stream"),
+        (".hidden", "application/octet-stream"),
+    ],
+)
+def test_the_mime_type_is_guessed(home: Home, post: Post, name: str, mime_type: str) -> None:
+    """From the name; never a type that makes Drive convert the file."""
+    post(home, {"path": home.put(f"Data/Meta/{name}", b"{}")})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert remote["mimeType"] == mime_type
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000_000, 5_000_001, 5 * 1024 * 1024, 8 * 1024 * 1024 + 1])
+def test_every_size_arrives(home: Home, post: Post, size: int) -> None:
+    """Nothing, a byte, and both sides of the border between one request and a session."""
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+
+    answer = post(home, {"path": home.put(content=content)})
+
+    assert (answer.code, answer.entry["size"]) == (200, size)
+    assert home.stored() == {"MemoryVDB/Meta/note.txt": content}
+
+
+HOSTILE = [
+    "it's.txt",
+    "back\\slash.txt",
+    "\\'.txt",
+    'double"quote.txt',
+    "' or name = 'x",
+    " spaces at the ends ",
+    "new\nline.txt",
+    "tab\t.txt",
+    "emoji 🎈👩‍👩‍👧.txt",
+    "e\u0301 decomposed.txt",
+    "\u00e9 composed.txt",
+    "rtl \u202e txt.exe",
+    "x" * 251 + ".txt",
+    "é" * 127,
+    "%41.txt",
+    "..txt",
+    "...",
+    "-rf",
+    "~",
+    "CON",
+    "a:b*c?d<e>f|g.txt",
+    "name (2).txt",
+    ".hidden",
+    "null",
+    "\x7f\x01.txt",
+]
+
+
+def test_hostile_names_arrive_as_they_are(home: Home, post: Post) -> None:
+    """Every name that Linux allows, as file and as folder, twice over: found again, never made twice."""
+    paths = [home.put(f"Data/{name}/{name}", name) for name in HOSTILE]
+
+    first = post(home, {"files": [{"path": path} for path in paths]})
+    for path in paths:
+        home.put(path, f"changed {path}")
+    second = post(home, {"files": [{"path": path, "if_exists": "new_revision"} for path in paths]})
+
+    assert (first.body["status"], second.body["status"]) == ("uploaded", "uploaded"), second.body
+    assert home.stored() == {f"MemoryVDB/{name}/{name}": f"changed Data/{name}/{name}".encode() for name in HOSTILE}
+    assert home.folders() == sorted(["MemoryVDB", *(f"MemoryVDB/{name}" for name in HOSTILE)])
+
+
+@pytest.mark.usefixtures("unreported")
+def test_names_that_are_no_text_arrive_readable(home: Home, post: Post) -> None:
+    """Bytes that aren't UTF-8 are written as %XX on Drive, whose names are text."""
+    (home.folder / "Data/Meta").mkdir()
+    with open(bytes(home.folder / "Data/Meta") + b"/caf\xe9.txt", "wb") as file:
+        file.write(b"x")
+
+    answer = post(home, b'{"path": "Data/Meta/caf\\udce9.txt"}')
+
+    assert (answer.code, answer.body["status"]) == (200, "uploaded")
+    assert home.stored() == {"MemoryVDB/Meta/caf%E9.txt": b"x"}
+    assert home.log() == [answer.entry]
+
+
+def test_the_link_opens_the_file(home: Home, post: Post) -> None:
+    """What the entry calls link is Drive's own webViewLink."""
+    answer = post(home, {"path": home.put()})
+
+    token = home.drive.authorized_user()["token"]
+    url = f"{home.drive.url}/drive/v3/files/{answer.entry['file_id']}?fields=webViewLink"
+    said = requests.get(url, headers={"authorization": f"Bearer {token}"}, timeout=30).json()
+    assert answer.entry["link"] == said["webViewLink"]
