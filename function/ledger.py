@@ -24,9 +24,10 @@ class Ledger:
         self.current = self.receipts.read(self.name) or self.blank
         return self.current
 
-    def write(self, receipt: Receipt) -> None:
-        """Make that the receipt, durably."""
-        self.current = self.receipts.swap(self.name, self.current if self.current.generation else None, receipt)
+    def write(self, receipt: Receipt, *, durably: bool = True) -> None:
+        """Make that the receipt."""
+        old = self.current if self.current.generation else None
+        self.current = self.receipts.swap(self.name, old, receipt, durably=durably)
 
     def count(self, content: Fingerprint) -> Receipt:
         """The receipt with this invocation's attempt at the content counted, once; still to be written."""
@@ -45,5 +46,5 @@ class Ledger:
         self.write(replace(self.current, claim=None))
 
     def finish(self, done: Done) -> None:
-        """Record a content as done."""
-        self.write(self.current.finished(done))
+        """Record a content as done. Undone by a power failure, its claim leads to the same file and log entry."""
+        self.write(self.current.finished(done), durably=False)

@@ -127,7 +127,8 @@ class Receipts(Generic[R]):
         """The receipt of that name (a hex hash), or None. A damaged one is set aside. Raises VolumeUnavailable."""
         path = self._path(name)
         try:
-            receipt = msgspec.json.decode(path.read_bytes(), type=self.kind)
+            with open(path, "rb") as file:
+                receipt = msgspec.json.decode(file.read(), type=self.kind)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -140,22 +141,25 @@ class Receipts(Generic[R]):
             raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
         return receipt
 
-    def swap(self, name: str, old: R | None, new: R) -> R:
-        """Put `new` in the place of `old`, durably, and return it with its generation.
+    def swap(self, name: str, old: R | None, new: R, *, durably: bool = True) -> R:
+        """Put `new` in the place of `old` and return it with its generation.
 
+        It is on the disk before this returns, unless `durably` is False: then a power failure may undo it.
         Raises Superseded when `old` is no longer the receipt, VolumeUnavailable when nothing can be written.
         """
         path = self._path(name)
         new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
-        marker = path.with_name(f"{path.name}.{new.generation}")
+        marker = f"{path}.{new.generation}"
         try:
-            self._publish(new, marker)
+            self._publish(new, marker, durably=durably)
             if self._generation(name) != new.generation - 1:
-                marker.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(marker)
                 raise Superseded(name)
             with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
                 os.replace(marker, path)
-            _sync_folder(path.parent)
+            if durably:
+                _sync_folder(os.path.dirname(path))
         except FileExistsError as error:
             self._finish(name, marker)
             raise Superseded(name) from error
@@ -163,50 +167,60 @@ class Receipts(Generic[R]):
             raise _unavailable(path, error) from error
         return new
 
-    def _publish(self, receipt: R, marker: Path) -> None:
-        _make_folder(marker.parent)
-        temporary = marker.with_name(f"{marker.name}.{uuid.uuid4().hex}.tmp")
-        content = msgspec.json.format(msgspec.json.encode(receipt), indent=1)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    def _publish(self, receipt: R, marker: str, *, durably: bool) -> None:
+        temporary = f"{marker}.{uuid.uuid4().hex}.tmp"
+        fd = _create(temporary)
         try:
             with os.fdopen(fd, "wb") as file:
-                file.write(content)
+                file.write(msgspec.json.format(msgspec.json.encode(receipt), indent=1))
                 file.flush()
-                os.fsync(fd)
+                if durably:
+                    os.fsync(fd)
             os.link(temporary, marker)
         finally:
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
 
-    def _finish(self, name: str, marker: Path) -> None:
+    def _finish(self, name: str, marker: str) -> None:
         """Do the rename of a writer that died, or was overtaken, between its link and its rename."""
         try:
-            generation = msgspec.json.decode(marker.read_bytes(), type=self.kind).generation
+            with open(marker, "rb") as file:
+                generation = msgspec.json.decode(file.read(), type=self.kind).generation
             if self._generation(name) == generation - 1:
                 os.replace(marker, self._path(name))
             else:
-                marker.unlink()
-            _sync_folder(marker.parent)
+                os.unlink(marker)
+            _sync_folder(os.path.dirname(marker))
         except FileNotFoundError:
             return  # its writer was alive and did it
+        except msgspec.MsgspecError:
+            os.replace(marker, f"{marker}.damaged-{time.time_ns()}")
 
     def _generation(self, name: str) -> int:
         receipt = self.read(name)
         return receipt.generation if receipt else 0
 
-    def _path(self, name: str) -> Path:
-        return self.folder / name[:2] / name[2:4] / f"{name[4:]}.json"
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/{name[:2]}/{name[2:4]}/{name[4:]}.json"
+
+
+def _create(path: str) -> int:
+    """A new file, in a folder that is made where it is missing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        _make_folder(Path(path).parent)
+        return os.open(path, flags, 0o600)
 
 
 def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True, mode=0o700)
         _sync_folder(each.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str | Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -214,5 +228,5 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _unavailable(path: Path, error: OSError) -> VolumeUnavailable:
+def _unavailable(path: str, error: OSError) -> VolumeUnavailable:
     return VolumeUnavailable(f"{path}: can't be read or written ({error.strerror}); mend the volume and call again.")
