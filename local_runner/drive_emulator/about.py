@@ -8,7 +8,7 @@ from . import changes
 from .call import Call, reply
 from .dialect_v2_others import about_resource
 from .errors import ApiError
-from .http1 import Response
+from .http1_write import Response
 
 MAX_UPLOAD_BYTES = 5_497_558_138_880
 """5 TiB. Source: discovery document v3, `maxSize`."""
@@ -23,6 +23,7 @@ def get(call: Call) -> Response:
 
 
 def get_v2(call: Call) -> Response:
+    """v2's resource, with the largest change's number."""
     return reply(call.mask("About").apply(about_resource(about(call), call.site, changes.largest(call))))
 
 

@@ -33,6 +33,7 @@ def role_of(store: Store, email: str, record: FileRecord) -> str | None:
 
 
 def strongest(roles: Iterable[str]) -> str | None:
+    """The role that allows most; None of none."""
     return max(roles, key=lambda role: RANK[role], default=None)
 
 
@@ -66,7 +67,7 @@ def app_sees(viewer: Viewer, record: FileRecord) -> bool:
 
 
 def find(store: Store, viewer: Viewer, file_id: str, *, all_drives: bool) -> FileRecord:
-    """The file with this id or alias; 404 where it is missing, invisible, or in a shared drive that wasn't asked for."""
+    """The file with this id or alias; 404 where it is missing, invisible, or in a shared drive not asked for."""
     record = store.files.get(resolve(viewer, file_id))
     if record is None or role_of(store, viewer.email, record) is None:
         raise file_not_found(file_id)

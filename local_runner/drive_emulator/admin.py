@@ -10,13 +10,14 @@ import msgspec
 from . import discovery, snapshot, weather
 from .call import Call, reply
 from .errors import ApiError, bad_request, file_not_found
-from .http1 import Response
+from .http1_write import Response
 from .state import account
 
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 def show_faults(call: Call) -> Response:
+    """All faults, spent ones too, with how often they struck."""
     return reply(call.drive.faults.as_json())
 
 
@@ -28,6 +29,7 @@ def add_faults(call: Call) -> Response:
 
 
 def clear_faults(call: Call) -> Response:
+    """No more faults."""
     call.drive.faults.clear()
     return Response(204)
 
@@ -40,11 +42,13 @@ def show_requests(call: Call) -> Response:
 
 
 def clear_requests(call: Call) -> Response:
+    """Forget what was asked so far."""
     call.drive.requests.clear()
     return Response(204)
 
 
 def show_files(call: Call) -> Response:
+    """Every file of every account."""
     return reply(snapshot.files(call.drive))
 
 
@@ -58,6 +62,7 @@ def show_content(call: Call) -> Response:
 
 
 def show_weather(call: Call) -> Response:
+    """All settings."""
     return reply(msgspec.structs.asdict(call.drive.weather))
 
 
@@ -71,6 +76,7 @@ def change_weather(call: Call) -> Response:
 
 
 def show_accounts(call: Call) -> Response:
+    """Every account with its storage."""
     return reply([_account(call, email) for email in call.drive.store.accounts])
 
 
@@ -86,10 +92,12 @@ def add_account(call: Call) -> Response:
 
 
 def discovery_v3(call: Call) -> Response:
+    """v3's discovery document, pointing here."""
     return reply(discovery.served(3, call.origin))
 
 
 def discovery_v2(call: Call) -> Response:
+    """v2's discovery document, pointing here."""
     return reply(discovery.served(2, call.origin))
 
 

@@ -1,4 +1,4 @@
-"""The way of one request: route, record, faults, who asks, quota, handler, answer. Everything that isn't bytes on a socket.
+"""The way of one request: route, record, faults, who asks, quota, handler, answer. All that isn't bytes on a socket.
 
 match -> record -> fault due? -> access token -> scope -> quota -> parameters -> handler -> headers, gzip
 """
@@ -14,7 +14,8 @@ from . import oauth_http, trouble
 from .call import Call, refusal
 from .discovery import document
 from .errors import ApiError
-from .http1 import Body, BodyTooLarge, Request, Response, parse_query
+from .http1 import Body, BodyTooLarge, Request, parse_query
+from .http1_write import Response
 from .record import RequestRecord
 from .routes import Route, match
 from .state import Drive

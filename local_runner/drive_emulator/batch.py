@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from .call import Call, refusal
 from .errors import ApiError, bad_request
-from .http1 import BadRequest, Body, Request, Response, head_bytes, parse_head
+from .http1 import BadRequest, Body, Request, parse_head
+from .http1_write import Response, head_bytes
 from .multipart import MultipartReader, boundary_of
 
 CALLS = 100

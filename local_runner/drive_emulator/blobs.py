@@ -70,7 +70,7 @@ class Blobs:
         self._path(content).unlink(missing_ok=True)
 
     def complete(self, content: Content) -> Content:
-        """The content with all its digests: those of a large file are computed when first asked for, then remembered."""
+        """The content with all digests: those of a large file are computed when first asked for, then remembered."""
         if content.sha256 is not None:
             return content
         with self._digesting:

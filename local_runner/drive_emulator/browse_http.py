@@ -7,7 +7,7 @@ from urllib.parse import quote
 from . import browse, downloads
 from .call import Call
 from .errors import file_not_found
-from .http1 import Response
+from .http1_write import Response
 from .model import Content
 
 

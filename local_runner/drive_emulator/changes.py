@@ -14,7 +14,7 @@ from . import access, dialect_v2, dialect_v2_others, listing
 from .call import Call, reply
 from .clock import rfc3339
 from .errors import ApiError, invalid_parameter
-from .http1 import Response
+from .http1_write import Response
 from .masks import FieldMask
 from .model import Change, FileRecord, JsonObject
 from .resources import file_resource

@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.AS
 
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """`bytes FIRST-LAST/TOTAL`. `total` None = unknown yet (`*`); `last` None = up to the end of a body of unknown length.
+    """`bytes FIRST-LAST/TOTAL`. `total` None = unknown yet (`*`); `last` None = to the end of a body of unknown length.
 
     A status query (`bytes */TOTAL`) has `first` -1.
     """
@@ -29,6 +29,7 @@ class ContentRange:
 
 
 def is_status_query(header: str | None) -> bool:
+    """Whether the header asks where the session is: `bytes */TOTAL`."""
     return header is not None and re.match(r"bytes\s+\*/", header) is not None
 
 

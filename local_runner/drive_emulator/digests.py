@@ -1,8 +1,8 @@
 """MD5, SHA-1 and SHA-256 of a stream while it arrives.
 
 The three take longer than receiving does (570, 1200 and 1300 MB/s on one core of the machine this was measured on), and
-hashlib lets go of the interpreter's lock. So MD5 of a large stream runs in a thread beside the one that receives; the two
-SHAs run behind it in another, if the client asked for them, and else when somebody asks (`blobs`).
+hashlib lets go of the interpreter's lock. So MD5 of a large stream runs in a thread beside the one that receives; the
+two SHAs run behind it in another, if the client asked for them, and else when somebody asks (`blobs`).
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class _Stage:
 class Digests:
     """The digests of what was fed so far.
 
-    `block` makes a buffer to read into, `update` takes it, and it comes round again. A stream that arrives faster than it
-    can be digested waits in `update`, so memory stays bounded. `pause` ends the threads and keeps the state, so that a
-    session which waits for its next chunk costs nothing.
+    `block` makes a buffer to read into, `update` takes it, and it comes round again. A stream that arrives faster than
+    it can be digested waits in `update`, so memory stays bounded. `pause` ends the threads and keeps the state, so that
+    a session which waits for its next chunk costs nothing.
     """
 
     def __init__(self, *, threads: bool = False, shas: bool = True) -> None:

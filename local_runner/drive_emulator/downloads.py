@@ -6,7 +6,7 @@ import re
 
 from .call import Call
 from .errors import ApiError
-from .http1 import FilePart, Response
+from .http1_write import FilePart, Response
 from .model import Content, FileRecord
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)

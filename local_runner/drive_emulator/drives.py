@@ -8,7 +8,7 @@ from . import access, listing, paging
 from .call import Call, checked_body, reply
 from .clock import rfc3339
 from .errors import ApiError, bad_request, not_emulated
-from .http1 import Response
+from .http1_write import Response
 from .model import FOLDER, FileRecord, JsonObject, Permission, SharedDrive
 
 RESTRICTIONS = (
@@ -68,6 +68,7 @@ def create(call: Call) -> Response:
 
 
 def get(call: Call) -> Response:
+    """One shared drive."""
     return _answer(call, _find(call))
 
 
@@ -86,6 +87,7 @@ def drives_list(call: Call) -> Response:
 
 
 def update(call: Call) -> Response:
+    """A new name."""
     body = checked_body(call.version, "Drive", call.body())
     _refuse_unknown(body)
     drive = _organized(call)
@@ -105,10 +107,12 @@ def delete(call: Call) -> Response:
 
 
 def hide(call: Call) -> Response:
+    """Out of the default view."""
     return _save(call, replace(_find(call), hidden=True))
 
 
 def unhide(call: Call) -> Response:
+    """Back into the default view."""
     return _save(call, replace(_find(call), hidden=False))
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from . import access, dialect_v2, operations, trouble
 from .call import Call, checked_body
+from .contents import Upload
 from .errors import ApiError
 from .model import FileRecord, JsonObject
-from .operations import Upload
 
 _DATES_FROM_BODY = frozenset({"fromBody", "fromBodyIfNeeded", "fromBodyOrNow", "fromBodyOrNowIfNeeded"})
 

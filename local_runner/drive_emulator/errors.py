@@ -1,4 +1,4 @@
-"""Google's error envelope: one exception that carries code, reason and message, and the cases that occur in many places.
+"""Google's error envelope: one exception that carries code, reason and message, and the cases that occur often.
 
 Source: Drive guide, "Resolve errors"; bodies as the reference's section 7 lists them.
 """

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from . import access, dialect_v2, dialect_v2_others, downloads, edits, files_v3, listing, operations
 from .call import Call, checked_body, reply
 from .errors import ApiError, bad_request, file_not_found
-from .http1 import Response
+from .http1_write import Response
 from .model import FileRecord, JsonObject
 from .resources import file_resource
 
@@ -32,6 +32,7 @@ def get(call: Call) -> Response:
 
 
 def files_list(call: Call) -> Response:
+    """v2's page of files."""
     found = listing.page(call, size=call.params["maxResults"])
     mask, site = call.mask("FileList"), call.site
     inner = mask.child("items")
@@ -44,10 +45,12 @@ def files_list(call: Call) -> Response:
 
 
 def trash(call: Call) -> Response:
+    """Into the bin."""
     return _set_trashed(call, True)
 
 
 def untrash(call: Call) -> Response:
+    """Out of the bin."""
     return _set_trashed(call, False)
 
 
@@ -65,6 +68,7 @@ def touch(call: Call) -> Response:
 
 
 def delete(call: Call) -> Response:
+    """Remove for good, if `If-Match` allows it."""
     record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=call.all_drives)
     edits.check_etag(call, record)
     return files_v3.delete(call)
@@ -81,6 +85,7 @@ def children_list(call: Call) -> Response:
 
 
 def children_get(call: Call) -> Response:
+    """Whether a file lies in a folder."""
     folder, child = _record(call, "folderId"), _record(call, "childId")
     if folder.id not in child.parents:
         raise file_not_found(child.id)
@@ -99,12 +104,13 @@ def children_insert(call: Call) -> Response:
 
 
 def children_delete(call: Call) -> Response:
-    """Out of a folder; refused where it is the file's only one."""
+    """Out of a folder; without any other a file goes to its owner's root."""
     child, folder = _record(call, "childId"), _record(call, "folderId")
     return _leave(call, child, folder.id)
 
 
 def parents_list(call: Call) -> Response:
+    """The folder that a file lies in, as references."""
     record = _record(call, "fileId")
     site, link = call.site, _self_link(call, "files", record.id, "parents")
     items = [dialect_v2.parent_reference(record.id, parent, site) for parent in record.parents]
@@ -112,6 +118,7 @@ def parents_list(call: Call) -> Response:
 
 
 def parents_get(call: Call) -> Response:
+    """Whether a folder is a file's parent."""
     record = _record(call, "fileId")
     parent = access.resolve(call.viewer, call.args["parentId"])
     if parent not in record.parents:
@@ -120,6 +127,7 @@ def parents_get(call: Call) -> Response:
 
 
 def parents_insert(call: Call) -> Response:
+    """Move a file into a folder."""
     parent = checked_body(2, "ParentReference", call.body()).get("id")
     if not parent:
         raise bad_request("A parent reference needs an id.", reason="required")
@@ -129,6 +137,7 @@ def parents_insert(call: Call) -> Response:
 
 
 def parents_delete(call: Call) -> Response:
+    """Out of a folder; without any other a file goes to its owner's root."""
     return _leave(call, _record(call, "fileId"), access.resolve(call.viewer, call.args["parentId"]))
 
 
@@ -147,6 +156,7 @@ _MAPS = {"PUBLIC": "properties", "PRIVATE": "appProperties"}
 
 
 def properties_list(call: Call) -> Response:
+    """The public properties and the app's own."""
     record = _record(call, "fileId")
     maps = (("PUBLIC", record.properties), ("PRIVATE", record.app_properties.get(call.viewer.client_id, {})))
     items = [
@@ -159,10 +169,12 @@ def properties_list(call: Call) -> Response:
 
 
 def properties_get(call: Call) -> Response:
+    """One property; private unless `visibility` says otherwise."""
     return _property(call, _record(call, "fileId"), call.args["propertyKey"], _visibility(call))
 
 
 def properties_insert(call: Call) -> Response:
+    """Set a property."""
     body = checked_body(2, "Property", call.body())
     return _set_property(call, body, body.get("key"), body.get("visibility") or "PRIVATE")
 
@@ -174,6 +186,7 @@ def properties_update(call: Call) -> Response:
 
 
 def properties_delete(call: Call) -> Response:
+    """Clear a property."""
     record, key, visibility = _record(call, "fileId"), call.args["propertyKey"], _visibility(call)
     _property(call, record, key, visibility)
     clear: JsonObject = {_MAPS[visibility]: {key: None}}

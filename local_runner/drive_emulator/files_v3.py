@@ -69,5 +69,6 @@ def export(call: Call) -> Response:
     """Only Docs Editors files can be exported, and their conversion isn't emulated."""
     record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=True)
     if record.content is not None or record.is_folder or record.is_shortcut:
-        raise ApiError(403, "fileNotExportable", "Export only supports Docs Editors files.")
+        status, reason = (403, "fileNotExportable") if call.version == 3 else (400, "badRequest")
+        raise ApiError(status, reason, "Export only supports Docs Editors files.")
     raise not_emulated(f"exporting a file of type {record.mime_type}")

@@ -1,7 +1,7 @@
 """State on disk: every change of the store is one line, appended before the request is answered.
 
-A process that is killed leaves at most a torn last line, which the next start drops. At each start the journal is written
-anew without what was overwritten. Without a folder nothing is kept.
+A process that is killed leaves at most a torn last line, which the next start drops. At each start the journal is
+written anew without what was overwritten. Without a folder nothing is kept.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from . import access, query
 from .call import Call, reply
 from .cursors import Cursor
 from .errors import ApiError, invalid_parameter, not_emulated
-from .http1 import Response
+from .http1_write import Response
 from .model import FileRecord
 from .resources import file_resource
 

@@ -9,8 +9,8 @@ Glossary
     session       a resumable upload on its way
     change        one entry of the change feed
 
-Values are frozen: the store replaces a record, so a reader never sees one half changed. Times are integers, milliseconds
-since 1970 UTC, as fine as Drive keeps them.
+Values are frozen: the store replaces a record, so a reader never sees one half changed. Times are integers,
+milliseconds since 1970 UTC, as fine as Drive keeps them.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Permission:
 class FileRecord:
     """A file, folder or shortcut as Drive knows it.
 
-    `parents` holds at most one id, and none where the viewer's share is the top. `owner` is an e-mail address, empty for
-    items of a shared drive (`drive_id`). `app_properties` maps an app to that app's own properties. `apps` are the
+    `parents` holds at most one id, and none where the viewer's share is the top. `owner` is an e-mail address, empty
+    for items of a shared drive (`drive_id`). `app_properties` maps an app to that app's own properties. `apps` are the
     OAuth clients that made or opened the file. `trashed` is the effective flag, kept up to date by the store.
     """
 
@@ -236,8 +236,8 @@ class Query(Protocol):
 class Mask(Protocol):
     """A parsed `fields`: `masks.parse(fields, schema) -> Mask`.
 
-    `names` are the top-level fields asked for, None = all; `child(name)` is the mask of what is inside one, so that only
-    what was asked for need be made. `apply` cuts a ready resource down.
+    `names` are the top-level fields asked for, None = all; `child(name)` is the mask of what is inside one, so that
+    only what was asked for need be made. `apply` cuts a ready resource down.
     """
 
     @property

@@ -11,7 +11,8 @@ from . import consent
 from .assertions import GrantError
 from .call import Call, reply
 from .errors import ApiError, unauthorized
-from .http1 import Request, Response, parse_query
+from .http1 import Request, parse_query
+from .http1_write import Response
 from .model import Viewer
 from .oauth import Answer
 from .state import Drive
@@ -39,18 +40,22 @@ def require_scope(viewer: Viewer, accepted: frozenset[str]) -> None:
 
 
 def token(call: Call) -> Response:
+    """The token endpoint."""
     return _json(call.drive.oauth.token(_form(call), now_ms=call.drive.clock.now_ms(), basic=_basic(call.request)))
 
 
 def revoke(call: Call) -> Response:
+    """End a grant."""
     return _json(call.drive.oauth.revoke(_form(call).get("token", "")))
 
 
 def tokeninfo(call: Call) -> Response:
+    """What a token says."""
     return _json(call.drive.oauth.tokeninfo(_form(call).get("access_token", ""), now_ms=call.drive.clock.now_ms()))
 
 
 def userinfo(call: Call) -> Response:
+    """Whose token it is."""
     text = call.request.headers.get("authorization", "").partition(" ")[2]
     return _json(call.drive.oauth.userinfo(text, now_ms=call.drive.clock.now_ms()))
 

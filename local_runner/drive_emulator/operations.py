@@ -5,11 +5,11 @@ Every function takes the store's lock for itself, looks, decides, and changes; c
 
 from __future__ import annotations
 
-import mimetypes
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from . import access, metadata, placement
+from .contents import Upload, check_storage, with_content
 from .digests import EMPTY
 from .errors import ApiError, bad_request, not_emulated
 from .model import (
@@ -17,32 +17,12 @@ from .model import (
     FOLDER,
     GOOGLE_TYPE_PREFIX,
     SHORTCUT,
-    Content,
     FileRecord,
     JsonObject,
-    Revision,
     Viewer,
 )
 from .state import Drive
 from .store import set_trashed
-
-REVISIONS_KEPT = 100
-"""Older revisions go, unless kept for ever. Source: Drive guide "Manage file revisions"."""
-
-SERVICE_ACCOUNT_STORAGE = (
-    "Service Accounts do not have storage quota. Leverage shared drives"
-    " (https://developers.google.com/workspace/drive/api/guides/about-shareddrives), or use OAuth delegation"
-    " (http://support.google.com/a/answer/7281227) instead."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """Content that came with a request: already a blob, and the type its sender gave it, if any."""
-
-    content: Content
-    mime_type: str | None = None
-    keep_forever: bool = False
 
 
 def check_create(drive: Drive, viewer: Viewer, body: JsonObject, *, all_drives: bool, size: int | None) -> None:
@@ -61,7 +41,7 @@ def create(drive: Drive, viewer: Viewer, body: JsonObject, upload: Upload | None
         if not record.mime_type.startswith(GOOGLE_TYPE_PREFIX):
             upload = upload or Upload(EMPTY, record.mime_type)
             check_storage(drive, record.owner, upload.content.size)
-            record = _with_content(drive, viewer, record, upload, body)
+            record = with_content(drive, viewer, record, upload, body)
         drive.store.put_file(record, now_ms=drive.clock.now_ms())
         return record
 
@@ -133,54 +113,7 @@ def _shortcut_target(
     return target
 
 
-def check_storage(drive: Drive, owner: str, more_bytes: int) -> None:
-    """403 `storageQuotaExceeded` where an owner can't hold so many bytes more; shared drives have no owner."""
-    account = drive.store.accounts.get(owner)
-    if account is None:
-        return
-    if account.is_service_account:
-        raise ApiError(403, "storageQuotaExceeded", SERVICE_ACCOUNT_STORAGE)
-    used = drive.store.usage.get(owner, 0)
-    if account.storage_limit is not None and used + more_bytes > account.storage_limit:
-        raise ApiError(403, "storageQuotaExceeded", "The user's Drive storage quota has been exceeded.")
-
-
-def _with_content(drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload, body: JsonObject) -> FileRecord:
-    """The record with new content, which becomes its head revision."""
-    named = record.original_filename or record.name
-    mime_type = body.get("mimeType") or upload.mime_type or _guessed_type(record, upload)
-    revision = Revision(
-        id=drive.ids.revision_id(),
-        file_id=record.id,
-        content=upload.content,
-        mime_type=mime_type,
-        modified_ms=record.modified_ms,
-        modified_by=viewer.email,
-        original_filename=named,
-        keep_forever=upload.keep_forever,
-    )
-    drive.store.put_revision(revision)
-    _prune_revisions(drive, record.id)
-    return replace(
-        record, content=upload.content, head_revision_id=revision.id, mime_type=mime_type, original_filename=named
-    )
-
-
-def _guessed_type(record: FileRecord, upload: Upload) -> str:
-    """By the name, as the content isn't looked into; a file that has a type keeps it."""
-    if record.content is not None:
-        return record.mime_type
-    return mimetypes.guess_type(record.name)[0] or "application/octet-stream"
-
-
-def _prune_revisions(drive: Drive, file_id: str) -> None:
-    passing = [revision for revision in drive.store.revisions[file_id].values() if not revision.keep_forever]
-    for revision in passing[:-REVISIONS_KEPT]:
-        drive.store.delete_revision(file_id, revision.id)
-        drive.blobs.release(revision.content)
-
-
-def update(
+def update(  # noqa: PLR0913 - as many as the method has
     drive: Drive,
     viewer: Viewer,
     file_id: str,
@@ -210,7 +143,7 @@ def update(
         if upload is not None:
             grown = upload.content.size - (record.content.size if record.content else 0)
             check_storage(drive, record.owner, max(0, grown))
-            changed = _with_content(drive, viewer, changed, upload, body)
+            changed = with_content(drive, viewer, changed, upload, body)
         elif body.get("mimeType"):
             changed = replace(changed, mime_type=body["mimeType"])
         drive.store.put_file(changed, now_ms=now_ms)
@@ -230,7 +163,10 @@ def check_update(
     if "id" in body and body["id"] != record.id:
         raise ApiError(403, "fieldNotWritable", "The resource body includes fields which are not directly writable.")
     if body.get("parents") is not None:
-        message = "The parents field is not directly writable in update requests. Use the addParents and removeParents parameters instead."
+        message = (
+            "The parents field is not directly writable in update requests. Use the addParents and removeParents"
+            " parameters instead."
+        )
         raise ApiError(403, "fieldNotWritable", message)
     if body.get("shortcutDetails") is not None:
         raise ApiError(403, "fieldNotWritable", "The resource body includes fields which are not directly writable.")
@@ -248,7 +184,7 @@ def check_update(
 def trash(drive: Drive, viewer: Viewer, record: FileRecord, trashed: bool) -> FileRecord:
     """Put a file in the bin or take it out. In My Drive only its owner may."""
     with drive.store.lock:
-        if record.id == viewer.root_id or record.id == record.drive_id:
+        if record.id in {viewer.root_id, record.drive_id}:
             raise ApiError(403, "insufficientFilePermissions", "The root folder can't be trashed.")
         access.require(drive.store, viewer, record, "fileOrganizer" if record.drive_id else "owner")
         return set_trashed(drive.store, record, trashed, by=viewer.email, now_ms=drive.clock.now_ms())
@@ -295,7 +231,7 @@ def delete(drive: Drive, viewer: Viewer, file_id: str, *, all_drives: bool) -> N
     """Remove a file for good, and everything in a folder that belongs to the same owner."""
     with drive.store.lock:
         record = access.find(drive.store, viewer, file_id, all_drives=all_drives)
-        if record.id == viewer.root_id or record.id == record.drive_id:
+        if record.id in {viewer.root_id, record.drive_id}:
             raise ApiError(403, "insufficientFilePermissions", "The root folder can't be deleted.")
         access.require(drive.store, viewer, record, "organizer" if record.drive_id else "owner")
         erase(drive, record)

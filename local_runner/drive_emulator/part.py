@@ -72,8 +72,9 @@ class Part:
 class _File:
     """A file written from its beginning to its end; a large one past the page cache where the disk keeps up.
 
-    A GB in the page cache costs a virtual machine up to two seconds of processor time when its memory is fresh, more than
-    all of receiving and digesting it. A disk too slow for direct writing shows in the first MBs; then the cache is used.
+    A GB in the page cache costs a virtual machine up to two seconds of processor time when its memory is fresh, more
+    than all of receiving and digesting it. A disk too slow for direct writing shows in the first MBs; then the cache
+    is used.
     """
 
     def __init__(self, path: Path, *, large: bool) -> None:

@@ -13,7 +13,7 @@ from . import access, dialect_v2, dialect_v2_others, paging
 from .call import Call, checked_body, reply
 from .clock import from_rfc3339
 from .errors import ApiError, bad_request, not_emulated
-from .http1 import Response
+from .http1_write import Response
 from .model import FileRecord, JsonObject, Permission
 from .resources import grants_of, may_share, permission_resource
 from .state import account
@@ -22,6 +22,7 @@ ROLES = frozenset(access.RANK)
 
 
 def permissions_list(call: Call) -> Response:
+    """Who has which role, the owner and inherited grants included."""
     record = _shared(call)
     grants = [_resource(call, record, grant) for grant in grants_of(record, call.view)]
     if call.version == 2:
@@ -37,6 +38,7 @@ def permissions_list(call: Call) -> Response:
 
 
 def get(call: Call) -> Response:
+    """One grant."""
     record = _shared(call)
     return _answer(call, record, _grant(call, record))
 
@@ -69,6 +71,7 @@ def update(call: Call) -> Response:
 
 
 def delete(call: Call) -> Response:
+    """Take a grant away."""
     record = _shared(call)
     grant = _own(record, _grant(call, record), call)
     _replace(call, record, lambda grants: tuple(one for one in grants if one.id != grant.id))

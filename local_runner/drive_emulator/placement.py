@@ -60,9 +60,7 @@ def moved(drive: Drive, viewer: Viewer, record: FileRecord, *, add: str, remove:
     kept = [parent for parent in record.parents if parent not in removed]
     wanted = list(dict.fromkeys([*kept, *added]))
     if not added:
-        if removed and not kept and record.parents:
-            raise ApiError(403, "cannotRemoveParent", "A file must have a parent: name its new one with addParents.")
-        return record
+        return _orphaned(drive, record) if removed and not kept and record.parents else record
     if len(added) > 1 or (len(wanted) > 1 and removed):
         raise ApiError(403, "cannotAddParent", "Increasing the number of parents is not allowed")
     if added[0] in record.parents:
@@ -70,9 +68,16 @@ def moved(drive: Drive, viewer: Viewer, record: FileRecord, *, add: str, remove:
     return _into(drive, viewer, record, _folder(drive.store, viewer, added[0], all_drives=all_drives))
 
 
+def _orphaned(drive: Drive, record: FileRecord) -> FileRecord:
+    """Out of its only folder: under its owner's root. Source: discovery document v2, `enforceSingleParent`."""
+    if record.drive_id:
+        raise ApiError(403, "teamDrivesParentLimit", "A shared drive item must have exactly one parent.")
+    return replace(record, parents=(drive.store.accounts[record.owner].root_id,))
+
+
 def _into(drive: Drive, viewer: Viewer, record: FileRecord, folder: FileRecord) -> FileRecord:
     """A move; `addParents` alone moves too, for a file has one parent."""
-    if record.id == viewer.root_id or record.id == record.drive_id:
+    if record.id in {viewer.root_id, record.drive_id}:
         raise ApiError(403, "insufficientFilePermissions", "The root folder can't be moved.")
     if folder.id == record.id or any(above.id == record.id for above in drive.store.ancestors(folder)):
         raise ApiError(403, "cyclicMembershipsNotAllowed", "A folder can't be moved into itself or what it holds.")

@@ -22,8 +22,8 @@ GOOGLE = {
 """Settings that make the weather as strict as Google's."""
 
 USER_LIMIT = (
-    "User Rate Limit Exceeded. Rate of requests for user exceed configured project quota, you may consider re-evaluating"
-    " expected per-user traffic to the API and adjust project quota limits accordingly."
+    "User Rate Limit Exceeded. Rate of requests for user exceed configured project quota, you may consider"
+    " re-evaluating expected per-user traffic to the API and adjust project quota limits accordingly."
 )
 
 

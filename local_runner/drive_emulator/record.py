@@ -75,7 +75,7 @@ class RequestLog:
 
     def count(self, method_id: str) -> int:
         """How many requests of one method came; a session start counts for the create or update it starts, too."""
-        return sum(record.method_id == method_id or record.starts == method_id for record in self)
+        return sum(method_id in {record.method_id, record.starts} for record in self)
 
     @property
     def units(self) -> int:

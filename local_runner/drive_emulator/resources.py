@@ -77,11 +77,11 @@ def permission_resource(grant: Permission) -> JsonObject:
 
 
 def grants_of(record: FileRecord, view: View) -> list[Permission]:
-    """All grants on a file: its owner's, its own, those of the shared drive."""
+    """All grants on a file: its own, its owner's, those of the shared drive, in the order in which Drive lists them."""
     grants = list(record.permissions)
     owner = view.drive.store.accounts.get(record.owner)
     if owner:
-        grants.insert(0, Permission(owner.permission_id, "user", "owner", owner.email, owner.display_name))
+        grants.append(Permission(owner.permission_id, "user", "owner", owner.email, owner.display_name))
     if record.drive_id and record.drive_id in view.drive.store.drives:
         known = {grant.id for grant in grants}
         grants += [grant for grant in view.drive.store.drives[record.drive_id].members if grant.id not in known]

@@ -1,4 +1,7 @@
-"""`revisions` of both versions: the contents that a file had. Source: discovery documents; guide "Manage file revisions"."""
+"""`revisions` of both versions: the contents that a file had.
+
+Source: discovery documents; Drive guide "Manage file revisions".
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from . import access, dialect_v2_others, downloads, paging
 from .call import Call, checked_body, reply
 from .clock import rfc3339
 from .errors import ApiError, not_emulated
-from .http1 import Response
+from .http1_write import Response
 from .model import FileRecord, JsonObject, Revision
 
 KEPT_FOR_EVER = 200

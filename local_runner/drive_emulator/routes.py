@@ -31,7 +31,8 @@ from .call import Call
 from .content_range import is_status_query
 from .discovery import Version, document
 from .errors import not_emulated
-from .http1 import Request, Response
+from .http1 import Request
+from .http1_write import Response
 
 Handler = Callable[[Call], Response]
 

@@ -1,7 +1,7 @@
 """Sockets and threads: one thread per connection, requests on it one after the other.
 
-Threads rather than an event loop: handlers block on disk and digests, which let go of the interpreter's lock, and a body
-of GBs is read in a plain loop. What a request means is `app`'s.
+Threads rather than an event loop: handlers block on disk and digests, which let go of the interpreter's lock, and a
+body of GBs is read in a plain loop. What a request means is `app`'s.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import app, http1
+from . import app, http1, http1_write
 from .call import refusal
 from .errors import ApiError
-from .http1 import BadRequest, Disconnected, Reader, Request, Response
+from .http1 import BadRequest, Reader, Request
+from .http1_write import Disconnected, Response
 from .record import RequestRecord
 from .state import Drive
 
@@ -71,7 +72,7 @@ class Server:
         except BadRequest as error:
             _try_to_say(sock, str(error))
         except Disconnected:
-            http1.reset(sock)
+            http1_write.reset(sock)
         except OSError:
             return  # the client went away; there is nobody to tell
         finally:
@@ -88,11 +89,11 @@ class Server:
         except (Disconnected, BadRequest, OSError):
             self._tell_last(request)
             raise
-        except Exception:  # a bug of ours must not look like a dropped connection
+        except Exception:  # noqa: BLE001 - a bug of ours must not look like a dropped connection
             traceback.print_exc(file=sys.stderr)
             response, record = refusal(ApiError(500, "internalError", "Internal Error")), None
         keep_alive = request.body.drop() and request.keep_alive and not self._stopping.is_set()
-        http1.write(sock, response, keep_alive=keep_alive, head_only=head_only)
+        http1_write.write(sock, response, keep_alive=keep_alive, head_only=head_only)
         if record is not None:
             self._tell(record, response)
         return keep_alive
@@ -121,6 +122,6 @@ def _shut(sock: socket.socket) -> None:
 
 def _try_to_say(sock: socket.socket, problem: str) -> None:
     try:
-        http1.write(sock, refusal(ApiError(400, "badRequest", f"Bad Request: {problem}")), keep_alive=False)
+        http1_write.write(sock, refusal(ApiError(400, "badRequest", f"Bad Request: {problem}")), keep_alive=False)
     except OSError:
         return  # the client went away; there is nobody to tell

@@ -17,7 +17,8 @@ from . import content_range, edits, trouble, uploads
 from .call import Call
 from .content_range import ContentRange
 from .errors import ApiError, bad_request, file_not_found
-from .http1 import Body, Disconnected, Response
+from .http1 import Body
+from .http1_write import Disconnected, Response
 from .model import UploadSession, Viewer
 from .part import GRANULE_BYTES
 from .state import LiveSession

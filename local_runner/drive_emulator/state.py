@@ -1,4 +1,4 @@
-"""The one object that everything else works on: store, blobs, ids, clock, weather, quota, faults and the record of requests."""
+"""The one object that everything works on: store, blobs, ids, clock, weather, quota, faults, record of requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_EMAIL = "user@example.com"
 class LiveSession:
     """The moving half of a resumable upload: its part, and who feeds it.
 
-    `turn` grows with every request that sends content: the newest takes over, a stalled older one stops at its next block.
+    `turn` grows with every request that sends content: the newest takes over, a stalled one stops at its next block.
     """
 
     def __init__(self, part: Part) -> None:

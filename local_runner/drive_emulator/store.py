@@ -1,13 +1,13 @@
 """What the emulator knows: tables of frozen records, their indexes, and the journal that keeps them.
 
-No HTTP, no rules about who may do what. Writers hold `lock` for as long as they look and change, never while bytes move;
-readers take records without it, since a record is replaced and never altered.
+No HTTP, no rules about who may do what. Writers hold `lock` for as long as they look and change, never while bytes
+move; readers take records without it, since a record is replaced and never altered.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Store:
         self._children: dict[str, dict[str, None]] = {}
         self._names: dict[tuple[str, str], dict[str, None]] = {}
         self._journal = Journal(folder / "journal.jsonl" if folder else None)
+        self._appliers = self._line_kinds()
         for kind, value in self._journal.load():
             self._apply(kind, value)
         self.starts += 1
@@ -166,42 +167,35 @@ class Store:
     # ------------------------------------------------------------------ one line of the journal
 
     def _apply(self, kind: str, value: Any) -> None:
-        match kind:
-            case "file":
-                self._index(value)
-            case "-file":
-                self._unindex(self.files.pop(value))
-            case "revision":
-                self.revisions.setdefault(value.file_id, {})[value.id] = value
-            case "-revision":
-                self._forget_revision(*value)
-            case "change":
-                self.changes.append(value)
-            case "account":
-                self.accounts[value.email] = value
-            case "drive":
-                self.drives[value.id] = value
-            case "-drive":
-                self.drives.pop(value, None)
-            case "token":
-                self.tokens[value.token] = value
-            case "-token":
-                self.tokens.pop(value, None)
-            case "refresh":
-                self.refresh_tokens[value.token] = value
-            case "session":
-                self.sessions[value.id] = value
-            case "-session":
-                self.sessions.pop(value, None)
-            case "reserved":
-                ids, email, space, id_kind = value
-                self.reserved.update(dict.fromkeys(ids, (email, space, id_kind)))
-            case "used":
-                self.used_ids.update(value)
-            case "starts":
-                self.starts = value
-            case _:
-                raise ValueError(f"unknown journal line kind: {kind}")
+        self._appliers[kind](value)
+
+    def _line_kinds(self) -> dict[str, Callable[[Any], object]]:
+        """What each kind of journal line does to the tables."""
+        return {
+            "file": self._index,
+            "-file": lambda file_id: self._unindex(self.files.pop(file_id)),
+            "revision": lambda one: self.revisions.setdefault(one.file_id, {}).__setitem__(one.id, one),
+            "-revision": lambda ids: self._forget_revision(*ids),
+            "change": self.changes.append,
+            "account": lambda one: self.accounts.__setitem__(one.email, one),
+            "drive": lambda one: self.drives.__setitem__(one.id, one),
+            "-drive": lambda drive_id: self.drives.pop(drive_id, None),
+            "token": lambda one: self.tokens.__setitem__(one.token, one),
+            "-token": lambda token: self.tokens.pop(token, None),
+            "refresh": lambda one: self.refresh_tokens.__setitem__(one.token, one),
+            "session": lambda one: self.sessions.__setitem__(one.id, one),
+            "-session": lambda session_id: self.sessions.pop(session_id, None),
+            "reserved": self._reserve,
+            "used": self.used_ids.update,
+            "starts": self._count_starts,
+        }
+
+    def _reserve(self, value: tuple[list[str], str, str, str]) -> None:
+        ids, email, space, kind = value
+        self.reserved.update(dict.fromkeys(ids, (email, space, kind)))
+
+    def _count_starts(self, value: int) -> None:
+        self.starts = value
 
     def _index(self, record: FileRecord) -> None:
         """Put a record in its place. New places come before old ones go, so that no reader finds it nowhere."""

@@ -9,7 +9,7 @@ from .call import Call
 from .call import refusal as envelope
 from .errors import ApiError
 from .faults import Fault
-from .http1 import Disconnected, FilePart, Response
+from .http1_write import Disconnected, FilePart, Response
 from .store import set_trashed
 
 FULL = "The user's Drive storage quota has been exceeded."

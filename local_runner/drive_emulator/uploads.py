@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from . import edits
 from .call import METADATA_LIMIT_BYTES, Call
+from .contents import Upload
 from .errors import ApiError, bad_request
-from .http1 import Body, Response
+from .http1 import Body
+from .http1_write import Response
 from .model import FileRecord, JsonObject
 from .multipart import MultipartReader, base64_sink, boundary_of
-from .operations import Upload
 from .part import GRANULE_BYTES, Part
 
 Receive = Callable[[Part], None]
