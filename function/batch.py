@@ -31,8 +31,8 @@ PARALLEL_MAX = 32
 
 BULKY_BYTES = 256 * 1024
 
-BULKY_AT_ONCE = 4
-"""Small files above BULKY_BYTES in memory at one time: google-api-python-client copies each some three times."""
+BULKY_AT_ONCE = 8
+"""Small files above BULKY_BYTES in memory at one time."""
 
 _log = logging.getLogger(__name__)
 

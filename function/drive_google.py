@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from function.drive_errors import translate
 from function.errors import NotFound, SessionLost, TransientDriveError
 from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, NewFile, RemoteFile
 from function.pacer import Pacer
-from function.transport import Answer, Transport
+from function.transport import Answer, Body, Transport
 
 FIELDS = (
     "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"
@@ -123,14 +124,13 @@ class GoogleDrive:
         return _remote(self._once(self.files.create(body=body, **_ALL)))
 
     def create(self, file: NewFile, content: bytes) -> RemoteFile:
-        return _remote(self._once(self._create(file, _media(file, content, resumable=False))))
+        return self._in_one_request(self._create(file), file, content)
 
     def revise(self, file: NewFile, content: bytes) -> RemoteFile:
-        return _remote(self._once(self._revise(file, _media(file, content, resumable=False))))
+        return self._in_one_request(self._revise(file), file, content)
 
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
-        prepare = self._revise if revises else self._create
-        request = prepare(file, _media(file, b"", resumable=True))
+        request = self._revise(file) if revises else self._create(file)
         request.headers |= {"x-upload-content-type": file.mime_type, "x-upload-content-length": str(size)}
         return self._http(request).send(request.uri, request.method, request.body, request.headers).headers["location"]
 
@@ -149,12 +149,28 @@ class GoogleDrive:
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
         return _remote(self._repeat(lambda: self.files.update(fileId=file.id, body=body, **_ALL, **move)))
 
-    def _create(self, file: NewFile, media: Any) -> Any:
-        body = {"id": file.id, "name": file.name, "parents": [file.folder], "mimeType": file.mime_type}
-        return self.files.create(body=body | _marks(file), media_body=media, **_ALL)
+    def _in_one_request(self, request: Any, file: NewFile, content: bytes) -> RemoteFile:
+        """A multipart upload. Source: Drive guide, 'Upload file data'.
 
-    def _revise(self, file: NewFile, media: Any) -> Any:
-        return self.files.update(fileId=file.id, body=_marks(file), media_body=media, **_ALL)
+        The client would build its body with the e-mail package: four copies of the content, a fifth of the time.
+        """
+        boundary = uuid.uuid4().hex
+        head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{request.body}\r\n"
+        head += f"--{boundary}\r\nContent-Type: {file.mime_type}\r\n\r\n"
+        parts = [memoryview(each) for each in (head.encode(), content, f"\r\n--{boundary}--\r\n".encode()) if each]
+        headers = request.headers | {
+            "content-type": f"multipart/related; boundary={boundary}",
+            "content-length": str(sum(len(each) for each in parts)),
+        }
+        uri = request.uri.replace("uploadType=resumable", "uploadType=multipart")
+        return _remote(_json(self._http(request).send(uri, request.method, parts, headers)))
+
+    def _create(self, file: NewFile) -> Any:
+        body = {"id": file.id, "name": file.name, "parents": [file.folder], "mimeType": file.mime_type}
+        return self.files.create(body=body | _marks(file), media_body=_media(file), **_ALL)
+
+    def _revise(self, file: NewFile) -> Any:
+        return self.files.update(fileId=file.id, body=_marks(file), media_body=_media(file), **_ALL)
 
     def _repeated(self, operation: Callable[[], T]) -> T:
         return retry.call(operation, deadline=self.transport.deadline)
@@ -197,7 +213,7 @@ class _Http:
         answer = self.send(uri, method, body, headers or {})
         return httplib2.Response({**answer.headers, "status": answer.status}), answer.body
 
-    def send(self, uri: str, method: str, body: bytes | str | None, headers: dict[str, str]) -> Answer:
+    def send(self, uri: str, method: str, body: Body, headers: dict[str, str]) -> Answer:
         """The answer, if it is a good one; sent again only with a new token after a 401."""
         deadline = self.drive.transport.deadline
         token = self.drive.tokens.access_token(deadline)
@@ -209,9 +225,7 @@ class _Http:
             raise translate(answer.status, answer.headers, answer.body)
         return answer
 
-    def _send_paced(
-        self, uri: str, method: str, body: bytes | str | None, headers: dict[str, str], token: str
-    ) -> Answer:
+    def _send_paced(self, uri: str, method: str, body: Body, headers: dict[str, str], token: str) -> Answer:
         pacer, write = self.drive.pacer, self.units == WRITE_UNITS
         pacer.acquire(write=write, deadline=self.drive.transport.deadline)
         self.drive.usage.count(self.units)
@@ -228,10 +242,18 @@ class _Http:
             self.drive.pacer.succeeded(write=write)
 
 
-def _media(file: NewFile, content: bytes, *, resumable: bool) -> Any:
+def _media(file: NewFile) -> Any:
+    """What makes the client prepare an upload of that type; we send the content ourselves."""
     from googleapiclient.http import MediaIoBaseUpload
 
-    return MediaIoBaseUpload(io.BytesIO(content), mimetype=file.mime_type, resumable=resumable)
+    return MediaIoBaseUpload(io.BytesIO(), mimetype=file.mime_type, resumable=True)
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    try:
+        return dict(json.loads(answer.body))
+    except ValueError as error:
+        raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
 
 
 def _marks(file: NewFile) -> dict[str, Any]:

@@ -8,7 +8,7 @@ open, is safe for threads, and streams bodies.
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -31,6 +31,9 @@ def pool() -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
 
+Body: TypeAlias = bytes | str | Iterable[memoryview] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Status, lower-case headers and body of a response."""
@@ -47,9 +50,7 @@ class Transport:
     connections: urllib3.PoolManager
     deadline: Deadline = field(default_factory=lambda: Deadline.after(300))
 
-    def send(
-        self, method: str, uri: str, headers: dict[str, str], body: bytes | str | Iterable[memoryview] | None
-    ) -> Answer:
+    def send(self, method: str, uri: str, headers: dict[str, str], body: Body) -> Answer:
         """One request. Raises TransientDriveError (network), DeadlineExceeded."""
         self.deadline.check()
         remaining = self.deadline.remaining_s()
