@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .errors import ApiError, file_not_found
+from .errors import ApiError, file_not_found, not_emulated
 from .model import FileRecord, Permission, Viewer
 from .store import Store
 
@@ -68,6 +68,8 @@ def app_sees(viewer: Viewer, record: FileRecord) -> bool:
 
 def find(store: Store, viewer: Viewer, file_id: str, *, all_drives: bool) -> FileRecord:
     """The file with this id or alias; 404 where it is missing, invisible, or in a shared drive not asked for."""
+    if file_id == "appDataFolder":
+        raise not_emulated("the hidden folder of an app (appDataFolder)")
     record = store.files.get(resolve(viewer, file_id))
     if record is None or role_of(store, viewer.email, record) is None:
         raise file_not_found(file_id)

@@ -34,7 +34,7 @@ def check_storage(drive: Drive, owner: str, more_bytes: int) -> None:
     if account is None:
         return
     if account.is_service_account:
-        raise ApiError(403, "storageQuotaExceeded", SERVICE_ACCOUNT_STORAGE)
+        raise ApiError(403, "storageQuotaExceeded", SERVICE_ACCOUNT_STORAGE, domain="usageLimits")
     used = drive.store.usage.get(owner, 0)
     if account.storage_limit is not None and used + more_bytes > account.storage_limit:
         raise ApiError(403, "storageQuotaExceeded", "The user's Drive storage quota has been exceeded.")

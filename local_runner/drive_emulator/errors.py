@@ -11,7 +11,8 @@ from typing import Any
 class ApiError(Exception):
     """A refusal as Drive words it; the HTTP edge renders it with `body()`.
 
-    `domain` is global or usageLimits; `location_type`/`location` say which parameter or header is meant.
+    `domain` is global or usageLimits; `location_type`/`location` say which parameter or header is meant. `envelope`
+    is what newer front ends have around the entry, beside or instead of code and message.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class ApiError(Exception):
         location_type: str | None = None,
         location: str | None = None,
         retry_after_s: float | None = None,
+        envelope: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -33,13 +35,14 @@ class ApiError(Exception):
         self.location_type = location_type
         self.location = location
         self.retry_after_s = retry_after_s
+        self.envelope = envelope or {}
 
     def body(self) -> dict[str, Any]:
         """The JSON envelope: `{"error": {"errors": [...], "code": ..., "message": ...}}`."""
         entry = {"domain": self.domain, "reason": self.reason, "message": self.message}
         if self.location_type is not None and self.location is not None:
             entry |= {"locationType": self.location_type, "location": self.location}
-        return {"error": {"errors": [entry], "code": self.status, "message": self.message}}
+        return {"error": {"errors": [entry], "code": self.status, "message": self.message} | self.envelope}
 
 
 def invalid_parameter(name: str, message: str = "Invalid Value", *, reason: str = "invalid") -> ApiError:
@@ -59,8 +62,61 @@ def file_not_found(file_id: str) -> ApiError:
 
 
 def unauthorized() -> ApiError:
-    """401 for a missing, unknown or expired access token."""
-    return ApiError(401, "authError", "Invalid Credentials", location_type="header", location="Authorization")
+    """401 for an unknown or expired access token."""
+    return ApiError(
+        401,
+        "authError",
+        "Invalid Credentials",
+        location_type="header",
+        location="Authorization",
+        envelope={"status": "UNAUTHENTICATED"},
+    )
+
+
+def login_required() -> ApiError:
+    """401 for a request without an access token. Source: bodies recorded by DataZooDE/duckdb-gdrive, July 2026."""
+    return ApiError(
+        401,
+        "required",
+        "Login Required.",
+        location_type="header",
+        location="Authorization",
+        envelope={
+            "message": f"Request is missing required authentication credential. {_EXPECTED}",
+            "status": "UNAUTHENTICATED",
+            "details": [_info("CREDENTIALS_MISSING")],
+        },
+    )
+
+
+def insufficient_scope() -> ApiError:
+    """403 for a token whose scopes don't suffice. Source: as of `login_required`."""
+    return ApiError(
+        403,
+        "insufficientPermissions",
+        "Insufficient Permission",
+        envelope={
+            "message": "Request had insufficient authentication scopes.",
+            "status": "PERMISSION_DENIED",
+            "details": [_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT")],
+        },
+    )
+
+
+_EXPECTED = (
+    "Expected OAuth 2 access token, login cookie or other valid authentication credential."
+    " See https://developers.google.com/identity/sign-in/web/devconsole-project."
+)
+
+
+def _info(reason: str) -> dict[str, Any]:
+    """The detail that newer front ends add to a refusal."""
+    return {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": {"service": "drive.googleapis.com"},
+    }
 
 
 def not_emulated(what: str) -> ApiError:

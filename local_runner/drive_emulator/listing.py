@@ -132,6 +132,8 @@ def _corpus(call: Call) -> Callable[[FileRecord], bool]:
     spaces = {space.strip() for space in (params.get("spaces") or "drive").split(",")}
     if not spaces <= {"drive", "appDataFolder", "photos"}:
         raise invalid_parameter("spaces")
+    if spaces != {"drive"}:
+        raise not_emulated("spaces other than drive")
     drive_id = params.get("driveId") or params.get("teamDriveId")
     corpora = params.get("corpora") or ("drive" if drive_id else "user")
     with_drives = bool(params.get("includeItemsFromAllDrives") or params.get("includeTeamDriveItems"))

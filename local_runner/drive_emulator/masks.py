@@ -36,6 +36,9 @@ _DEFAULTS: Mapping[str, str] = {
 }
 """What v3 returns unasked. Source: Drive guide "Return specific fields" and the examples of its reference."""
 
+_ONLY_ASKED = frozenset({"permissions"})
+"""What v2 doesn't return of a file unasked. Source: PyDrive2's tests against the real service (test_file.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldMask:
@@ -81,8 +84,14 @@ def parse(fields: str | None, *, version: Version, schema: str) -> FieldMask:
 
 @cache
 def default(version: Version, schema: str) -> FieldMask:
-    """What is returned when no `fields` is given: in v3 a short set for most resources, in v2 everything."""
-    return _parsed(_DEFAULTS[schema], version, schema) if version == 3 and schema in _DEFAULTS else EVERYTHING
+    """What is returned when no `fields` is given: in v3 a short set for most resources, in v2 nearly everything."""
+    if version == 3:
+        return _parsed(_DEFAULTS[schema], version, schema) if schema in _DEFAULTS else EVERYTHING
+    if schema == "FileList":
+        return FieldMask(inner={"items": default(2, "File")})
+    if schema == "File":
+        return FieldMask(frozenset(document(2).schema("File").fields) - _ONLY_ASKED)
+    return EVERYTHING
 
 
 @lru_cache(maxsize=1024)

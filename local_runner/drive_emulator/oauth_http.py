@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from . import consent
 from .assertions import GrantError
 from .call import Call, reply
-from .errors import ApiError, unauthorized
+from .errors import insufficient_scope, login_required, unauthorized
 from .http1 import Request, parse_query
 from .http1_write import Response
 from .model import Viewer
@@ -25,6 +25,8 @@ def viewer_of(drive: Drive, request: Request) -> Viewer:
     kind, _, text = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer":
         text = request.first("access_token") or ""
+    if not text.strip():
+        raise login_required()
     token = drive.store.tokens.get(text.strip())
     if token is None or (token.expires_ms is not None and token.expires_ms <= drive.clock.now_ms()):
         raise unauthorized()
@@ -35,8 +37,7 @@ def viewer_of(drive: Drive, request: Request) -> Viewer:
 def require_scope(viewer: Viewer, accepted: frozenset[str]) -> None:
     """403 where none of the method's scopes was granted to the token."""
     if accepted and not accepted & viewer.scopes:
-        message = "Insufficient Permission: Request had insufficient authentication scopes."
-        raise ApiError(403, "insufficientPermissions", message)
+        raise insufficient_scope()
 
 
 def token(call: Call) -> Response:

@@ -67,7 +67,7 @@ class FileQuery:
 def parse(q: str, *, version: Version, viewer: Viewer, text_of: TextOf | None = None) -> FileQuery:
     """The query's predicate for this viewer; `text_of` gives what `fullText` searches (default: name, description).
 
-    An empty query matches everything. Raises ApiError: 400 `invalid` at `q`, and 500 for `name >=`, as Drive does.
+    An empty query matches everything. Raises ApiError: 400 `invalid` at `q`, and 500 for `name >` and `name >=`, as Drive does.
     """
     condition = _parsed(q, version, text_of or _name_and_description)
     parents = condition.parents
@@ -145,6 +145,8 @@ class _Parser:
         term = self._term()
         if self._skip("word", "has"):
             return _Condition(terms.possession(term, self._pairs(), self._version))
+        if term == "sharedWithMe" and self._peek()[0] != "operator":  # the guide's example: sharedWithMe and name ...
+            return _Condition(terms.flag_comparison(term, "=", True))
         op = "contains" if self._skip("word", "contains") else self._take("operator")
         if self._peek()[0] == "word":
             return _Condition(terms.flag_comparison(term, op, self._flag()))

@@ -144,7 +144,7 @@ def _name(op: str, value: str) -> Predicate:
         if wanted == " ":
             return lambda record, viewer: value in record.name
         return lambda record, viewer: wanted in words(record.name)
-    if op == ">=":
+    if op in {">", ">="}:
         # The real service fails here instead of refusing (checked against it by the authors of a public test suite).
         raise ApiError(500, "backendError", "Backend Error")
     key = name_key(value)

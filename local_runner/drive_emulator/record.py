@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, overload
 
 KEPT = 100_000
 """So many requests are remembered; older ones are dropped, the totals go on."""
@@ -66,8 +66,14 @@ class RequestLog:
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, at: int) -> RequestRecord:
-        return self._records[at]
+    @overload
+    def __getitem__(self, at: int) -> RequestRecord: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[RequestRecord]: ...
+
+    def __getitem__(self, at: int | slice) -> RequestRecord | list[RequestRecord]:
+        return list(self)[at] if isinstance(at, slice) else self._records[at]
 
     def of(self, method_id: str) -> list[RequestRecord]:
         """The requests of one method."""

@@ -17,7 +17,7 @@ from . import app, http1, http1_write
 from .call import refusal
 from .errors import ApiError
 from .http1 import BadRequest, Reader, Request
-from .http1_write import Disconnected, Response
+from .http1_write import Disconnected
 from .record import RequestRecord
 from .state import Drive
 
@@ -86,22 +86,19 @@ class Server:
             request.method = "GET"
         try:
             response, record = app.answer(self._drive, request)
-        except (Disconnected, BadRequest, OSError):
+        except (Disconnected, BadRequest, ConnectionError):
             self._tell_last(request)
             raise
         except Exception:  # noqa: BLE001 - a bug of ours must not look like a dropped connection
             traceback.print_exc(file=sys.stderr)
             response, record = refusal(ApiError(500, "internalError", "Internal Error")), None
         keep_alive = request.body.drop() and request.keep_alive and not self._stopping.is_set()
-        http1_write.write(sock, response, keep_alive=keep_alive, head_only=head_only)
         if record is not None:
-            self._tell(record, response)
-        return keep_alive
-
-    def _tell(self, record: RequestRecord, response: Response) -> None:
-        record.bytes_out = response.length
-        if self._watcher is not None:
+            record.bytes_in, record.bytes_out = request.body.received, response.length
+        http1_write.write(sock, response, keep_alive=keep_alive, head_only=head_only)
+        if record is not None and self._watcher is not None:
             self._watcher(record)
+        return keep_alive
 
     def _tell_last(self, request: Request) -> None:
         """Show a request that got no answer."""

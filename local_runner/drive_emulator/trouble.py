@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from .call import Call
+from .call import Call, reply
 from .call import refusal as envelope
 from .errors import ApiError
 from .faults import Fault
@@ -67,7 +67,7 @@ def refusal(call: Call) -> Response | None:
     """The answer that takes the place of the work: a fault's status, or the weather's share of errors."""
     fault, weather = call.fault, call.drive.weather
     if fault is not None and fault.do == "status":
-        return _status(fault)
+        return _status(fault, oauth=call.method_id.startswith("oauth."))
     if fault is not None and fault.do == "full_storage":
         return envelope(ApiError(403, "storageQuotaExceeded", FULL))
     if weather.error_rate and call.drive.ids.dice() < weather.error_rate:
@@ -76,8 +76,12 @@ def refusal(call: Call) -> Response | None:
     return None
 
 
-def _status(fault: Fault) -> Response:
-    response = envelope(fault.error())
+def _status(fault: Fault, *, oauth: bool) -> Response:
+    """Google's envelope, or the token endpoint's own form."""
+    error = fault.error()
+    response = envelope(error)
+    if oauth:
+        response = reply({"error": error.reason, "error_description": error.message}, error.status)
     if fault.body is not None:
         response.body = fault.body.encode()
         response.headers["Content-Type"] = fault.content_type
