@@ -11,10 +11,10 @@ from local_runner.drive_emulator import dialect_v2 as v2
 from local_runner.drive_emulator import dialect_v2_others as others
 from local_runner.drive_emulator import masks, operations
 from local_runner.drive_emulator.conformance import validate
+from local_runner.drive_emulator.contents import Upload
 from local_runner.drive_emulator.errors import ApiError
 from local_runner.drive_emulator.masks import EVERYTHING, FieldMask
 from local_runner.drive_emulator.model import FOLDER, SHORTCUT, FileRecord, Viewer
-from local_runner.drive_emulator.operations import Upload
 from local_runner.drive_emulator.resources import View, file_resource
 from local_runner.drive_emulator.state import Drive, account, open_drive
 from local_runner.drive_emulator.weather import Weather

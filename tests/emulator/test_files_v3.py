@@ -232,9 +232,18 @@ def test_malformed_json_is_a_parse_error_and_read_only_fields_are_refused(api: A
     assert api.create({"nonsense": 1}).status_code == 400
 
 
-@pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic abc"])
-def test_a_missing_or_wrong_token_is_401_at_the_authorization_header(drive: DriveEmulator, token: str) -> None:
-    """`authError`, `Invalid Credentials`."""
+@pytest.mark.parametrize(
+    ("token", "reason", "message"),
+    [
+        ("", "required", "Login Required."),
+        ("Basic abc", "required", "Login Required."),
+        ("Bearer wrong", "authError", "Invalid Credentials"),
+    ],
+)
+def test_a_missing_or_wrong_token_is_401_at_the_authorization_header(
+    drive: DriveEmulator, token: str, reason: str, message: str
+) -> None:
+    """No token is `required`, a wrong one `authError`."""
     headers = {"Authorization": token} if token else {}
 
     answer = requests.get(f"{drive.url}/drive/v3/files", headers=headers, timeout=10)
@@ -243,8 +252,8 @@ def test_a_missing_or_wrong_token_is_401_at_the_authorization_header(drive: Driv
     assert answer.json()["error"]["errors"] == [
         {
             "domain": "global",
-            "reason": "authError",
-            "message": "Invalid Credentials",
+            "reason": reason,
+            "message": message,
             "locationType": "header",
             "location": "Authorization",
         }

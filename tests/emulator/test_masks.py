@@ -99,14 +99,19 @@ def test_a_mask_tells_beforehand_what_is_wanted() -> None:
     assert not mask.child("kind").wants("anything")
 
 
-def test_unasked_v3_gives_its_short_set_and_v2_everything() -> None:
-    """Without `fields`, a v3 listing has the few default fields per file; v2 has whole resources."""
+def test_unasked_v3_gives_its_short_set_and_v2_nearly_everything() -> None:
+    """Without `fields`, a v3 listing has the few default fields per file; v2 has all of a file but its permissions."""
     short = masks.parse(None, version=3, schema="FileList").apply(LISTING)
-    whole = masks.parse("", version=2, schema="File").apply({"anything": 1})
+    file = {"title": "a", "sha256Checksum": "0", "permissions": []}
+    whole = masks.parse("", version=2, schema="File").apply(file)
+    listed = masks.parse("", version=2, schema="FileList").apply({"kind": "k", "items": [file]})
+    asked = masks.parse("*", version=2, schema="File").apply(file)
 
     assert short["files"] == [{"kind": "drive#file", "id": "1", "name": "a", "mimeType": "text/plain"}]
     assert set(short) == {"kind", "nextPageToken", "incompleteSearch", "files"}
-    assert whole == {"anything": 1}
+    assert whole == {"title": "a", "sha256Checksum": "0"}
+    assert listed == {"kind": "k", "items": [whole]}
+    assert asked == file
 
 
 def test_every_default_names_real_fields() -> None:
