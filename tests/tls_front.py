@@ -4,11 +4,11 @@ An HTTP proxy that says yes to every CONNECT and ends the TLS itself, with certi
 
     rclone ── CONNECT www.googleapis.com:443, TLS ──▶ front ── plain HTTP, X-Forwarded-Proto ──▶ embedded Drive
 
-Clients run unmodified with `environ`: they believe that they talk to Google. One thread a connection, requests on it one
-after the other, bodies passed on in blocks. Alone: `python -m tests.tls_front http://127.0.0.1:9099 FOLDER`.
+Clients run unmodified with `environ`: they believe that they talk to Google. One thread a connection, requests on it
+one after the other, bodies passed on in blocks. Alone: `python -m tests.tls_front http://127.0.0.1:9099 FOLDER`.
 """
 
-import datetime
+import datetime as dt
 import re
 import signal
 import socket
@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
-from typing import cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -72,8 +72,8 @@ class TlsFront:
     def _serve(self, client: socket.socket) -> None:
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with client, client.makefile("rb", buffering=0) as plain:
-                if not _head(cast("BufferedReader", plain)).startswith(b"CONNECT "):
+            with client:
+                if not _head(client.makefile("rb")).startswith(b"CONNECT "):
                     client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
                     return
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -85,8 +85,8 @@ class TlsFront:
     def _relay(self, client: socket.socket) -> None:
         with (
             socket.create_connection(self._drive) as drive,
-            client.makefile("rb", BLOCK_BYTES) as asked,
-            drive.makefile("rb", BLOCK_BYTES) as answered,
+            BufferedReader(socket.SocketIO(client, "r"), BLOCK_BYTES) as asked,
+            BufferedReader(socket.SocketIO(drive, "r"), BLOCK_BYTES) as answered,
         ):
             drive.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while head := _head(asked):
@@ -110,7 +110,7 @@ def environ(url: str, authority: Path) -> dict[str, str]:
     return proxies | dict.fromkeys(trusts, str(authority)) | {"no_proxy": "", "NO_PROXY": ""}
 
 
-def _head(stream: BufferedReader) -> bytes:
+def _head(stream: "BufferedReader[Any]") -> bytes:
     """Request or status line and headers, the empty line included; empty at the end of the connection."""
     lines = [stream.readline()]
     while lines[-1] not in (b"\r\n", b""):
@@ -118,7 +118,7 @@ def _head(stream: BufferedReader) -> bytes:
     return b"".join(lines) if lines[-1] else b""
 
 
-def _body(source: BufferedReader, sink: socket.socket, head: bytes) -> None:
+def _body(source: "BufferedReader[Any]", sink: socket.socket, head: bytes) -> None:
     """Pass on the body that belongs to a head."""
     if _CHUNKED.search(head):
         while True:
@@ -132,7 +132,7 @@ def _body(source: BufferedReader, sink: socket.socket, head: bytes) -> None:
     _copy(source, sink, int(length[1]) if length else 0)
 
 
-def _copy(source: BufferedReader, sink: socket.socket, count: int) -> None:
+def _copy(source: "BufferedReader[Any]", sink: socket.socket, count: int) -> None:
     view = memoryview(bytearray(min(count, BLOCK_BYTES)))
     while count:
         got = source.readinto1(view[: min(count, len(view))])
@@ -144,7 +144,7 @@ def _copy(source: BufferedReader, sink: socket.socket, count: int) -> None:
 
 def _certificates(folder: Path) -> Path:
     """Make an authority, and a file with a key and the certificate it gives for Google's names; the file's path."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Embedded Drive")])
 
@@ -154,8 +154,8 @@ def _certificates(folder: Path) -> Path:
             subject_name=name,
             public_key=of.public_key(),
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - datetime.timedelta(days=1),
-            not_valid_after=now + datetime.timedelta(days=30),
+            not_valid_before=now - dt.timedelta(days=1),
+            not_valid_after=now + dt.timedelta(days=30),
         )
 
     authority = (
