@@ -228,7 +228,9 @@ def _answer(items: Sequence[Item], *, from_queue: bool) -> Answer:
 
 def _tell(entry: LogEntry) -> None:
     """The entry in the process's own log, for those who watch it."""
-    level = logging.ERROR if entry.reason and not entry.retryable else logging.WARNING if entry.reason else logging.INFO
+    level = logging.DEBUG if entry.status is Status.UNCHANGED else logging.INFO
+    if entry.reason:
+        level = logging.WARNING if entry.retryable else logging.ERROR
     text = f"{entry.status} {entry.path or 'request'} -> {entry.destination or 'nowhere'}"
     _log.log(level, "%s%s", text, f": {entry.message}" if entry.message else "", extra={"entry": entry})
 

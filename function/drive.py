@@ -68,10 +68,6 @@ class Drive(Protocol):
         """A new file in one request. Raises AlreadyExists."""
         ...
 
-    def revise(self, file: NewFile, content: bytes) -> RemoteFile:
-        """New content for an existing file, in one request. Raises NotFound."""
-        ...
-
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
         """Start a resumable upload of `size` bytes; its session URI. Raises AlreadyExists, NotFound."""
         ...

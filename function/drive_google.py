@@ -126,9 +126,6 @@ class GoogleDrive:
     def create(self, file: NewFile, content: bytes) -> RemoteFile:
         return self._in_one_request(self._create(file), file, content)
 
-    def revise(self, file: NewFile, content: bytes) -> RemoteFile:
-        return self._in_one_request(self._revise(file), file, content)
-
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
         request = self._revise(file) if revises else self._create(file)
         request.headers |= {"x-upload-content-type": file.mime_type, "x-upload-content-length": str(size)}

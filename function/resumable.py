@@ -37,7 +37,9 @@ def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterabl
     Raises TransientDriveError after which the session must be asked where it is: repeating the same bytes where the
     session has a gap is answered 503 for ever.
     """
-    headers = {"content-length": str(size - offset), "content-range": f"bytes {offset}-{size - 1}/{size}"}
+    headers = {"content-length": str(size - offset)}
+    if size:  # `bytes 0--1/0` is no range: an empty content is a PUT of nothing, as Google's client sends it
+        headers["content-range"] = f"bytes {offset}-{size - 1}/{size}"
     return _progress(transport.send("PUT", uri, headers, blocks))
 
 

@@ -6,7 +6,6 @@ Whatever goes wrong on the way is resolved by looking at the id or at the sessio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from function import creating
 from function.deadline import Deadline
@@ -48,38 +47,23 @@ class Sending:
         """What stands under the id in the end; None when the id can't be used.
 
         The caller compares it with the source: the id may hold something else.
+        A revision always goes through a session, which makes one revision however often its content is sent: there
+        is no id that would make a second one impossible.
         """
-        if self.size <= MULTIPART_MAX_BYTES:
+        if self.size <= MULTIPART_MAX_BYTES and not self.revises:
             return self._in_one_request(look_first=look_first)
         return self._in_a_session(session)
 
     def _in_one_request(self, *, look_first: bool) -> RemoteFile | None:
         content = self.source.read()
-        send = partial(self.drive.revise if self.revises else self.drive.create, self.file, content)
-        if self.revises:
-            return self._until_revised(send)
-        sent = creating.once(self._checked(send), self._stored, self.deadline, look_first=look_first)
+
+        def create() -> RemoteFile:
+            self.check()
+            return self.drive.create(self.file, content)
+
+        sent = creating.once(create, self._stored, self.deadline, look_first=look_first)
         self.progress(self.size, self.size)
         return sent
-
-    def _until_revised(self, send: Callable[[], RemoteFile]) -> RemoteFile | None:
-        """Sent until Drive shows the content: a revision has no id that would make a second one impossible."""
-        attempt = 0
-        while True:
-            try:
-                return self._checked(send)()
-            except TransientDriveError as error:
-                creating.pause(attempt, error, self.deadline)
-            attempt += 1
-            if (found := self._stored()) and found.holds(self.size, self.source.digests(self.deadline.check)):
-                return found
-
-    def _checked(self, send: Callable[[], RemoteFile]) -> Callable[[], RemoteFile]:
-        def checked() -> RemoteFile:
-            self.check()
-            return send()
-
-        return checked
 
     def _stored(self) -> RemoteFile | None:
         return self.drive.get(self.file.id)
