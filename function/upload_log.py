@@ -146,10 +146,11 @@ def find_place(tail: bytes, start: int, head: bytes) -> Place | None:
         return None
     text = tail.rstrip(b"\0 \t\r\n")
     if text.endswith(b"]"):
-        before = text[:-1].rstrip()
-        if before.endswith(b"}"):
+        before = text[:-1].rstrip().removesuffix(b",").rstrip()  # of a torn append only the comma may have arrived
+        is_array = bool(start) or _is_json(before + b"]", list)  # a short log is looked at whole
+        if is_array and before.endswith(b"}"):
             return Place(start + len(before), is_first=False)
-        if not start and before.lstrip() == b"[":
+        if is_array and before.lstrip() == b"[":
             return Place(0, is_first=True)
     return _last_whole_entry(text, start)
 
@@ -162,7 +163,7 @@ def _last_whole_entry(text: bytes, start: int) -> Place | None:
         torn = text[end:].lstrip(b", \r\n")
         if not line_start and not start and line == b"[":
             return Place(0, is_first=True) if _is_prefix_of_entry(torn) else None
-        if line.startswith(b"{") and (line_start or start) and _is_object(line):
+        if line.startswith(b"{") and (line_start or start) and _is_json(line, dict):
             whole = line_start + text[line_start:end].rindex(b"}") + 1
             return Place(start + whole, is_first=False) if _is_prefix_of_entry(torn) else None
         end = line_start - 1
@@ -173,10 +174,10 @@ def _is_prefix_of_entry(torn: bytes) -> bool:
     return torn in (b"", b"]") or torn.startswith(_ENTRY_START) or _ENTRY_START.startswith(torn)
 
 
-def _is_object(line: bytes) -> bool:
+def _is_json(text: bytes, kind: type) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
+        return isinstance(json.loads(text), kind)
+    except (ValueError, RecursionError):
         return False
 
 
