@@ -169,7 +169,11 @@ def _certificates(folder: Path) -> Path:
         .add_extension(names, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    (folder / "authority.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    usual = (
+        ssl.get_default_verify_paths().cafile
+    )  # beside all that a machine trusts: clients take their time to read it
+    trusted = Path(usual).read_bytes() if usual else b""
+    (folder / "authority.pem").write_bytes(trusted + authority.public_bytes(serialization.Encoding.PEM))
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

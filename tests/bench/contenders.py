@@ -65,8 +65,8 @@ ONE_OFF = Contender(
 )
 
 BATCH = Contender(
-    "Drive Upload, batch in a fresh process",
-    lambda room, _, files: [sys.executable, str(PEERS / "ours_batch.py"), *files],
+    "Drive Upload, local runner",
+    lambda room, _, files: [sys.executable, "-m", "local_runner", "upload", "--json", *files],
 )
 
 RCLONE = Contender("rclone", _rclone())
