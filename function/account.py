@@ -75,7 +75,7 @@ class Account:
         pace.parent.mkdir(parents=True, exist_ok=True)
         return GoogleDrive(
             files=files_resource(self.settings.emulator),
-            transport=Transport(pool()),
+            transport=Transport(pool(self.settings.emulator or GOOGLE)),
             tokens=self.tokens,
             pacer=Pacer(pace if self.settings.lock == "native" else None),
             endpoint=self.settings.emulator or GOOGLE,

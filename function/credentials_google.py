@@ -13,6 +13,8 @@ GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105
 _KEY_SCOPES = [WRITE_SCOPES[-1]]
 """What keys and workloads ask for: no one has to consent, and drive.file would hide folders shared with them."""
 
+_GOOGLE = "https://oauth2.googleapis.com/token"
+
 _AWS = "urn:ietf:params:aws:token-type:aws4_request"
 
 
@@ -25,7 +27,7 @@ def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -
 
     from function import transport
 
-    with transport.pool() as connections:
+    with transport.pool(token_uri_override or _GOOGLE) as connections:
         endpoint = token_endpoint.Endpoint(connections, deadline, token_uri_override)
         try:
             credentials = _credentials(file)

@@ -38,6 +38,13 @@ class _Lease(SoftFileLease):
     def _published_record(self) -> Any:
         return super()._published_record()._replace(hostname=_INSTANCE)
 
+    def _try_break_pinned_lock(self, pinned: int | None) -> None:
+        super()._try_break_pinned_lock(pinned)
+        # Its owner died before it wrote its name. filelock takes that for a holder of its old releases, for ever.
+        marker = os.lstat(self.lock_file)
+        if not marker.st_size and pinned in (None, marker.st_ino) and self._marker_unchanged_for(marker) >= LEASE_S:
+            self._take_over(marker, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:

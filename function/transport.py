@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -24,11 +25,14 @@ READ_TIMEOUT_S = 60.0
 CONNECTIONS_MAX = 64
 
 
-def pool() -> urllib3.PoolManager:
-    """Connections to keep open between requests, through the proxy that the environment names, if any."""
+def pool(endpoint: str) -> urllib3.PoolManager:
+    """Connections to keep open between requests, through the proxy that the environment names for that URL, if any."""
     options: dict[str, Any] = {"maxsize": CONNECTIONS_MAX, "block": False, "retries": False, "blocksize": 1024 * 1024}
-    proxy = urllib.request.getproxies().get("https")
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    url = urlsplit(endpoint)
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if proxy is None or urllib.request.proxy_bypass(url.netloc):
+        return urllib3.PoolManager(**options)
+    return urllib3.ProxyManager(proxy, **options)
 
 
 Body: TypeAlias = bytes | str | Iterable[memoryview] | None
@@ -55,15 +59,19 @@ class Transport:
         self.deadline.check()
         remaining = self.deadline.remaining_s()
         timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining))
+        url = urlsplit(uri)
         try:
-            response = self.connections.request(
+            # A PoolManager would parse and encode the URI again at each of its levels.
+            host = self.connections.connection_from_host(url.hostname, url.port, url.scheme)
+            response = host.urlopen(
                 method,
-                uri,
+                uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),
                 headers=headers,
                 body=body,  # type: ignore[arg-type]  # memoryviews are sent as bytes are
                 timeout=timeout,
                 redirect=False,
                 retries=False,
+                assert_same_host=False,
             )
         except (HTTPError, OSError) as error:
             self.deadline.check()
