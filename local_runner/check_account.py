@@ -18,7 +18,7 @@ from function.drive import Drive, Usage, files_named
 from function.drive_google import GOOGLE
 from function.errors import CredentialsError, UploadError
 from function.model import FOLDER_MIME_TYPE
-from function.token_file import AUTHORIZE, WRITE_SCOPES, TokenFile
+from function.token_file import AUTHORIZE, TokenFile
 from local_runner.findings import Finding, fail, ok, warn
 
 TIME_S = 30.0
@@ -57,9 +57,7 @@ def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
         yield warn(area, f"{file.path} can be read by others", f"chmod 600 {file.path}")
     given = file.fields.get("scopes") or file.fields.get("scope")
     scopes = given.split() if isinstance(given, str) else given
-    if isinstance(scopes, list) and scopes and not set(scopes) & set(WRITE_SCOPES):
-        yield fail(area, f"the token's scopes allow no upload: {', '.join(map(str, scopes))}", AUTHORIZE)
-    elif scopes:
+    if scopes:
         yield ok(area, f"scopes: {', '.join(str(each).rpartition('/')[2] for each in scopes)}")
 
 

@@ -1,0 +1,109 @@
+"""`demo` and `serve` as processes, and the command line as a whole."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import urllib3
+from click.testing import Result
+
+from local_runner.cli import COMMANDS
+from local_runner.function_process import PROJECT
+
+Run = Callable[..., Result]
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of a process of its own."""
+    return [sys.executable, "-m", "local_runner", *arguments]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """As poor as a fresh container's: no terminal, no home's settings, an encoding that knows little."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONIOENCODING": "ascii"}
+
+
+def test_two_demos_upload_once(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The first demo uploads every sample file; the second finds them unchanged and makes nothing new."""
+    data = tmp_path / "Data/Zone"
+    data.mkdir(parents=True)
+    (data / "café 💡.txt").write_text("idea", encoding="utf-8")
+    (data / "empty").touch()
+    arguments = command("demo", "--home", str(tmp_path / "demo"), "--data", str(tmp_path / "Data"))
+
+    first, second = (
+        subprocess.run(
+            arguments, env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=True, timeout=60,
+        ).stdout
+        for _ in range(2)
+    )  # fmt: skip
+
+    assert "2 uploaded" in first
+    assert "2 unchanged; 0 bytes sent, 0 requests" in second
+    for shown in (first, second):
+        assert "2 files in 2 folders: every file is there once, byte for byte." in shown
+        assert re.search(r"Data/Zone/empty[ |]+(uploaded|unchanged)[ |]+MemoryVDB/Zone/empty ", shown)
+
+
+def test_serve_answers_until_it_is_interrupted(home: Path, environment: dict[str, str]) -> None:
+    """It says how to call it, uploads what is asked for, and ends both processes."""
+    ours = environment | {"DRIVE_UPLOAD_PATHS": str(home / "paths.json"), "PORT": "0", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command("serve"), env=ours, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().split()[-1]
+        curl = next(line for line in process.stdout if "curl" in line)
+        body = re.search(r"-d '(.*)'", curl)
+        assert body
+        answer = urllib3.request("POST", url, body=body[1], timeout=30, retries=False)
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+        process.stdout.close()
+
+    assert code == 0
+    assert json.loads(answer.data)["status"] == "uploaded"
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        urllib3.request("GET", url, timeout=2, retries=False)
+
+
+def test_serve_refuses_a_port_that_is_taken(home: Path, run: Run) -> None:
+    """What answers there would be someone else's."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("serve", "--port", str(taken.getsockname()[1]))
+
+    assert result.exit_code == 75
+    assert "can't be listened on" in result.stderr
+
+
+def test_only_one_command_has_the_embedded_drive_up(home: Path, environment: dict[str, str], run: Run) -> None:
+    """A second one that wants it says so."""
+    ours = environment | {"DRIVE_UPLOAD_PATHS": str(home / "paths.json"), "PORT": "0", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command("serve"), env=ours, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        result = run("upload", "Data", "--emulator")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+    assert result.exit_code == 75
+    assert "another command has this home's embedded Drive up" in result.stderr
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(run: Run, name: str) -> None:
+    """--help works for each, and unknown commands are usage errors."""
+    assert run(name, "--help").exit_code == 0
+    assert run(f"{name}x").exit_code == 64

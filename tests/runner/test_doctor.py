@@ -1,0 +1,184 @@
+"""The command `doctor` on good homes and broken ones."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from local_runner.check_mount import Mount, judge, mount_of, mounts
+from local_runner.drive_emulator import DriveEmulator
+
+Run = Callable[..., Result]
+
+
+def findings(result: Result) -> list[dict[str, Any]]:
+    """What the doctor found."""
+    return list(json.loads(result.stdout)["findings"])
+
+
+def failures(result: Result) -> list[str]:
+    """What it found failing."""
+    return [each["what"] for each in findings(result) if each["level"] == "fail"]
+
+
+def test_a_good_home_is_found_well(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """Settings, data, volume, log, token, renewal, Drive, storage and clock are looked at; nothing is left behind."""
+    result = run("doctor", "--json")
+
+    assert result.exit_code == 0
+    assert failures(result) == []
+    said = " ".join(each["what"] for each in findings(result))
+    for part in (
+        "exclusive create",
+        "kernel lock",
+        "authorized_user",
+        "can be renewed",
+        "left",
+        "clock",
+        "will be made",
+    ):
+        assert part in said
+    assert list((home / ".drive_upload").glob("doctor-*")) == []
+
+
+def test_the_doctor_writes_nothing_on_the_drive(drive: DriveEmulator, run: Run) -> None:
+    """Looking is all it does there."""
+    run("doctor")
+
+    assert drive.files() == []
+    assert not any(each.write for each in drive.requests)
+
+
+def test_the_root_is_found_once_it_is_there(drive: DriveEmulator, run: Run) -> None:
+    """After an upload the drive root is said to be there."""
+    run("upload", "Data/Meta/a.txt")
+
+    assert "drive_root: MemoryVDB is there" in run("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("{", "not valid JSON"),
+        ('{"drive_root": 1}', "drive_root"),
+        ('{"drive_root": "M", "data_root": "Nowhere"}', "no such folder"),
+        ('{"drive_root": {"folder_id": "unknown"}}', "unknown can't be seen"),
+        ('{"drive_root": "M", "accounts": {"a": {"token": "none.json"}}}', "credentials_missing"),
+    ],
+)
+def test_broken_settings_are_named(home: Path, drive: DriveEmulator, run: Run, settings: str, expected: str) -> None:
+    """Each mistake is a failure with something to do."""
+    (home / "paths.json").write_text(settings, encoding="utf-8")
+
+    result = run("doctor", "--json")
+
+    assert result.exit_code == 65
+    assert expected in " ".join(failures(result))
+    assert all(each["mend"] for each in findings(result) if each["level"] != "ok")
+
+
+def change_token(home: Path, **fields: Any) -> None:
+    """The token file with other fields."""
+    path = home / "drive_token.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_a_revoked_token_is_found_although_the_access_token_still_works(
+    home: Path, drive: DriveEmulator, run: Run
+) -> None:
+    """The renewal that is due in an hour is tried now."""
+    change_token(home, refresh_token="revoked")
+
+    result = run("doctor", "--json")
+
+    assert result.exit_code == 65
+    assert "can't be renewed" in failures(result)[0]
+
+
+def test_a_scope_too_small_is_found(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """A token that may only read can't upload."""
+    change_token(home, scopes=["https://www.googleapis.com/auth/drive.readonly"])
+
+    assert "no scope to create files" in failures(run("doctor", "--json"))[0]
+
+
+def test_a_token_that_others_can_read_is_a_warning(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """It works, so the doctor exits 0 all the same."""
+    (home / "drive_token.json").chmod(0o644)
+
+    result = run("doctor", "--json")
+
+    assert result.exit_code == 0
+    assert any("read by others" in each["what"] for each in findings(result) if each["level"] == "warn")
+
+
+def test_an_unreachable_drive_is_a_failure(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens there."""
+    monkeypatch.setenv("DRIVE_EMULATOR_HOST", "127.0.0.1:9")
+    monkeypatch.setattr("local_runner.check_account.TIME_S", 0.5)
+
+    assert run("doctor").exit_code == 65
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "expected"),
+    [("no log", "fail", "is not an upload log"), ('[\n{"path":"a","status":"failed"},\n{"ti', "warn", "1 torn line")],
+)
+def test_a_damaged_log_is_found(
+    home: Path, drive: DriveEmulator, run: Run, text: str, level: str, expected: str
+) -> None:
+    """Nonsense fails; a torn end, which the next upload mends, is a warning."""
+    (home / "upload_log.json").write_text(text)
+
+    found = [each for each in findings(run("doctor", "--json")) if each["area"] == "log"]
+
+    assert found[0]["level"] == level
+    assert expected in found[0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "options", "lock", "level"),
+    [
+        ("ext4", "/dev/sda1", "rw", "native", "ok"),
+        ("nfs", "10.0.0.2:/share", "rw,nolock,local_lock=all", "native", "fail"),
+        ("nfs", "10.0.0.2:/share", "rw,nolock,local_lock=all", "lease", "ok"),
+        ("nfs4", "10.0.0.2:/share", "rw,local_lock=none", "native", "warn"),
+        ("fuse.gcsfuse", "bucket", "rw", "lease", "fail"),
+        ("fuse", "gcsfuse", "rw", "native", "fail"),
+        ("fuse.sshfs", "host:", "rw", "native", "warn"),
+        ("virtiofs", "home", "rw", "native", "warn"),
+        ("9p", "home", "rw", "native", "warn"),
+        ("tmpfs", "tmpfs", "rw", "native", "warn"),
+        ("overlay", "overlay", "rw", "native", "warn"),
+        ("xfs", "/dev/sdb", "ro", "native", "fail"),
+    ],
+)
+def test_each_kind_of_volume_is_judged(kind: str, source: str, options: str, lock: str, level: str) -> None:
+    """Where state may lie, and with which lock mode."""
+    found = judge(Mount("/mnt/home", kind, source, frozenset(options.split(","))), lock)
+
+    assert found[0].level == level
+
+
+def test_the_mount_of_a_path_is_the_deepest_and_the_last(tmp_path: Path) -> None:
+    """Escapes in mountinfo are understood, and a mount over another one hides it."""
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    escaped = str(folder).replace(" ", "\\040")
+    lines = [
+        "1 0 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
+        f"2 1 0:50 / {escaped} rw,relatime - tmpfs tmpfs rw",
+        f"3 1 0:51 / {escaped} rw,relatime shared:9 master:2 - nfs4 10.0.0.2:/x\\040y rw,local_lock=none",
+        "damaged",
+    ]
+
+    found = mount_of(folder / "deeper", mounts(lines))
+
+    assert found is not None
+    assert (found.kind, found.source) == ("nfs4", "10.0.0.2:/x y")
+    assert {"rw", "local_lock=none"} <= found.options

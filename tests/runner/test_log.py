@@ -1,0 +1,173 @@
+"""Reading the log, whatever its state; `status` and `report`."""
+
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from local_runner import log_reader
+from local_runner.drive_emulator import DriveEmulator
+
+Run = Callable[..., Result]
+
+VOID = {"meta", "br", "link", "rect"}
+
+
+def write_log(path: Path, entries: list[dict[str, Any]], end: str = "\n]\n") -> None:
+    """A log in the job's layout."""
+    path.write_text("[\n" + ",\n".join(json.dumps(each) for each in entries) + end, encoding="utf-8")
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """So many entries."""
+    return [{"time": f"2026-11-22T10:00:{n % 60:02}Z", "path": f"Data/{n}", "status": "uploaded"} for n in range(count)]
+
+
+@pytest.mark.parametrize("block_bytes", [7, 64, 1024, 1 << 20])
+def test_newest_first_is_the_reverse_for_blocks_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    """Lines are put together across the blocks that are read."""
+    monkeypatch.setattr(log_reader, "BLOCK_BYTES", block_bytes)
+    write_log(tmp_path / "log", numbered(50))
+
+    assert list(log_reader.newest_first(tmp_path / "log")) == numbered(50)[::-1]
+    assert list(log_reader.entries(tmp_path / "log")) == numbered(50)
+
+
+@pytest.mark.parametrize("end", ["", ",\n", '\n]\n{"time":"20', ',\n{"time":"2026', "\n]\n\0\0\0"])
+def test_a_torn_tail_hides_no_whole_entry(tmp_path: Path, end: str) -> None:
+    """What a crash left at the end is passed over."""
+    write_log(tmp_path / "log", numbered(3), end)
+
+    assert list(log_reader.entries(tmp_path / "log")) == numbered(3)
+    assert list(log_reader.newest_first(tmp_path / "log")) == numbered(3)[::-1]
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", "[]\n", "[\n]\n"])
+def test_an_empty_log_has_no_entries(tmp_path: Path, text: str) -> None:
+    """No log, an empty file and an empty array are all nothing."""
+    (tmp_path / "log").write_text(text)
+
+    assert list(log_reader.entries(tmp_path / "log")) == list(log_reader.newest_first(tmp_path / "none")) == []
+
+
+def test_a_log_that_was_laid_out_anew_is_read_all_the_same(tmp_path: Path) -> None:
+    """Someone's editor may have indented it."""
+    (tmp_path / "log").write_text(json.dumps(numbered(3), indent=4))
+
+    assert list(log_reader.entries(tmp_path / "log")) == numbered(3)
+    assert list(log_reader.newest_first(tmp_path / "log")) == numbered(3)[::-1]
+
+
+@pytest.mark.parametrize("text", ["nonsense", "{}", "[1]", '{"a":'])
+def test_what_is_no_log_is_refused(tmp_path: Path, run: Run, text: str) -> None:
+    """A sentence names the file."""
+    (tmp_path / "upload_log.json").write_text(text)
+
+    result = run("status")
+
+    assert result.exit_code == 65
+    assert "upload_log.json: is not an upload log" in result.stderr
+
+
+def test_status_shows_the_last_attempts(drive: DriveEmulator, run: Run) -> None:
+    """Newest at the end, the last N, only failures when asked, an array for programs."""
+    run("upload", "Data")
+    run("upload", "Data/gone.txt")
+
+    table = run("status", "-n", "1").stdout
+    failed = json.loads(run("status", "--failed", "--json").stdout)
+
+    assert "failed: source_missing" in table.splitlines()[-2]
+    assert "Data/Meta/a.txt" not in table
+    assert [each["path"] for each in failed] == ["Data/gone.txt"]
+
+
+def test_status_of_a_fresh_home_says_so(run: Run) -> None:
+    """No log is no error."""
+    result = run("status")
+
+    assert result.exit_code == 0
+    assert "no attempts yet" in result.stdout
+
+
+class _Page(HTMLParser):
+    """Checks that tags are closed in order, and collects tags and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parsed(page: str) -> _Page:
+    """The page, found well-formed."""
+    found = _Page()
+    found.feed(page)
+    assert found.open == []
+    return found
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"time": "2026-11-21T10:00:00Z", "path": "Data/<script>alert(1)</script>", "status": "failed", "reason": "network",
+     "message": "</th></table><img src=x onerror=alert(1)>", "account": '"><b>', "size": None},
+    {"time": '"><svg onload=alert(1)>', "path": "Data/\udcff\x1b[31m", "status": "<i>", "destination": "M/'\"&",
+     "link": "javascript:alert(1)", "size": "12"},
+    {"time": "2026-11-22T10:00:00Z", "path": "Data/ok", "status": "uploaded", "destination": "M/ok", "size": 1,
+     "link": 'https://drive.google.com/"onclick="alert(1)'},
+]  # fmt: skip
+
+
+def test_the_report_is_whole_html_with_everything_escaped(home: Path, run: Run) -> None:
+    """Names, messages and links from the log stay text; nothing is loaded from elsewhere and no script runs."""
+    write_log(home / "upload_log.json", HOSTILE)
+
+    result = run("report", "-o", str(home / "report.html"))
+
+    assert result.exit_code == 0
+    page = parsed((home / "report.html").read_text(encoding="utf-8"))
+    names = [name for name, _ in page.tags]
+    assert not {"script", "img", "i"} & set(names)
+    assert names.count("svg") == 1
+    assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert [each["href"] for name, each in page.tags if name == "a"] == ['https://drive.google.com/"onclick="alert(1)']
+    assert "Data/<script>alert(1)</script>" in page.text
+    assert "Data/\\xff\\x1b[31m" in page.text
+
+
+def test_the_report_can_be_read_without_eyes_and_colours(home: Path, run: Run) -> None:
+    """Language, title, caption and scopes are there; a status has a sign besides its colour."""
+    write_log(home / "upload_log.json", HOSTILE)
+
+    page = parsed(run("report", "-o", "-").stdout)
+
+    assert ("html", {"lang": "en"}) in page.tags
+    assert [name for name, _ in page.tags].count("caption") == 1
+    assert all("scope" in attributes for name, attributes in page.tags if name == "th")
+    assert next(attributes for name, attributes in page.tags if name == "svg")["role"] == "img"
+    assert "✗ failed" in page.text
+
+
+def test_the_report_of_a_fresh_home_says_so(run: Run) -> None:
+    """No log gives a page too."""
+    assert "No attempts yet." in run("report", "-o", "-").stdout

@@ -1,0 +1,111 @@
+"""The command `retry`: who is tried again, when, and who isn't."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from click.testing import Result
+
+from local_runner.drive_emulator import DriveEmulator
+from local_runner.open_failures import open_failures
+
+Run = Callable[..., Result]
+Log = Callable[[], list[dict[str, Any]]]
+
+
+def entry(path: str = "Data/a", status: str = "failed", account: str = "default", **fields: Any) -> dict[str, Any]:
+    """An entry of the log."""
+    usual = {"time": "2026-11-22T10:00:00.000Z", "invocation_id": "x", "retryable": status == "failed", "attempt": None}
+    return {"path": path, "status": status, "account": account, "metadata": {}, **usual, **fields}
+
+
+def test_the_last_entry_of_an_account_and_path_counts() -> None:
+    """A success closes a failure, for its own account only; what can't be mended and refused requests stay out."""
+    entries = [
+        entry("a"), entry("a", "unchanged"),
+        entry("b", account="one"), entry("b", "uploaded", account="two"),
+        entry("c"), entry("c", retryable=False),
+        entry("d", "uploaded"), entry("d"),
+        {"status": "failed", "path": None, "account": None, "retryable": False},
+    ]  # fmt: skip
+
+    found = open_failures(entries)
+
+    assert [(each.entry["path"], each.entry["account"]) for each in found] == [("b", "one"), ("d", "default")]
+
+
+def test_what_failed_often_waits_longer_and_comes_last() -> None:
+    """Failures in a row make the due time later, also where an attempt isn't counted."""
+    found = open_failures([entry("poison"), entry("poison"), entry("poison"), entry("fresh")])
+
+    assert [each.entry["path"] for each in found] == ["fresh", "poison"]
+    assert [each.failures for each in found] == [1, 3]
+    start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    assert found[0].due - start <= timedelta(seconds=60)
+    assert found[1].due - start >= timedelta(seconds=120)
+
+
+def test_an_entry_without_a_good_time_is_due() -> None:
+    """What others appended without a time is taken for long past."""
+    assert open_failures([entry(time="yesterday")])[0].due < datetime.now(UTC)
+
+
+def test_retry_waits_until_it_is_due_unless_told_otherwise(
+    home: Path, drive: DriveEmulator, run: Run, log: Log
+) -> None:
+    """A fresh failure is left alone and announced; --all tries it now, with its metadata; then nothing is left."""
+    token = (home / "drive_token.json").rename(home / "aside.json")
+    run("upload", "Data/Meta", "--metadata", '{"tag": "kept"}')
+    token.rename(home / "drive_token.json")
+
+    waiting = run("retry", "--json")
+    forced = run("retry", "--all", "--json")
+    nothing = run("retry", "--all", "--json")
+
+    assert json.loads(waiting.stdout)["results"] == []
+    assert "2 not due yet" in waiting.stderr
+    assert json.loads(forced.stdout)["status"] == "uploaded"
+    assert json.loads(nothing.stdout)["results"] == []
+    assert waiting.exit_code == forced.exit_code == nothing.exit_code == 0
+    assert all(each["properties"] == {"tag": "kept"} for each in drive.files() if each["size"] is not None)
+
+
+def test_a_poison_file_does_not_block_the_others(home: Path, drive: DriveEmulator, run: Run, log: Log) -> None:
+    """A file that fails again leaves the others to succeed; the exit code tells."""
+    token = (home / "drive_token.json").rename(home / "aside.json")
+    run("upload", "Data")
+    token.rename(home / "drive_token.json")
+    (home / "Data/Meta/a.txt").unlink()
+
+    result = run("retry", "--all", "--json")
+
+    assert result.exit_code == 65
+    statuses = {each["path"]: each["status"] for each in json.loads(result.stdout)["results"]}
+    assert statuses == {"Data/Meta/a.txt": "failed", "Data/Meta/b.txt": "uploaded", "Data/Notes/c.txt": "uploaded"}
+
+
+def test_only_the_account_that_failed_is_tried_again(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """With two accounts the one that succeeded is not asked again."""
+    accounts = {"one": {"token": "drive_token.json"}, "two": {"token": "two.json"}}
+    (home / "paths.json").write_text(json.dumps({"drive_root": "M", "accounts": accounts}), encoding="utf-8")
+    run("upload", "Data/Meta/a.txt")
+    drive.add_account("two@example.com")
+    drive.write_token(home / "two.json", "two@example.com")
+
+    document = json.loads(run("retry", "--all", "--json").stdout)
+
+    assert [(each["account"], each["status"]) for each in document["results"]] == [("two", "uploaded")]
+
+
+def test_an_account_that_is_gone_is_named(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """A failure of an account that the settings no longer have is said, and stands in nobody's way."""
+    entries = [entry("Data/Meta/a.txt", account="gone"), entry("Data/Meta/b.txt")]
+    lines = ",\n".join(json.dumps(each) for each in entries)
+    (home / "upload_log.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+    document = json.loads(run("retry", "--json").stdout)
+
+    assert [each["path"] for each in document["results"]] == ["Data/Meta/b.txt"]
+    assert "no account 'gone'" in document["left_out"][0]["why"]

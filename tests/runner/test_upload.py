@@ -1,0 +1,265 @@
+"""The command `upload`: what goes up, what is said, and how it exits."""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from local_runner import calling
+from local_runner.drive_emulator import DriveEmulator
+from local_runner.function_process import function_process
+
+Run = Callable[..., Result]
+
+TRICKY = [
+    b"it's", b'say "hi"', b"back\\slash", b"new\nline", b" lead", b"trail ", b"...", b"-rf", b"--help", b"*", b"?",
+    b"[a]", b"[bold]x[bold]", b"<b>&amp;", b"a%20b", b"\x1b[31mred", b"\x7f", b"\xff\xfe", b"caf\xc3\xa9",
+    b"cafe\xcc\x81", b"' or name = '", b"\\'", b".hidden", b"~", b"$HOME", b"`x`", b"a:b", b"a;b", b"a|b", b"\t",
+    b"x" * 255, "é".encode() * 127, "💡".encode() * 63,
+]  # fmt: skip
+
+
+def hostile_names(count: int, seed: int = 7) -> list[bytes]:
+    """Names that Linux allows: the tricky ones, and random bytes."""
+    dice = random.Random(seed)
+    allowed = [byte for byte in range(1, 256) if byte != ord("/")]
+    names = dict.fromkeys(TRICKY)
+    while len(names) < count:
+        names[b"r" + bytes(dice.choices(allowed, k=dice.randint(1, 40)))] = None
+    return list(names)
+
+
+def live(drive: DriveEmulator) -> list[dict[str, Any]]:
+    """Files on the Drive that aren't in the bin, folders left out."""
+    return [each for each in drive.files() if not each["trashed"] and each["size"] is not None]
+
+
+def test_a_hundred_hostile_names_come_back_byte_for_byte_and_only_once(
+    home: Path, drive: DriveEmulator, run: Run
+) -> None:
+    """Whatever a name holds, its content is on the Drive once, and a second run needs no request."""
+    contents = {name: b"content of " + name for name in hostile_names(100)}
+    folder = os.fsencode(home) + b"/Data/h\xff'\\"
+    os.mkdir(folder)
+    for name, content in contents.items():
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(content)
+
+    first = run("upload", "Data", "--json")
+    asked = len(list(drive.requests))
+    second = run("upload", "Data", "--json")
+
+    assert first.exit_code == second.exit_code == 0
+    entries = {each["path"]: each for each in json.loads(first.stdout)["results"]}
+    for name, content in contents.items():
+        entry = entries["Data/" + os.fsdecode(b"h\xff'\\/" + name)]
+        assert drive.content(entry["file_id"]) == content
+    assert len(live(drive)) == len(contents) + 3
+    assert json.loads(second.stdout)["status"] == "unchanged"
+    assert len(list(drive.requests)) == asked
+
+
+def test_the_table_shows_whole_destinations_where_there_is_no_terminal(drive: DriveEmulator, run: Run) -> None:
+    """Path, status, destination, size and totals stand in whole lines."""
+    shown = run("upload", "Data").stdout
+
+    line = next(line for line in shown.splitlines() if "Data/Meta/a.txt" in line)
+    assert "uploaded" in line
+    assert "MemoryVDB/Meta/a.txt" in line
+    assert "3 uploaded; 10 bytes sent" in shown
+
+
+def test_many_files_are_summed_up_and_every_failure_listed(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """With hundreds of files the table is left out, but every failure is listed."""
+    for number in range(150):
+        (home / "Data" / f"n{number}").write_text(str(number), encoding="utf-8")
+
+    result = run("upload", "Data", "Data/nowhere.txt")
+
+    assert result.exit_code == 65
+    assert "153 uploaded" in result.stdout
+    assert "Data/nowhere.txt: nowhere.txt: no such file." in result.stdout
+    assert "Data/n7 " not in result.stdout
+
+
+def test_files_folders_and_globs_name_each_file_once(drive: DriveEmulator, run: Run) -> None:
+    """A file that several arguments mean goes up once."""
+    result = run("upload", "Data/Meta/a.txt", "Data/*/*.txt", "Data", "./Data/Meta/../Meta/b.txt", "--json")
+
+    paths = [each["path"] for each in json.loads(result.stdout)["results"]]
+    assert sorted(paths)[:3] == ["Data/Meta/a.txt", "Data/Meta/b.txt", "Data/Meta/b.txt"]
+    assert len(live(drive)) == 3
+
+
+def test_relative_paths_mean_what_they_name_here_and_else_in_the_home(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a subfolder both its own names and names from the home are understood."""
+    monkeypatch.chdir(home / "Data/Meta")
+
+    result = run("upload", "a.txt", "Data/Notes/c.txt", "--json")
+
+    assert [each["path"] for each in json.loads(result.stdout)["results"]] == ["Data/Meta/a.txt", "Data/Notes/c.txt"]
+
+
+def test_what_is_left_out_is_said(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """Links to folders, links to nothing and FIFOs are named; a link to a file goes up."""
+    (home / "Data/loop").symlink_to("..")
+    (home / "Data/broken").symlink_to("gone")
+    (home / "Data/link").symlink_to("Meta/a.txt")
+    os.mkfifo(home / "Data/fifo")
+
+    document = json.loads(run("upload", "Data", "--json").stdout)
+
+    assert {each["path"] for each in document["left_out"]} == {"Data/loop", "Data/broken", "Data/fifo"}
+    assert "Data/link" in {each["path"] for each in document["results"]}
+
+
+def test_a_folder_around_data_root_stands_for_it(drive: DriveEmulator, run: Run) -> None:
+    """`upload .` in the home takes the local zone and says so."""
+    document = json.loads(run("upload", ".", "--json").stdout)
+
+    assert document["totals"]["uploaded"] == 3
+    assert "only what is in" in document["left_out"][0]["why"]
+
+
+def test_metadata_and_policy_travel(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """Metadata reaches the Drive, and the policy decides what happens to a taken name."""
+    run("upload", "Data/Meta/a.txt", "--metadata", '{"chat": "Design"}')
+    (home / "Data/Meta/a.txt").write_bytes(b"alpha, again")
+
+    refused = run("upload", "Data/Meta/a.txt", "--if-exists", "fail", "--json")
+
+    assert live(drive)[0]["properties"] == {"chat": "Design"}
+    assert refused.exit_code == 65
+    assert json.loads(refused.stdout)["results"][0]["reason"] == "destination_exists"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([], 64),
+        (["Data", "--metadata", "[1]"], 64),
+        (["Data", "--metadata", "{"], 64),
+        (["Data", "--if-exists", "overwrite"], 64),
+        (["Data", "--unknown"], 64),
+        (["Data", "--url", "http://127.0.0.1:9", "--emulator"], 64),
+        (["Data", "--account", "nobody"], 64),
+        (["paths.json"], 65),
+        (["Data/gone.txt"], 65),
+        (["Data/gone*.txt"], 65),
+        (["Data", "--url", "http://127.0.0.1:9"], 75),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(drive: DriveEmulator, run: Run, arguments: list[str], code: int) -> None:
+    """64 usage, 65 failed for good, 75 try again later."""
+    assert run("upload", *arguments).exit_code == code
+
+
+def test_missing_credentials_are_for_later(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """Without a token nothing goes up, and trying again later can help."""
+    (home / "drive_token.json").unlink()
+
+    result = run("upload", "Data/Meta/a.txt")
+
+    assert result.exit_code == 75
+    assert "failed: credentials_missing" in result.stdout
+
+
+def test_missing_settings_are_named(home: Path, run: Run) -> None:
+    """Without settings the file that is missing is named."""
+    (home / "paths.json").unlink()
+
+    result = run("upload", "Data")
+
+    assert result.exit_code == 75
+    assert "paths.json: no such settings file" in result.stderr
+
+
+def test_the_embedded_drive_is_the_same_one_next_time(home: Path, run: Run) -> None:
+    """A second run with --emulator finds everything uploaded; the home's own token is not touched or made."""
+    first = json.loads(run("upload", "Data", "--emulator", "--json").stdout)
+    second = json.loads(run("upload", "Data", "--emulator", "--json").stdout)
+
+    assert (first["status"], second["status"]) == ("uploaded", "unchanged")
+    assert second["totals"]["requests"] == 0
+    assert not (home / "drive_token.json").exists()
+    assert not (home / ".drive_emulator.json").exists()
+
+
+def test_the_embedded_drive_is_the_same_one_at_another_port(home: Path, run: Run) -> None:
+    """When someone else has taken its port, what the job knows of the Drive moves along with it."""
+    run("upload", "Data", "--emulator")
+    port = int((home / ".drive_emulator/port").read_text())
+
+    with DriveEmulator(port=port):
+        document = json.loads(run("upload", "Data", "--emulator", "--json").stdout)
+
+    assert document["status"] == "unchanged"
+    assert document["totals"]["requests"] == 0
+
+
+def test_a_running_function_is_called_at_its_url(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """With --url the same requests go to a function of another process."""
+    with function_process({}) as running:
+        document = json.loads(run("upload", "Data", "--url", running.url, "--json").stdout)
+
+    assert document["status"] == "uploaded"
+    assert len(live(drive)) == 3
+
+
+def test_a_stranger_at_the_url_is_told_apart(drive: DriveEmulator, run: Run) -> None:
+    """Something else that answers there is named as what it isn't."""
+    result = run("upload", "Data", "--url", f"{drive.url}/nowhere")
+
+    assert result.exit_code == 65
+    assert "this isn't Drive Upload" in result.stderr
+
+
+def test_more_files_than_the_time_allows_all_arrive(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that ran out of the function's time are called again while some get on."""
+    for number in range(60):
+        (home / "Data" / f"n{number}").write_text(str(number), encoding="utf-8")
+    monkeypatch.setenv("DRIVE_UPLOAD_DEADLINE_S", "0.5")
+    drive.set_weather(latency_ms=120)
+
+    result = run("upload", "Data", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["totals"] == {
+        **json.loads(result.stdout)["totals"], "entries": 63, "uploaded": 63
+    }  # fmt: skip
+
+
+def test_batches_keep_to_the_functions_limits() -> None:
+    """No batch has more than 1000 files or more bytes than a body may have."""
+    requests = [{"path": "x" * 4000, "metadata": {"text": "y" * 20_000}} for _ in range(2500)]
+
+    parts = list(calling.batches(requests))
+
+    assert sum(map(len, parts)) == 2500
+    assert max(map(len, parts)) <= 1000
+    assert max(len(calling.encode(part)) for part in parts) <= 10 * 1024 * 1024
+
+
+def test_one_unacceptable_request_leaves_the_others_to_be_done() -> None:
+    """A batch that is refused as a whole is halved until the one that it was refused for stands alone."""
+
+    def call(body: bytes, progress: calling.Progress) -> calling.Reply:
+        document = json.loads(body)
+        files = document.get("files", [document])
+        if any(each["path"] == "bad" for each in files):
+            return calling.Reply(400, [{"status": "failed", "reason": "invalid_payload", "path": None}])
+        return calling.Reply(200, [{"status": "uploaded", "path": each["path"]} for each in files])
+
+    requests = [{"path": str(number)} for number in range(9)] + [{"path": "bad"}]
+
+    entries = list(calling.upload_all(call, requests, lambda *_: None, lambda: False))
+
+    assert [each["status"] for each in entries] == ["uploaded"] * 9 + ["failed"]
