@@ -64,7 +64,7 @@ def rows(events: Iterable[str]) -> Iterator[Row]:
                 yield Row(how, number, label)
 
 
-def essential(row: Row) -> bool:
+def essential(scenario: Scenario, row: Row) -> bool:
     """Whether a row can end otherwise than its neighbours, as far as a killed process goes.
 
     A sync shows only when the machine dies, nobody looks for a file under a temporary name, and what stands after one
@@ -72,6 +72,8 @@ def essential(row: Row) -> bool:
     """
     if row.label.startswith("fsync") or row.label.endswith(".tmp") or "/pace/" in row.label:
         return False
+    if scenario.lease_s is not None and ".lock" not in row.label:
+        return False  # the other rows are those of the first upload, but for the wait
     if row.how == "late" and row.label.startswith("request GET"):
         return False
     return row.how not in ("after", "cut", "reset")
@@ -82,7 +84,7 @@ def part(name: str, full: bool, wanted: str, at: int, parts: int) -> tuple[str, 
     scenario, count = SCENARIOS[name], 0
     broken: list[str] = []
     with Station() as station:
-        chosen = [each for each in rows(events_of(station, scenario)) if full or essential(each)]
+        chosen = [each for each in rows(events_of(station, scenario)) if full or essential(scenario, each)]
         for row in chosen[at::parts]:
             if wanted not in str(row):
                 continue
@@ -120,7 +122,7 @@ def strike(station: Station, scenario: Scenario, row: Row) -> list[str]:
 
 @contextmanager
 def _world(station: Station, scenario: Scenario) -> Iterator[World]:
-    with station.world(scenario.accounts) as world:
+    with station.world(scenario.accounts, lease_s=scenario.lease_s) as world:
         scenario.prepare(world)
         for source, content in scenario.sources.items():
             world.home.put(source, content)

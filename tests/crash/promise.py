@@ -33,11 +33,11 @@ def broken(
         files = world.files(account)
         ours = [each for each in (*wanted, *earlier) if each.account == account]
         found += _twins_and_losses(files, ours)
-        found += _twin_folders(files)
+        found += twin_folders(files)
     for home in homes:
         found += _sources(home, wanted)
-        found += _receipts(home)
-    return [*found, *_changed(world, foreign)]
+        found += receipts(home)
+    return [*found, *changed(world, foreign)]
 
 
 def foreign(world: World) -> list[Remote]:
@@ -52,12 +52,36 @@ def stands_at(each: Remote, wanted: Wanted) -> bool:
     return re.fullmatch(pattern, each["path"]) is not None
 
 
+def copies(files: Iterable[Remote], wanted: Wanted) -> list[Remote]:
+    """The files that hold the wanted content at its destination."""
+    md5 = hashlib.md5(wanted.content, usedforsecurity=False).hexdigest()
+    return [each for each in files if each["md5Checksum"] == md5 and stands_at(each, wanted)]
+
+
+def times_logged(home: Home, wanted: Wanted) -> int:
+    """How many entries of the log say that the content was uploaded."""
+    return sum(
+        each["status"] == "uploaded"
+        and each["account"] == wanted.account
+        and each["path"] == f"Data/{wanted.source}"
+        and each["sha256"] == digest(wanted.content)
+        for each in home.log()
+    )
+
+
+def valid_log(home: Home) -> Iterator[str]:
+    """Whether the log is valid."""
+    try:
+        home.log()
+    except (ValueError, AssertionError) as error:
+        yield f"the log is no array of entries: {error}"
+
+
 def _twins_and_losses(files: Sequence[Remote], wanted: Sequence[Wanted]) -> Iterator[str]:
     live = [each for each in files if each["size"] is not None and not each["trashed"]]
     met: set[str] = set()
     for one in wanted:
-        md5 = hashlib.md5(one.content, usedforsecurity=False).hexdigest()
-        there = [each for each in live if each["md5Checksum"] == md5 and stands_at(each, one)]
+        there = copies(live, one)
         met |= {each["id"] for each in there}
         if len(there) != 1:
             yield f"{one.account}: {one.path} is on Drive {len(there)} times"
@@ -66,7 +90,8 @@ def _twins_and_losses(files: Sequence[Remote], wanted: Sequence[Wanted]) -> Iter
             yield f"{each['path']} ({each['id']}, {each['size']} bytes) is ours and was never wanted"
 
 
-def _twin_folders(files: Sequence[Remote]) -> Iterator[str]:
+def twin_folders(files: Sequence[Remote]) -> Iterator[str]:
+    """Folders of ours that are not alone with their name."""
     folders = [each for each in files if each["mimeType"] == FOLDER_TYPE and not each["trashed"]]
     counts = Counter((each["parents"][0], each["name"]) for each in folders)
     for each in folders:
@@ -75,22 +100,11 @@ def _twin_folders(files: Sequence[Remote]) -> Iterator[str]:
 
 
 def _log_of(home: Home, wanted: Sequence[Wanted]) -> Iterator[str]:
-    try:
-        entries = home.log()
-    except (ValueError, AssertionError) as error:
-        yield f"the log is no array of entries: {error}"
-        return
-    for one in wanted:
-        told = [
-            each
-            for each in entries
-            if each["status"] == "uploaded"
-            and each["account"] == one.account
-            and each["path"] == f"Data/{one.source}"
-            and each["sha256"] == digest(one.content)
-        ]
-        if len(told) != 1:
-            yield f"{one.account}: {one.source} has {len(told)} entries 'uploaded' in the log"
+    wrong = list(valid_log(home))
+    yield from wrong
+    for one in () if wrong else wanted:
+        if (count := times_logged(home, one)) != 1:
+            yield f"{one.account}: {one.source} has {count} entries 'uploaded' in the log"
 
 
 def _sources(home: Home, wanted: Sequence[Wanted]) -> Iterator[str]:
@@ -99,7 +113,8 @@ def _sources(home: Home, wanted: Sequence[Wanted]) -> Iterator[str]:
             yield f"the source {one.source} was touched"
 
 
-def _receipts(home: Home) -> Iterator[str]:
+def receipts(home: Home) -> Iterator[str]:
+    """Receipts that still claim something, or that a dead writer left half replaced."""
     for file, receipt in home.receipts():
         if "claim" in receipt:
             yield f"{file.name} still claims {json.dumps(receipt['claim'])[:200]}"
@@ -107,7 +122,8 @@ def _receipts(home: Home) -> Iterator[str]:
             yield f"{file.name} has a marker of a generation to come"
 
 
-def _changed(world: World, before: Iterable[Remote]) -> Iterator[str]:
+def changed(world: World, before: Iterable[Remote]) -> Iterator[str]:
+    """Files that others had put there before and that are not as they were."""
     now = {each["id"]: each for account in world.emails for each in world.files(account)}
     for each in before:
         if (

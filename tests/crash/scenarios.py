@@ -37,6 +37,8 @@ class Scenario:
     prepare: Callable[[World], None] = lambda world: None
     accounts: tuple[str, ...] = ("default",)
     earlier: tuple[Wanted, ...] = ()
+    lease_s: float | None = None
+    """How long a lease lasts, where the lock is one."""
     revisions: int | None = None
     """Revisions that each wanted file has in the end."""
 
@@ -104,6 +106,7 @@ SCENARIOS = {
             _know_the_folder,
             earlier=_EARLIER,
         ),
+        Scenario("lease", {"Meta/zones.txt": SMALL}, _ONE, _know_the_folder, earlier=_EARLIER, lease_s=0.3),
         Scenario(
             "two accounts",
             {"Meta/zones.txt": SMALL},
