@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile pyproject.toml -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: help demo test check image lock bench chaos clean
+.PHONY: help demo test check image lock bench chaos slow clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s%s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ bench: .venv/requirements-dev.installed  ## side-by-side figures against peers
 
 chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills and races
 	$(PY) -m pytest -m chaos -n 0 -s --timeout 0
+
+slow: .venv/requirements-dev.installed  ## real input: a file of 2 GB, Python's whole library
+	$(PY) -m pytest -m slow -n 0 -s
 
 lock: .venv/requirements-dev.installed  ## the lock files anew; UPGRADE=--upgrade takes newer releases
 	$(COMPILE) $(UPGRADE) --all-extras --group dev -o requirements-dev.txt
