@@ -45,7 +45,7 @@ class IdPool:
     def _draw(self, count: int, deadline: Deadline) -> list[FileId]:
         try:
             with self.shared_lock(deadline), open(self.path, "r+b") as file:
-                lines = file.read().split()
+                lines = _whole(file.read()).split()
                 if not all(_ID.fullmatch(line) for line in lines):
                     file.truncate(0)
                     return []
@@ -64,9 +64,14 @@ class IdPool:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 with os.fdopen(fd, "r+b") as file:
-                    file.seek(0, os.SEEK_END)
+                    file.seek(len(_whole(file.read())))
                     file.write(b"".join(each.encode() + b"\n" for each in ids))
                     file.flush()
                     os.fsync(file.fileno())
         except OSError as error:
             raise VolumeUnavailable(f"{self.path}: can't be written ({error.strerror}).") from error
+
+
+def _whole(content: bytes) -> bytes:
+    """The lines that were written to their end: a process killed in its write leaves a piece of an id."""
+    return content[: content.rfind(b"\n") + 1]
