@@ -102,11 +102,7 @@ def events_of(station: Station, scenario: Scenario) -> list[str]:
 
 
 def strike(station: Station, scenario: Scenario, row: Row) -> list[str]:
-    """What is wrong after the row's strike and the invocations that follow; empty when all is well.
-
-    A revision that is still on its way when the next invocation looks comes twice, with equal content: it has no
-    reserved id. The promise is of the content, so it holds.
-    """
+    """What is wrong after the row's strike and the invocations that follow; empty when all is well."""
     with _world(station, scenario) as world:
         before = promise.foreign(world)
         _struck(world, scenario, row)
@@ -117,7 +113,7 @@ def strike(station: Station, scenario: Scenario, row: Row) -> list[str]:
         found = promise.broken(world, scenario.wanted, earlier=scenario.earlier, foreign=before)
         if ended.code != 200:
             found.append(f"the last invocation answered {ended.code}: {ended.document}")
-        return found if row.how in ("orphan", "late") else [*found, *_revisions(world, scenario)]
+        return [*found, *_revisions(world, scenario)]
 
 
 @contextmanager

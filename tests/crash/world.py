@@ -167,14 +167,11 @@ class World:
 
     def foreign_folder(self, name: str, parent: str, account: str = "default") -> str:
         """The id of a folder of that name, made by the owner where there is none."""
-        found = self.call(
-            "GET",
-            f"files?q=name='{name}' and '{parent}' in parents and trashed=false".replace(" ", "%20"),
-            None,
-            account,
-        )["files"]
-        if found:
-            return str(found[0]["id"])
+        root = self.call("GET", "files/root?fields=id", None, account)["id"]
+        place = root if parent == "root" else parent
+        for each in self.files(account):
+            if each["name"] == name and place in each["parents"] and not each["trashed"]:
+                return str(each["id"])
         body = {"name": name, "parents": [parent], "mimeType": FOLDER_TYPE}
         return str(self.call("POST", "files", body, account)["id"])
 
