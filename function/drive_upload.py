@@ -152,10 +152,10 @@ class Upload:
             self.to.visit.look_beside()
             return self._claim_and_send(self._new_claim(self.to.name, is_settled=False), hold)
         look, action = self._decided()
+        finishing = Finishing(self.to, self.ledger, hold)
+        finishing.bin_twins(look)
         match action:
             case plan.Adopt(file):
-                finishing = Finishing(self.to, self.ledger, hold)
-                finishing.bin_twins(file, self.size, self._digests(), look)
                 return finishing.adopt(file, self.source.fingerprint)
             case plan.Skip(file):
                 return self._skipped(file)

@@ -42,10 +42,16 @@ class Finishing:
 
     def run(self, sent: Sent, look: Look | None) -> Outcome:
         """Settle and record. `look` shows the destination's names; None where none is due."""
-        if sent.file.explicitly_trashed:  # by its owner, who is respected
-            return self._record(sent, sent.file)
+        if sent.file.explicitly_trashed:
+            return self._trashed(sent, look)
         file = self._in_its_folder(sent)
         return self._record(sent, file) if look is None else self._settled(sent, file, look)
+
+    def _trashed(self, sent: Sent, look: Look | None) -> Outcome:
+        """Binned before it was recorded: by a racer, whose equal file stands, or by its owner, who decides."""
+        content = replace(sent.claim.content, digests=sent.digests)
+        same = plan.equal(self.to.name, self.to.key, content.stamp.size, sent.digests, look) if look else []
+        return self.adopt(same[0], content) if same else self._record(sent, sent.file)
 
     def _in_its_folder(self, sent: Sent) -> RemoteFile:
         """The file, moved when the folder it was made in is no longer the destination's."""
@@ -66,7 +72,7 @@ class Finishing:
             verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         if isinstance(verdict, plan.Yield):
             return self.give_way(sent.claim, verdict.to, sent.digests)
-        self.bin_twins(file, size, digests, look)
+        self.bin_twins(Look(look.names, (*(each for each in look.files if each.id != file.id), file)))
         if isinstance(verdict, plan.Rename):
             name = verdict.name or file.name
             self.ledger.write(replace(self.ledger.current, claim=replace(sent.claim, name=name)))
@@ -86,11 +92,18 @@ class Finishing:
             self.to.means.drive.update(mine, trashed=True)
         return self.adopt(winner, replace(claim.content, digests=digests))
 
-    def bin_twins(self, file: RemoteFile, size: int, digests: Digests, look: Look) -> None:
-        """Put younger files of ours with the same content into the bin."""
-        for twin in plan.twins(file, self.to.name, self.to.key, size, digests, look):
+    def bin_twins(self, look: Look) -> None:
+        """Put files into the bin that racers without our state made of one content; receipts learn which one stays."""
+        for twin, senior in plan.twins(self.to.key, look):
             self.hold.check()
             self.to.means.drive.update(twin, trashed=True)
+            current = self.ledger.current
+            if any(each.id == twin.id for each in current.done):
+                done = tuple(
+                    replace(each, id=senior.id, link=senior.link) if each.id == twin.id else each
+                    for each in current.done
+                )
+                self.ledger.write(replace(current, done=done))
 
     def adopt(self, file: RemoteFile | RemoteRef, content: Fingerprint) -> Outcome:
         """Record a file that holds the content already."""

@@ -114,7 +114,7 @@ class Folders:
             else:
                 wrong.add(folder.id)
                 self._seen.pop(folder.id, None)
-        return wrong | self._younger_twins(chain, shown.values())
+        return wrong
 
     def _stands(self, folder: Folder, remote: RemoteFile | None, was_listed: bool, drive: Drive) -> bool:
         if remote is None or remote.trashed:
@@ -123,24 +123,20 @@ class Folders:
             return True
         return remote.name == folder.name and (was_listed or self._real(folder.parent, drive) in remote.parents)
 
-    def _younger_twins(self, chain: Chain, shown: Iterable[RemoteFile]) -> set[str]:
-        """Folders of the chain to which another maker of the same path was first."""
-        shown = list(shown)
+    def outdone(self, chain: Chain, shown: Mapping[str, RemoteFile]) -> tuple[FileId, ...]:
+        """The chain's folders from the first one that we made, but another maker of the same path made before us."""
         prefix = ""
-        wrong: set[str] = set()
-        for folder in chain.folders[1:]:
+        for depth, folder in enumerate(chain.folders[1:], start=1):
             prefix = f"{prefix}/{folder.name}".lstrip("/")
-            ours = next((each for each in shown if each.id == folder.id), None)
-            wrong |= {
-                folder.id
-                for each in shown
-                if ours
-                and each.key == self._key(prefix) == ours.key
-                and each.parents == ours.parents
-                and each.name == ours.name
+            ours = shown.get(folder.id)
+            if ours and any(
+                each.key == self._key(prefix) == ours.key
+                and (each.name, each.parents) == (ours.name, ours.parents)
                 and each.seniority < ours.seniority
-            }
-        return wrong
+                for each in shown.values()
+            ):
+                return tuple(each.id for each in chain.folders[depth:])
+        return ()
 
     def _real(self, parent: str | None, drive: Drive) -> str | None:
         """The id behind the alias `root`."""

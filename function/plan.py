@@ -129,11 +129,11 @@ def decide(name: str, key: str, size: int, digests: Digests | None, look: Look, 
 
     `digests` may be None where nothing of that size is shown: a large file isn't read for nothing.
     """
-    equal = _equal(name, key, size, digests, look)
+    same = equal(name, key, size, digests, look)
     if policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
-        equal = [each for each in equal if each.name == name]
-    if equal:
-        return Adopt(equal[0])
+        same = [each for each in same if each.name == name]
+    if same:
+        return Adopt(same[0])
     held = look.named(name)
     if not held:
         return Create(name)
@@ -153,22 +153,28 @@ def settle(
 ) -> Keep | Yield | Rename:
     """What to do about our new file once a look has shown what else has its name."""
     others = Look(look.names, tuple(each for each in look.files if each.id != mine.id))
-    equal = _equal(name, key, size, digests, others)
-    if equal and equal[0].seniority < mine.seniority:
-        return Yield(equal[0])
+    same = equal(name, key, size, digests, others)
+    if same and same[0].seniority < mine.seniority:
+        return Yield(same[0])
     older = [each for each in others.named(mine.name) if each.seniority < mine.seniority]
     if policy is Policy.KEEP_BOTH and older and not older[0].holds(size, digests):
         return Rename(free_name(name, others))
     return Keep()
 
 
-def twins(mine: RemoteFile, name: str, key: str, size: int, digests: Digests, look: Look) -> list[RemoteFile]:
-    """Files of ours that hold the same content as `mine`, which stays: they belong in the bin."""
-    equal = _equal(name, key, size, digests, look)
-    return [each for each in equal if each.id != mine.id and each.key == key and each.seniority > mine.seniority]
+def twins(key: str, look: Look) -> list[tuple[RemoteFile, RemoteFile]]:
+    """Files of ours that racers made of one content under one name: who belongs in the bin, and who stays."""
+    first: dict[tuple[str, int | None, str | None], RemoteFile] = {}
+    younger: list[tuple[RemoteFile, RemoteFile]] = []
+    for each in sorted((each for each in look.files if each.key == key), key=lambda each: each.seniority):
+        senior = first.setdefault((each.name, each.size, each.md5), each)
+        if senior is not each and each.md5:
+            younger.append((each, senior))
+    return younger
 
 
-def _equal(name: str, key: str, size: int, digests: Digests | None, look: Look) -> list[RemoteFile]:
+def equal(name: str, key: str, size: int, digests: Digests | None, look: Look) -> list[RemoteFile]:
+    """The files shown that hold the content under the name or with our mark, oldest first."""
     return sorted(
         (
             each

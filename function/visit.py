@@ -30,8 +30,8 @@ class Visit:
     names: set[str] = field(default_factory=set)
     """Names of the batch's files, looked for all at once."""
     chain: Chain | None = None
-    left: set[FileId] = field(default_factory=set)
-    """Folders that this invocation stopped using."""
+    left: list[FileId] = field(default_factory=list)
+    """Folders of ours that gave way to those of another maker, the deepest first."""
     shown: Look | None = None
     """The last look, if there was one."""
     _beside: threading.Thread | None = None
@@ -126,18 +126,19 @@ class Visit:
                 fetched = leaf.result() if leaf else None
             shown: dict[str, RemoteFile] = {each.id: each for each in listed if each.mime_type == FOLDER_MIME_TYPE}
             astray = self.folders.astray(chain, shown, {str(fetched.id): fetched} if fetched else {}, self.drive)
-            if not astray:
+            outdone = self.folders.outdone(chain, shown)
+            if not astray and not outdone:
                 return Look(
                     frozenset(names), tuple(each for each in listed if self._is_in(each, chain) and each.name in names)
                 )
-            self._mend(astray)
+            self.left += reversed(outdone)
+            self._mend(astray.union(outdone))
         raise DriveError(
             f"The folders of {self.path} are being moved about on Drive; call again.", reason="drive_unavailable"
         )
 
     def _mend(self, astray: set[str]) -> None:
         if astray and self.chain:
-            self.left |= {each.id for each in self.chain.folders if each.id in astray}
             self.chain = self.folders.ensure([self.path], self.drive, self.deadline, frozenset(astray))[self.path]
 
     def _is_in(self, remote: RemoteFile, chain: Chain) -> bool:
