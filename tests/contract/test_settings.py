@@ -1,0 +1,159 @@
+"""paths.json and the environment: what is accepted, and what is refused in a sentence that names the key."""
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from tests.home import Home, Post
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "no JSON": ("{", "JSON"),
+    "nothing": ("", "JSON"),
+    "no UTF-8": ("\udcff", "JSON"),
+    "a list": ("[]", "object"),
+    "nested beyond any stack": ("[" * 100_000, "JSON"),
+    "no drive_root": ("{}", "drive_root"),
+    "drive_root: a number": ('{"drive_root": 7}', "drive_root"),
+    "drive_root: an empty object": ('{"drive_root": {}}', "drive_root"),
+    "drive_root: both ids": ('{"drive_root": {"folder_id": "a", "drive_id": "b"}}', "drive_root"),
+    "drive_root: an unknown key": ('{"drive_root": {"id": "a"}}', "drive_root"),
+    "drive_root: dots": ('{"drive_root": "a/../b"}', "drive_root"),
+    "an unknown key": ('{"drive_root": "M", "colour": 1}', "colour"),
+    "data_root: a list": ('{"drive_root": "M", "data_root": []}', "data_root"),
+    "state_root: null": ('{"drive_root": "M", "state_root": null}', "state_root"),
+    "accounts: a list": ('{"drive_root": "M", "accounts": []}', "accounts"),
+    "accounts: none": ('{"drive_root": "M", "accounts": {}}', "accounts"),
+    "accounts: no token": ('{"drive_root": "M", "accounts": {"a": {}}}', "accounts"),
+    "accounts: an unknown key": ('{"drive_root": "M", "accounts": {"a": {"token": "t", "x": 1}}}', "accounts"),
+    "accounts: an impossible name": ('{"drive_root": "M", "accounts": {"../a": {"token": "t"}}}', "../a"),
+    "accounts: a bad root": ('{"drive_root": "M", "accounts": {"a": {"token": "t", "drive_root": {}}}}', "accounts.a"),
+    "if_exists: overwrite": ('{"drive_root": "M", "if_exists": "overwrite"}', "if_exists"),
+    "lock: none": ('{"drive_root": "M", "lock": "none"}', "lock"),
+    "deadline_s: text": ('{"drive_root": "M", "deadline_s": "300"}', "deadline_s"),
+    "deadline_s: nothing": ('{"drive_root": "M", "deadline_s": 0}', "deadline_s"),
+    "deadline_s: a week": ('{"drive_root": "M", "deadline_s": 604800}', "deadline_s"),
+}
+
+
+@pytest.mark.parametrize(("content", "names"), REFUSED.values(), ids=list(REFUSED))
+def test_settings_that_are_refused(home: Home, post: Post, content: str, names: str) -> None:
+    """503, since nothing is wrong with the request; the file and the key are named; nothing is tried."""
+    path = home.put()
+    home.write("paths.json", content.encode("utf-8", "surrogateescape"))
+
+    answer = post(home, {"path": path})
+
+    assert (answer.code, answer.body["status"]) == (503, "failed")
+    assert "paths.json" in answer.entry["message"]
+    assert names in answer.entry["message"]
+    assert answer.entry["message"].endswith(".")
+    assert len(home.drive.requests) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("IF_EXISTS", "overwrite"), ("LOCK", "none"), ("DEADLINE_S", "soon"), ("DEADLINE_S", "-1"), ("DRIVE_ROOT", "..")],
+)
+def test_an_environment_that_is_refused(home: Home, post: Post, name: str, value: str) -> None:
+    """A variable is held to the same rules as its key."""
+    home.environ[f"DRIVE_UPLOAD_{name}"] = value
+
+    answer = post(home, {"path": home.put()})
+
+    assert answer.code == 503
+    assert name in answer.entry["message"].upper()
+
+
+def test_every_scalar_can_be_set_by_the_environment(home: Home, post: Post) -> None:
+    """It wins over paths.json."""
+    home.settings(data_root="nowhere", state_root="nowhere", if_exists="fail", lock="native", deadline_s=1)
+    home.put("Zone/Meta/note.txt")
+    home.environ.update(
+        {
+            "DRIVE_UPLOAD_DRIVE_ROOT": "Other/Root",
+            "DRIVE_UPLOAD_DATA_ROOT": "Zone",
+            "DRIVE_UPLOAD_STATE_ROOT": "state",
+            "DRIVE_UPLOAD_IF_EXISTS": "skip",
+            "DRIVE_UPLOAD_LOCK": "lease",
+            "DRIVE_UPLOAD_DEADLINE_S": "60",
+        }
+    )
+
+    answer = post(home, {"path": "Zone/Meta/note.txt"})
+
+    assert (answer.code, answer.entry["destination"]) == (200, "Other/Root/Meta/note.txt")
+    assert sorted(os.listdir(home.folder / "state"))[:2] == [".drive_upload", "upload_log.json"]
+    assert not (home.folder / "upload_log.json").exists()
+
+
+@pytest.mark.parametrize("lock", ["native", "lease"])
+def test_what_the_home_holds_afterwards(home: Home, post: Post, lock: str) -> None:
+    """The names of the contract, and nothing else; the state for nobody else's eyes."""
+    home.settings(lock=lock)
+
+    post(home, {"path": home.put(content=bytes(6_000_000))})
+
+    names = set(os.listdir(home.folder))
+    assert names - {"drive_upload.lock"} == {
+        "paths.json", "drive_token.json", "Data", "upload_log.json", ".drive_upload",
+    }  # fmt: skip
+    receipts = [each for each in (home.folder / ".drive_upload").rglob("*.json") if "receipts" in each.parts]
+    assert receipts
+    assert all(each.stat().st_mode & 0o077 == 0 for each in receipts)
+
+
+def test_relative_paths_start_at_the_home(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the process was started."""
+    monkeypatch.chdir("/")
+
+    assert post(home, {"path": home.put()}).code == 200
+
+
+def test_settings_are_read_at_each_call(home: Home, post: Post) -> None:
+    """A change counts from the next call on."""
+    path = home.put()
+    first = post(home, {"path": path})
+    home.settings(drive_root="Elsewhere")
+
+    second = post(home, {"path": path})
+
+    assert [first.entry["destination"], second.entry["destination"]] == [
+        "MemoryVDB/Meta/note.txt",
+        "Elsewhere/Meta/note.txt",
+    ]
+
+
+SECRET_CASES: dict[str, dict[str, Any]] = {
+    "an upload": {},
+    "503": {"do": "status", "status": 503, "times": 2},
+    "400": {"on": "upload.start", "do": "status", "status": 400, "times": 9},
+    "reset": {"on": "upload.send", "do": "reset_before", "times": 3},
+    "a lost session": {"on": "upload.send", "do": "lose_session"},
+    "cut short": {"do": "truncate_answer", "times": 4},
+    "no time": {"on": "upload.send", "do": "delay", "ms": 5000},
+    "401": {"do": "status", "status": 401, "times": 50},
+}
+
+
+@pytest.mark.parametrize("fault", SECRET_CASES.values(), ids=list(SECRET_CASES))
+@pytest.mark.usefixtures("quick_retries")
+def test_secrets_never_show(home: Home, fault: dict[str, Any]) -> None:
+    """No token, refresh token, client secret or session URI in the answer, the log, or what the process prints."""
+    token = home.drive.authorized_user() | {"client_secret": "GOCSPX-do-not-show"}
+    token |= {"expiry": "2020-01-01T00:00:00Z", "token": "ya29.do-not-show"}
+    if fault:
+        home.drive.faults.add({"on": "*"} | fault)
+    else:
+        token = home.drive.authorized_user()
+    home.write("drive_token.json", json.dumps(token))
+    home.settings(deadline_s=3)
+    path = home.put(content=bytes(6_000_000))
+
+    run = home.one_off(path, environ={"LOG_LEVEL": "DEBUG"})
+
+    shown = run.stdout + run.stderr + (home.folder / "upload_log.json").read_text()
+    issued = [each for each in home.drive.drive.store.tokens if each != token["client_id"]]
+    for secret in [token["token"], token["refresh_token"], token["client_secret"], "upload_id=", "Bearer", *issued]:
+        assert secret not in shown
