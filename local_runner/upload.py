@@ -20,7 +20,6 @@ from function.model import Policy
 from function.settings import Settings, load
 from local_runner import calling, tally, warnings_shown
 from local_runner.calling import Call, CallFailed, Entry, Request
-from local_runner.embedded import embedded_drive
 from local_runner.progress import Bars
 from local_runner.screen import errors, output
 from local_runner.walk import LeftOut, find
@@ -91,6 +90,8 @@ def function(url: str | None, header: Mapping[str, str], *, emulator: bool) -> I
     with ExitStack() as stack:
         try:
             if emulator:
+                from local_runner.embedded import embedded_drive
+
                 stack.enter_context(_environment(stack.enter_context(embedded_drive()).environment))
             settings = load()
         except SettingsError as error:
