@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydrive2.files import ApiRequestError
 
 from local_runner.drive_emulator import DriveEmulator, discovery
 from local_runner.drive_emulator.model import FOLDER
+from tests.tls_front import TlsFront
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """PyDrive2 makes a connection a thread and never closes one."""
@@ -143,3 +145,42 @@ def test_a_revoked_token_is_a_refresh_error(emulator: DriveEmulator, monkeypatch
 
     with pytest.raises(RefreshError, match=r"invalid_grant: Token has been expired or revoked\."):
         auth.Refresh()
+
+
+SETTINGS = """\
+client_config_backend: settings
+client_config:
+  client_id: {client_id}
+  client_secret: {client_secret}
+save_credentials: True
+save_credentials_backend: file
+save_credentials_file: {folder}/credentials.json
+get_refresh_token: True
+oauth_scope: [{scopes[0]}]
+"""
+
+
+def test_settings_and_credentials_as_people_have_them(
+    emulator: DriveEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A settings file and saved credentials, everything else unmodified: PyDrive2 believes that it talks to Google."""
+    user = emulator.authorized_user()
+    (tmp_path / "settings.yaml").write_text(SETTINGS.format(folder=tmp_path, **user))
+    client = (user["client_id"], user["client_secret"], user["refresh_token"])
+    uri = "https://oauth2.googleapis.com/token"
+    expired = OAuth2Credentials(
+        "old", *client, datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None), uri, "PyDrive2", scopes=user["scopes"]
+    )
+    (tmp_path / "credentials.json").write_text(expired.to_json())
+
+    with TlsFront(emulator.url, tmp_path) as front:
+        for name, value in front.environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(httplib2, "CA_CERTS", str(front.authority))
+        auth = GoogleAuth(str(tmp_path / "settings.yaml"))
+        auth.LocalWebserverAuth()
+        file = a_file(GoogleDrive(auth), "content", title="a.txt")
+
+    saved = OAuth2Credentials.from_json((tmp_path / "credentials.json").read_text())
+    assert emulator.content(file["id"]) == b"content"
+    assert (saved.access_token != "old", saved.access_token_expired) == (True, False)
