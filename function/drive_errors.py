@@ -19,6 +19,9 @@ from function.errors import (
     UploadError,
 )
 
+DAY_S = 86400.0
+"""A Retry-After beyond it is no use to anyone."""
+
 RATE_LIMITS = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
 )
@@ -95,9 +98,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after")
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    if value.isascii() and value.strip().isdigit():
+        return min(float(value), DAY_S)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        return min(max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()), DAY_S)
     except ValueError:
         return None
