@@ -96,9 +96,11 @@ class UploadLog:
         return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
 
     def size(self) -> int:
-        """Bytes of the log now."""
+        """Bytes of the log now; 0 while its end is torn, since the next append cuts it back."""
         try:
-            return self.path.stat().st_size
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                return size if os.pread(file.fileno(), len(_CLOSE), size - len(_CLOSE)) == _CLOSE else 0
         except OSError:
             return 0
 
@@ -106,8 +108,9 @@ class UploadLog:
         """Whether an entry says that this content was uploaded as that file; looked for behind byte `since`."""
         try:
             with open(self.path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                file.seek(since - len(_CLOSE) if len(_CLOSE) <= since <= size else 0)
+                start = max(0, since - len(_CLOSE))
+                # Only where an entry ends is it still the log that was measured.
+                file.seek(start if os.pread(file.fileno(), 2, start) in (b",\n", _CLOSE[:2]) else 0)
                 return any(_is_upload(line, file_id, sha256) for line in file if file_id.encode() in line)
         except FileNotFoundError:
             return False

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from function import log_schema
 from function.app import refused_entry
 from function.deadline import Deadline
 from function.errors import InvalidPayload, VolumeUnavailable
-from function.model import LogEntry
+from function.model import LogEntry, Status
 from function.upload_log import TAIL_BYTES, UploadLog, encode, find_place
 
 SCHEMA = Path(__file__).parents[2] / "function/upload_log.schema.json"
@@ -285,3 +286,43 @@ def test_the_schema_refuses_what_no_entry_is(change: dict[str, Any]) -> None:
     assert validator.is_valid(valid)
     assert not validator.is_valid(valid | change)
     assert not validator.is_valid({name: value for name, value in valid.items() if name != "link"})
+
+
+def uploaded(number: int) -> LogEntry:
+    """The entry of an upload."""
+    return msgspec.structs.replace(
+        entry(number),
+        status=Status.UPLOADED,
+        reason=None,
+        message=None,
+        file_id=f"file-{number}",
+        sha256=f"{number:064}",
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 100, 250])
+def test_an_upload_is_found_behind_an_append_that_was_torn(tmp_path: Path, cut: int) -> None:
+    """What is logged after a torn entry is found, though the log was longer when the upload was claimed."""
+    path = tmp_path / "upload_log.json"
+    append(path, entry(1), entry(2, "a long message, to be torn" * 9))
+    path.write_bytes(path.read_bytes()[:-cut])
+    log = open_log(path)
+    since = log.size()
+
+    append(path, uploaded(3))
+
+    assert log.tells_uploaded("file-3", f"{3:064}", since)
+    assert not log.tells_uploaded("file-4", f"{3:064}", since)
+
+
+def test_an_upload_is_found_in_a_log_that_was_begun_anew(tmp_path: Path) -> None:
+    """A claim remembers how long the log was; in another log that means nothing."""
+    path = tmp_path / "upload_log.json"
+    append(path, *(entry(number) for number in range(9)))
+    log = open_log(path)
+    since = log.size()
+
+    path.unlink()
+    append(path, uploaded(1), *(entry(number, "text") for number in range(20)))
+
+    assert log.tells_uploaded("file-1", f"{1:064}", since)
