@@ -91,11 +91,12 @@ def _twins_and_losses(files: Sequence[Remote], wanted: Sequence[Wanted]) -> Iter
 
 
 def twin_folders(files: Sequence[Remote]) -> Iterator[str]:
-    """Folders of ours that are not alone with their name."""
-    folders = [each for each in files if each["mimeType"] == FOLDER_TYPE and not each["trashed"]]
-    counts = Counter((each["parents"][0], each["name"]) for each in folders)
-    for each in folders:
-        if counts[each["parents"][0], each["name"]] > 1 and KEY_PROPERTY in each["appProperties"]:
+    """Folders of ours beside others of ours with their name."""
+    live = [each for each in files if each["mimeType"] == FOLDER_TYPE and not each["trashed"]]
+    ours = [each for each in live if KEY_PROPERTY in each["appProperties"]]
+    counts = Counter((each["parents"][0], each["name"]) for each in ours)
+    for each in ours:
+        if counts[each["parents"][0], each["name"]] > 1:
             yield f"the folder {each['path']} has a twin"
 
 
