@@ -10,7 +10,7 @@ import time
 from email.utils import formatdate
 from html import escape
 
-from . import oauth_http, trouble
+from . import cors, oauth_http, trouble
 from .call import Call, refusal
 from .discovery import document
 from .errors import ApiError
@@ -44,7 +44,7 @@ def answer(drive: Drive, request: Request, *, in_batch: bool = False) -> tuple[R
 
 def _answer(drive: Drive, request: Request, route: Route | None, record: RequestRecord) -> Response:
     if route is None:
-        return finish(request, _nothing_here(request))
+        return finish(request, cors.preflight(request) or _nothing_here(request))
     record.version, record.starts = route.version, route.starts
     call = Call(drive, request, route.method_id, route.version, route.args or {}, record)
     call.answer = lambda inner: answer(drive, inner, in_batch=True)[0]
@@ -53,7 +53,7 @@ def _answer(drive: Drive, request: Request, route: Route | None, record: Request
     trouble.weigh(call)
     call.fault = drive.faults.due(route.method_id, route.starts, request.path)
     trouble.before(call)
-    response = finish(request, _handled(call, route))
+    response = cors.allowed(request, finish(request, _handled(call, route)))
     trouble.after(call, response)
     return response
 

@@ -67,7 +67,8 @@ class FileQuery:
 def parse(q: str, *, version: Version, viewer: Viewer, text_of: TextOf | None = None) -> FileQuery:
     """The query's predicate for this viewer; `text_of` gives what `fullText` searches (default: name, description).
 
-    An empty query matches everything. Raises ApiError: 400 `invalid` at `q`, and 500 for `name >` and `name >=`, as Drive does.
+    An empty query matches everything. Raises ApiError: 400 `invalid` at `q`, and 500 for `name >` and `name >=`, as
+    Drive does.
     """
     condition = _parsed(q, version, text_of or _name_and_description)
     parents = condition.parents

@@ -17,6 +17,7 @@ from . import (
     batch,
     browse_http,
     changes,
+    channels,
     drives,
     files_v2,
     files_v3,
@@ -38,6 +39,8 @@ Handler = Callable[[Call], Response]
 
 _SAME: Mapping[str, Handler] = {
     "changes.getStartPageToken": changes.start_page_token,
+    "changes.watch": channels.watch_changes,
+    "channels.stop": channels.stop,
     "drives.delete": drives.delete,
     "drives.get": drives.get,
     "drives.hide": drives.hide,
@@ -49,6 +52,7 @@ _SAME: Mapping[str, Handler] = {
     "files.export": files_v3.export,
     "files.generateIds": files_v3.generate_ids,
     "files.update": files_v3.update,
+    "files.watch": channels.watch_file,
     "permissions.delete": permissions.delete,
     "permissions.get": permissions.get,
     "permissions.list": permissions.permissions_list,

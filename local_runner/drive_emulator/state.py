@@ -57,6 +57,8 @@ class Drive:
     cursors: Cursors = field(default_factory=Cursors)
     live: dict[str, LiveSession] = field(default_factory=dict)
     """Resumable uploads with a part open in this process."""
+    channels: dict[str, str] = field(default_factory=dict)
+    """Open notification channels: id -> the resource they watch."""
 
     def set_weather(self, weather: Weather) -> None:
         """Change the settings; everybody's quota starts afresh."""

@@ -29,7 +29,7 @@ def credentials(drive: DriveEmulator) -> Credentials:
     """An authorized user without an access token: the first call fetches one from the emulator's token endpoint."""
     user = drive.authorized_user()
     client = {name: user[name] for name in ("refresh_token", "token_uri", "client_id", "client_secret")}
-    return Credentials(None, **client)
+    return Credentials(None, **client)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -59,7 +59,8 @@ def by_googles_names(drive: DriveEmulator, folder: Path) -> Iterator[Any]:
         proxy = httplib2.proxy_info_from_url(front.url, method="https", noproxy="")
         http = httplib2.Http(ca_certs=str(front.authority), proxy_info=proxy)
         http.redirect_codes -= {308}
-        user = Credentials.from_authorized_user_info({**drive.authorized_user(), "token": None, "expiry": None})
+        info = {**drive.authorized_user(), "token": None, "expiry": None}
+        user = Credentials.from_authorized_user_info(info)  # type: ignore[no-untyped-call]
         with build("drive", "v3", http=AuthorizedHttp(user, http=http)) as service:
             yield service
 
