@@ -100,11 +100,14 @@ class Upload:
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
         self.to.visit.settling_look(self._names(1))  # may take long: not under the lock
+        written = self.ledger.current.generation
         with self.to.means.hold(self.to.receipt_name) as hold:
             receipt = self.ledger.reread()
             if receipt.claim and receipt.claim.id == sent.claim.id:
+                # Who wrote meanwhile took it up, and may have been killed when it was in the log already.
+                was_found = sent.was_found or receipt.generation != written
                 try:
-                    return self._finished(dataclasses.replace(sent, claim=receipt.claim), hold)
+                    return self._finished(dataclasses.replace(sent, claim=receipt.claim, was_found=was_found), hold)
                 except Superseded:
                     receipt = self.ledger.reread()
             done = plan.known(receipt, self.source.stamp, sent.digests, self.to.policy)
@@ -276,6 +279,7 @@ class Upload:
                 return Sent(claim, remote, self._digests())
             case Recovery.FINISH_OLDER if remote and claim.content.digests:
                 look = None if claim.settled else self.to.visit.look(self._names(1))
+                self.ledger.claim(claim)
                 finishing.run(Sent(claim, remote, claim.content.digests, was_found=True), look)
                 raise _StartOver
             case Recovery.MEND:
