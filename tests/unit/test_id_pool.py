@@ -1,56 +1,108 @@
-"""The pool of reserved ids: each handed out once, whatever state the file was left in."""
+"""The pool of reserved ids: each is handed out once, whatever happens to the file."""
 
+import contextlib
+import itertools
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from function.deadline import Deadline
 from function.id_pool import IdPool
 
-_numbers = count()
+
+class Reserving:
+    """Drive's generateIds: every id once."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._numbers = itertools.count()
+
+    def __call__(self, count: int) -> list[str]:
+        self.calls += 1
+        return [f"id-{next(self._numbers):08}-abcdefghijklmnop" for _ in range(count)]
 
 
-@contextmanager
-def _no_lock(deadline: Deadline) -> Iterator[None]:
-    yield
+def pool(path: Path) -> IdPool:
+    """The pool in that file, locked as the job locks it."""
+
+    @contextlib.contextmanager
+    def lock(_: Deadline) -> Iterator[None]:
+        with FileLock(f"{path}.lock", thread_local=True):
+            yield
+
+    return IdPool(path, lock)
 
 
-def _reserve(number: int) -> list[str]:
-    return [f"reserved-id-{next(_numbers):06}" for _ in range(number)]
+def test_one_call_serves_a_thousand(tmp_path: Path) -> None:
+    """No id twice, over many pools on one file."""
+    reserve = Reserving()
+
+    taken = [each for _ in range(100) for each in pool(tmp_path / "ids").take(10, reserve, Deadline.after(10))]
+
+    assert len(set(taken)) == 1000
+    assert reserve.calls == 1
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> IdPool:
-    """An empty pool."""
-    return IdPool(tmp_path / "ids.txt", _no_lock)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(counts=st.lists(st.integers(1, 30), min_size=2, max_size=6), cuts=st.lists(st.integers(0, 40), max_size=3))
+def test_no_id_twice_whatever_was_torn(tmp_path: Path, counts: list[int], cuts: list[int]) -> None:
+    """A write cut anywhere leaves a piece of an id at the end, which is none."""
+    path = tmp_path / "ids"
+    path.unlink(missing_ok=True)
+    reserve = Reserving()
+    taken: list[str] = []
+
+    for count, cut in itertools.zip_longest(counts, cuts, fillvalue=0):
+        taken += pool(path).take(count, reserve, Deadline.after(10))
+        content = path.read_bytes()
+        path.write_bytes(content[: max(0, len(content) - cut)])
+
+    assert len(set(taken)) == len(taken) == sum(counts)
+    assert all(len(each) == len(taken[0]) for each in taken)
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 10, 19])
-def test_a_torn_id_is_never_handed_out(pool: IdPool, cut: int) -> None:
-    """A pool whose writer was killed in its write loses the piece of an id at its end, and no other id is harmed."""
-    pool.take(1, _reserve, Deadline.after(5))
-    pool.path.write_bytes(pool.path.read_bytes()[:-cut])
+@pytest.mark.parametrize("content", [b"nonsense of somebody's\n", b"\0" * 500, b"id\n", b"a" * 200 + b"\n", b"\xff\n"])
+def test_a_damaged_pool_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    """Ids are cheap: what can't be ids is forgotten."""
+    (tmp_path / "ids").write_bytes(content)
 
-    taken = pool.take(3, _reserve, Deadline.after(5))
+    taken = pool(tmp_path / "ids").take(2, Reserving(), Deadline.after(10))
 
-    assert {len(each) for each in taken} == {len("reserved-id-000000")}
-    assert len(set(taken)) == 3
+    assert [each[:11] for each in taken] == ["id-00000000", "id-00000001"]
 
 
-def test_ids_stored_behind_a_torn_one_stay_whole(pool: IdPool) -> None:
-    """New ids are not glued to the piece of an id that a killed writer left."""
-    pool.path.write_bytes(b"reserved-")
+def test_threads_share_a_pool(tmp_path: Path) -> None:
+    """None gets another's id."""
+    reserve, taken = Reserving(), list[str]()
+    threads = [
+        threading.Thread(
+            target=lambda: taken.extend(
+                each for _ in range(20) for each in pool(tmp_path / "ids").take(1, reserve, Deadline.after(10))
+            )
+        )
+        for _ in range(6)
+    ]
 
-    taken = pool.take(1001, _reserve, Deadline.after(5))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
-    assert {len(each) for each in taken} == {len("reserved-id-000000")}
+    assert len(set(taken)) == len(taken) == 120
 
 
-def test_every_id_is_handed_out_once(pool: IdPool) -> None:
-    """However many are taken at a time, no id comes twice."""
-    taken = [each for number in (1, 7, 995, 20, 1500) for each in pool.take(number, _reserve, Deadline.after(5))]
+def test_discarded_ids_never_come_back(tmp_path: Path) -> None:
+    """Drive refused one of them."""
+    reserve = Reserving()
+    before = pool(tmp_path / "ids").take(1, reserve, Deadline.after(10))
 
-    assert len(taken) == len(set(taken)) == 2523
+    pool(tmp_path / "ids").discard()
+    pool(tmp_path / "ids").discard()
+
+    assert not set(before) & set(pool(tmp_path / "ids").take(5, reserve, Deadline.after(10)))
+    assert reserve.calls == 2

@@ -1,0 +1,206 @@
+"""Receipts on disk: of racers one wins, the dead leave nothing half done, damage is set aside."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from function.errors import VolumeUnavailable
+from function.model import Digests, FileId, Fingerprint, Stamp
+from function.receipts import DONE_MAX, VERSION, Claim, Done, Receipt, Receipts, Superseded
+
+NAME = "ab" * 16
+BLANK = Receipt("default", "MemoryVDB/Meta/note.txt")
+CONTENT = Fingerprint(Stamp(3, 10**18, 7), Digests("a" * 32, "b" * 64))
+PROJECT = Path(__file__).parents[2]
+
+
+def of(folder: Path) -> Receipts[Receipt]:
+    """The receipts below that folder."""
+    return Receipts(folder, Receipt)
+
+
+def file_of(folder: Path) -> Path:
+    """Where the receipt lies."""
+    return folder / "ab/ab" / f"{NAME[4:]}.json"
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """Everything a receipt can say comes back; people can read the file, strangers can't."""
+    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT, session="https://secret", settled=False)
+    whole = replace(BLANK, claim=claim, attempt=3, attempted=CONTENT).finished(
+        Done(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
+    )
+    whole = replace(whole, claim=claim)
+
+    written = of(tmp_path).swap(NAME, None, whole)
+
+    assert of(tmp_path).read(NAME) == written == replace(whole, generation=1)
+    assert json.loads(file_of(tmp_path).read_text())["destination"] == "MemoryVDB/Meta/note.txt"
+    assert file_of(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+def test_of_racing_first_claims_one_wins(tmp_path: Path) -> None:
+    """Sixteen threads claim one destination: one id is agreed on."""
+    won: list[str] = []
+    start = threading.Barrier(16)
+
+    def claim(number: int) -> None:
+        start.wait()
+        with contextlib.suppress(Superseded):
+            won.append(of(tmp_path).swap(NAME, None, replace(BLANK, destination=str(number))).destination)
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = of(tmp_path).read(NAME)
+    assert found
+    assert found.generation == 1
+    assert len(won) <= 1
+    assert won in ([], [found.destination])
+
+
+COUNTING = """
+import sys
+from pathlib import Path
+from msgspec.structs import replace
+from tests.unit.test_receipts import BLANK, NAME, Superseded, of
+receipts = of(Path(sys.argv[1]))
+for _ in range(40):
+    while True:
+        old = receipts.read(NAME)
+        try:
+            receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1), durably=False)
+        except Superseded:
+            continue
+        break
+"""
+
+
+def test_no_swap_of_racing_processes_is_lost(tmp_path: Path) -> None:
+    """Each replaces what it read, or is told that it didn't: a counter in the receipt misses none."""
+    racers = [subprocess.Popen([sys.executable, "-c", COUNTING, tmp_path], cwd=PROJECT) for _ in range(4)]
+
+    codes = [racer.wait(timeout=60) for racer in racers]
+
+    found = of(tmp_path).read(NAME)
+    assert codes == [0] * 4
+    assert found
+    assert found.attempt == found.generation >= 160
+    assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from msgspec.structs import replace
+from tests.unit.test_receipts import NAME, of
+receipts = of(Path(sys.argv[1]))
+step, moment = sys.argv[2:]
+real = getattr(os, step)
+def fatal(*arguments):
+    if moment == "after":
+        real(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+old = receipts.read(NAME)
+setattr(os, step, fatal)
+receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["fsync", "link", "unlink", "replace"])
+def test_a_writer_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> None:
+    """The receipt is the old one or the new one; who comes next gets through after at most one `Superseded`."""
+    receipts = of(tmp_path)
+    receipts.swap(NAME, None, BLANK)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, step, moment], cwd=PROJECT, check=False)
+    before = receipts.read(NAME)
+    tries = 0
+    while True:
+        tries += 1
+        old = receipts.read(NAME)
+        assert old
+        with contextlib.suppress(Superseded):
+            new = receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
+            break
+
+    assert killed.returncode == -signal.SIGKILL
+    assert before in (replace(BLANK, generation=1), replace(BLANK, generation=2, attempt=1))
+    assert new.attempt == new.generation - 1
+    assert tries <= 2
+    assert receipts.read(NAME) == new
+
+
+def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
+    """What was read is no longer there."""
+    receipts = of(tmp_path)
+    first = receipts.swap(NAME, None, BLANK)
+    receipts.swap(NAME, first, BLANK)
+
+    for outdated in (None, first):
+        with pytest.raises(Superseded):
+            receipts.swap(NAME, outdated, BLANK)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    """It counts as none, is kept for people, and a new one can be written."""
+    file = file_of(tmp_path)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+
+    found = of(tmp_path).read(NAME)
+    written = of(tmp_path).swap(NAME, None, BLANK)
+
+    (aside,) = file.parent.glob("*damaged*")
+    assert found is None
+    assert aside.read_bytes() == content
+    assert of(tmp_path).read(NAME) == written
+
+
+def test_a_newer_versions_receipt_is_left_alone(tmp_path: Path) -> None:
+    """An older job can't know what it means: it stops, with a sentence, and changes nothing."""
+    file = file_of(tmp_path)
+    file.parent.mkdir(parents=True)
+    content = json.dumps({"account": "a", "destination": "d", "version": VERSION + 1, "news": True})
+    file.write_text(content)
+
+    with pytest.raises(VolumeUnavailable, match="newer version"):
+        of(tmp_path).read(NAME)
+    with pytest.raises(VolumeUnavailable, match="newer version"):
+        of(tmp_path).swap(NAME, None, BLANK)
+
+    assert file.read_text() == content
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """The oldest content gives way; no file id is there twice."""
+    receipt = BLANK
+    for number in range(DONE_MAX + 10):
+        receipt = receipt.finished(Done(FileId(f"id{number % (DONE_MAX + 5)}"), "n", CONTENT, 1, number))
+
+    ids = [each.id for each in receipt.done]
+    assert len(ids) == DONE_MAX == len(set(ids))
+    assert receipt.done[-1].at_ns == DONE_MAX + 9
+
+
+def test_attempts_are_counted_by_content() -> None:
+    """One more for the same content, one for another."""
+    other = Fingerprint(Stamp(4, 1, 1), None)
+
+    twice = BLANK.trying(CONTENT).trying(CONTENT)
+
+    assert [twice.attempt, twice.trying(other).attempt, twice.trying(other).trying(CONTENT).attempt] == [2, 1, 1]
