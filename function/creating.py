@@ -7,7 +7,7 @@ from collections.abc import Callable
 from function.deadline import Deadline
 from function.errors import AlreadyExists, TransientDriveError
 from function.model import RemoteFile
-from function.retry import backoff_s
+from function.retry import ATTEMPTS, backoff_s
 
 
 def once(
@@ -38,8 +38,8 @@ def once(
 
 
 def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
-    """Wait after attempt 0, 1, …, or raise the error when the deadline comes first."""
+    """Wait after attempt 0, 1, …, or raise the error when it was the last one, or the deadline comes first."""
     seconds = backoff_s(attempt, error, dice=random.random)
-    if seconds >= deadline.remaining_s():
+    if attempt + 1 >= ATTEMPTS or seconds >= deadline.remaining_s():
         raise error
     time.sleep(seconds)

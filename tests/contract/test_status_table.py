@@ -151,7 +151,7 @@ def stored_wrongly(trouble: Trouble) -> Payload:
     """Drive reports another checksum than the content's."""
 
     def damage(method: str, url: str, body: bytes) -> bytes:
-        document = json.loads(body)
+        document = json.loads(body or b"{}")
         if "md5Checksum" in document:
             return json.dumps(document | {"md5Checksum": "0" * 32}).encode()
         return body
