@@ -1,0 +1,137 @@
+"""The local file: where it is, what it holds, and what is noticed when it changes."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from function.errors import SourceError
+from function.source import BLOCK_BYTES, Source, Zone, find_source
+
+CONTENT = bytes(range(256)) * (BLOCK_BYTES // 100)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data_root beside a secret."""
+    (tmp_path / "Data/Meta").mkdir(parents=True)
+    (tmp_path / "Data/Meta/note.txt").write_bytes(CONTENT)
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "Data/out").symlink_to(tmp_path)
+    (tmp_path / "Data/in").symlink_to("Meta")
+    return tmp_path / "Data"
+
+
+def source(root: Path) -> Source:
+    """The note."""
+    return find_source(Zone(root.parent, root).locate("Data/Meta/note.txt"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+@given(
+    st.lists(
+        st.sampled_from(["Data", "Meta", "note.txt", "..", ".", "", "out", "in", "secret.txt", "/", "etc", "passwd"]),
+        max_size=8,
+    )
+)
+def test_no_path_leads_out(root: Path, parts: list[str]) -> None:
+    """Whatever is put together: what is located lies below data_root, or it is refused."""
+    try:
+        location = Zone(root.parent, root).locate("/".join(parts))
+    except SourceError:
+        return
+
+    assert location.path.resolve().is_relative_to(root.resolve())
+    assert os.path.realpath(root / location.relative) == str(location.path)
+
+
+@pytest.mark.parametrize("offset", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, len(CONTENT) - 1, len(CONTENT)])
+def test_the_rest_of_a_file_comes_in_blocks(root: Path, offset: int) -> None:
+    """From any byte to the end."""
+    assert b"".join(bytes(each) for each in source(root).blocks(offset)) == CONTENT[offset:]
+
+
+def test_digests_are_computed_once(root: Path) -> None:
+    """MD5 and SHA-256, in one reading."""
+    checks: list[None] = []
+    note = source(root)
+
+    first = note.digests(lambda: checks.append(None))
+    again = note.digests(lambda: checks.append(None))
+
+    assert first is again
+    assert first.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert first.md5 == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    assert 1 <= len(checks) <= 10
+
+
+def replace_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    """A change that puts something else in the file's place."""
+
+    def change(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return change
+
+
+def rename_over(path: Path) -> None:
+    """As editors save: the same bytes, another file."""
+    path.with_suffix(".new").write_bytes(CONTENT)
+    path.with_suffix(".new").rename(path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "longer": lambda path: path.write_bytes(CONTENT + b"x"),
+    "shorter": lambda path: path.write_bytes(CONTENT[:5]),
+    "replaced": rename_over,
+    "touched": lambda path: os.utime(path, (1, 1)),
+    "gone": Path.unlink,
+    "a folder by now": replace_by(Path.mkdir),
+    "a link out by now": replace_by(lambda path: path.symlink_to("../../secret.txt")),
+    "a FIFO by now": replace_by(os.mkfifo),
+}
+
+
+def read_to_the_end(note: Source, blocks: Iterator[memoryview]) -> None:
+    """What a sender does with a source."""
+    for _ in blocks:
+        continue
+    note.check_unchanged()
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_file_that_changes_is_refused(root: Path, kind: str) -> None:
+    """Before it is read, and while it is: never a mixture, never another file, never a hang."""
+    note, read_from = source(root), source(root)
+    reading = read_from.blocks(0)
+    next(reading)
+
+    CHANGES[kind](root / "Meta/note.txt")
+
+    with pytest.raises(SourceError):
+        note.read()
+    with pytest.raises(SourceError):
+        note.digests()
+    with pytest.raises(SourceError, match="changed"):
+        note.check_unchanged()
+    with pytest.raises(SourceError, match="changed"):
+        read_to_the_end(read_from, reading)
+
+
+def test_a_folder_swapped_for_a_link_is_noticed(root: Path) -> None:
+    """A race with somebody who replaces the parent: nothing outside is read."""
+    note = source(root)
+    (root / "Meta").rename(root / "Old")
+    (root.parent / "elsewhere").mkdir()
+    (root.parent / "elsewhere/note.txt").write_text("secret")
+    (root / "Meta").symlink_to(root.parent / "elsewhere")
+
+    with pytest.raises(SourceError) as refusal:
+        note.read()
+
+    assert refusal.value.reason == "source_changed"
