@@ -1,0 +1,59 @@
+"""The table of what the emulator supports: `python -m tests.emulator.support` writes it beside the emulator.
+
+Methods are read off Google's discovery documents and the emulator's routes; each rule names the tests that hold it.
+`test_support` checks that the table is current, that those tests exist, and that every method answers as it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from local_runner.drive_emulator import call, discovery, routes
+from tests.emulator.support_rules import RULES
+
+TABLE = Path(discovery.__file__).with_name("SUPPORT.md")
+VERSIONS: tuple[discovery.Version, ...] = (3, 2)
+
+REFUSED_AS_GOOGLE_DOES = {
+    (3, "files.export"): "403 `fileNotExportable`; Docs Editors files, which can't be made here, are the only ones",
+    (2, "files.export"): "400; Docs Editors files, which can't be made here, are the only ones",
+}
+NOTES = {"files.watch": "nobody is notified", "changes.watch": "nobody is notified"}
+
+
+def answer_of(version: discovery.Version, method_id: str) -> str:
+    """What the table says of a method."""
+    refusal = REFUSED_AS_GOOGLE_DOES.get((version, method_id))
+    if refusal is not None:
+        return f"refused as Google does: {refusal}"
+    if method_id not in routes.HANDLERS[version]:
+        return "left out: 501"
+    extra = ["with content, too"] if (version, method_id) in routes.UPLOADS else []
+    return ", ".join(["yes", *extra, *([NOTES[method_id]] if method_id in NOTES else [])])
+
+
+def _lines() -> Iterator[str]:
+    yield "# What the Drive emulator supports\n"
+    yield "Written by `python -m tests.emulator.support`; tests hold it to be current and true.\n"
+    for version in VERSIONS:
+        yield f"## Drive v{version}\n\n| method | request | answer |\n|---|---|---|"
+        for method_id, method in sorted(discovery.document(version).methods.items()):
+            yield f"| `{method_id}` | `{method.http_method} {method.path}` | {answer_of(version, method_id)} |"
+        yield ""
+    refused = [*call.REFUSED, *(f"{name}=true" for name in call.REFUSED_WHEN_TRUE), "newRevision=false", "alt=proto"]
+    yield f"Parameters left out, 501: {', '.join(f'`{name}`' for name in refused)}.\n"
+    for title, rules in RULES.items():
+        yield f"## {title}\n\n| rule | held by |\n|---|---|"
+        for rule, tests in rules.items():
+            yield f"| {rule} | {', '.join(f'`{test}`' for test in tests)} |"
+        yield ""
+
+
+def table() -> str:
+    """The whole table as Markdown."""
+    return "\n".join(_lines()).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table(), encoding="utf-8")
