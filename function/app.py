@@ -23,7 +23,7 @@ from function.job import FileRequest, Job
 from function.locks import Locks
 from function.model import LogEntry, Status
 from function.settings import Settings, load
-from function.source import Source, find_source, locate
+from function.source import Source, Zone, find_source
 from function.upload_log import UploadLog
 
 GRACE_S = 3.0
@@ -77,18 +77,19 @@ class App:
 
     def _items(self, invocation_id: str, asked: Job, progress: Told) -> list[Item]:
         several = len(asked.files) > 1
+        zone = Zone(self.settings.home, self.settings.data_root)
         return [
             item
             for index, request in enumerate(asked.files)
-            for item in self._items_of(invocation_id, request, f"files[{index}]." if several else "", progress)
+            for item in self._items_of(zone, invocation_id, request, f"files[{index}]." if several else "", progress)
         ]
 
-    def _items_of(self, invocation_id: str, request: FileRequest, field: str, progress: Told) -> list[Item]:
+    def _items_of(self, zone: Zone, invocation_id: str, request: FileRequest, field: str, progress: Told) -> list[Item]:
         accounts = self._accounts_of(request, field)
         relative, shown = "", request.path
         source: Source | UploadError
         try:
-            location = locate(request.path, self.settings.home, self.settings.data_root)
+            location = zone.locate(request.path)
             relative = location.relative
             shown = os.path.relpath(self.settings.data_root / relative, self.settings.home)
             source = find_source(location)

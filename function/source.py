@@ -24,31 +24,67 @@ BLOCK_BYTES = 1024 * 1024
 class Location:
     """Where a source is: its resolved path, and its path relative to `data_root`, which the destination mirrors."""
 
-    path: Path
+    path: str
     relative: str
+    status: os.stat_result | None = None
+    """What is there, where the search for links has seen it already."""
 
 
-def locate(given: str, home: Path, data_root: Path) -> Location:
-    """Resolve a request's path. Raises SourceError (path_outside_data_root, source_missing)."""
-    try:
-        real_root = data_root.resolve()
-        asked = os.path.join(home, given)
-        real = Path(os.path.realpath(asked))
-        lexical = Path(os.path.normpath(asked))
-        mirrored = lexical if os.path.realpath(lexical) == str(real) else real
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{given!r} is not a usable path ({error}).", reason="source_missing") from error
-    if not real.is_relative_to(real_root) or real == real_root:
-        if real == real_root:
+@dataclass(slots=True)
+class Zone:
+    """The local zone as one invocation sees it: each folder is resolved once, each file looked at once."""
+
+    home: Path
+    data_root: Path
+    _resolved: dict[str, str] = field(default_factory=dict)
+
+    def locate(self, given: str) -> Location:
+        """Resolve a request's path. Raises SourceError (path_outside_data_root, source_missing, source_not_a_file)."""
+        asked = os.path.join(self.home, given)
+        lexical = os.path.normpath(asked)
+        folder, name = os.path.split(lexical)
+        try:
+            if ".." in given or not name:  # `..` behind a link leads elsewhere than it seems
+                return self._located(given, os.path.realpath(asked), lexical)
+            real = os.path.join(self._real(folder), name)
+            status = _look(real)
+            if status is None or stat.S_ISLNK(status.st_mode):
+                return self._located(given, os.path.realpath(real), lexical)
+            return self._located(given, real, lexical, status)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{given!r} is not a usable path ({error}).", reason="source_missing") from error
+
+    def _located(self, given: str, real: str, lexical: str, status: os.stat_result | None = None) -> Location:
+        root = self._real(str(self.data_root))
+        if real == root:
             raise SourceError(f"{given!r} is a folder; name a file in it.", reason="source_not_a_file")
-        raise SourceError(
-            f"{given!r} lies outside data_root ({data_root.name}); only files in it are uploaded.",
-            reason="path_outside_data_root",
-        )
-    for base in (data_root, real_root):
-        if mirrored.is_relative_to(base):
-            return Location(real, mirrored.relative_to(base).as_posix())
-    return Location(real, real.relative_to(real_root).as_posix())
+        inside = _below(real, root)
+        if inside is None:
+            raise SourceError(
+                f"{given!r} lies outside data_root ({self.data_root.name}); only files in it are uploaded.",
+                reason="path_outside_data_root",
+            )
+        shown = _below(lexical, os.path.normpath(self.data_root)) or _below(lexical, root)
+        if shown and (status or os.path.realpath(lexical) == real):
+            return Location(real, shown, status)
+        return Location(real, inside, status)
+
+    def _real(self, folder: str) -> str:
+        if folder not in self._resolved:
+            self._resolved[folder] = os.path.realpath(folder)
+        return self._resolved[folder]
+
+
+def _look(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
+
+
+def _below(path: str, folder: str) -> str | None:
+    """The path relative to the folder, None outside of it."""
+    return path[len(folder) + 1 :] if path.startswith(f"{folder.rstrip('/')}/") else None
 
 
 @dataclass(slots=True)
@@ -158,7 +194,7 @@ def find_source(location: Location) -> Source:
     Raises SourceError (source_missing, source_not_a_file, source_unreadable).
     """
     try:
-        status = os.stat(location.path)
+        status = location.status or os.stat(location.path)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise SourceError(f"{location.relative} is a link that leads back to itself.") from error
@@ -174,7 +210,7 @@ def _open(location: Location) -> int:
         fd = os.open(location.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise _unusable(location, error) from error
-    if os.path.exists("/proc/self/fd") and os.readlink(f"/proc/self/fd/{fd}") != str(location.path):
+    if os.path.exists("/proc/self/fd") and os.readlink(f"/proc/self/fd/{fd}") != location.path:
         os.close(fd)
         raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
     return fd

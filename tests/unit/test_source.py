@@ -45,7 +45,7 @@ def test_no_path_leads_out(root: Path, parts: list[str]) -> None:
     except SourceError:
         return
 
-    assert location.path.resolve().is_relative_to(root.resolve())
+    assert Path(location.path).resolve().is_relative_to(root.resolve())
     assert os.path.realpath(root / location.relative) == str(location.path)
 
 
