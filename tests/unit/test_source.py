@@ -46,7 +46,7 @@ def test_no_path_leads_out(root: Path, parts: list[str]) -> None:
         return
 
     assert Path(location.path).resolve().is_relative_to(root.resolve())
-    assert os.path.realpath(root / location.relative) == str(location.path)
+    assert os.path.realpath(root / location.relative) == os.fspath(location.path)
 
 
 @pytest.mark.parametrize("offset", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, len(CONTENT) - 1, len(CONTENT)])
