@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -46,9 +47,15 @@ def v3_mask(mask: Mask) -> FieldMask:
 
 def file_resource(v3: JsonObject, site: Site, mask: Mask) -> JsonObject:
     """The v2 resource of a file from its v3 resource (made with `v3_mask`), cut down to the v2 mask."""
-    names: Iterable[str] = _FIELDS if mask.names is None else mask.names & _FIELDS.keys()
+    names: Iterable[str] = _FIELDS if mask.names is None else _in_order(mask.names)
     made = ((name, _FIELDS[name][1](v3, site)) for name in names)
     return mask.apply({name: value for name, value in made if value is not None})
+
+
+@lru_cache(maxsize=1024)
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    """The fields of that name, always in the same order."""
+    return tuple(name for name in _FIELDS if name in names)
 
 
 def file_body(body: JsonObject) -> JsonObject:

@@ -5,8 +5,9 @@ Source: discovery document v3, schema File.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from . import access
@@ -47,14 +48,18 @@ Field = Callable[[FileRecord, View], Any]
 
 def file_resource(record: FileRecord, view: View, mask: Mask) -> JsonObject:
     """What the mask asks for of a file; fields that don't apply are absent, as on Drive."""
-    names: Iterable[str] = FIELDS if mask.names is None else mask.names
     resource: JsonObject = {}
-    for name in names:
-        make = FIELDS.get(name)
-        value = make(record, view) if make else None
+    for name in FIELDS if mask.names is None else _in_order(mask.names):
+        value = FIELDS[name](record, view)
         if value is not None:
             resource[name] = value
     return mask.apply(resource)
+
+
+@lru_cache(maxsize=1024)
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    """The fields of that name, always in the same order."""
+    return tuple(name for name in FIELDS if name in names)
 
 
 def permission_resource(grant: Permission) -> JsonObject:
