@@ -154,16 +154,20 @@ class World:
         parent = "root"
         for each in names:
             parent = self.foreign_folder(each, parent, account)
-        token = self.drive.authorized_user(self.emails[account])["token"]
         made = self.call("POST", "files", {"name": name, "parents": [parent]}, account)
+        self.overwrite(made["id"], content, account)
+        return str(made["id"])
+
+    def overwrite(self, file_id: str, content: bytes, account: str = "default") -> None:
+        """The owner gives a file other content."""
+        token = self.drive.authorized_user(self.emails[account])["token"]
         answer = urllib3.request(
             "PATCH",
-            f"{self.drive.url}/upload/drive/v3/files/{made['id']}?uploadType=media",
+            f"{self.drive.url}/upload/drive/v3/files/{file_id}?uploadType=media",
             headers={"authorization": f"Bearer {token}", "content-type": "text/plain"},
             body=content,
         )
         assert answer.status == 200, answer.data
-        return str(made["id"])
 
     def foreign_folder(self, name: str, parent: str, account: str = "default") -> str:
         """The id of a folder of that name, made by the owner where there is none."""

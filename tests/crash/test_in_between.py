@@ -1,0 +1,168 @@
+"""What others do on Drive between two of our calls, and what becomes of it: their doings are respected, nothing ends
+in the bin, nothing of theirs is touched."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.crash.world import FOLDER_TYPE, Remote, World
+
+ZONES = {"path": "Data/Meta/zones.txt"}
+
+
+def upload(world: World, source: str = "Meta/zones.txt", content: bytes = b"zones") -> list[str]:
+    """Upload a source with that content; the statuses, or the answer where it failed."""
+    world.home.put(source, content)
+    ended = world.run({"path": f"Data/{source}"})
+    return ended.statuses if ended.code == 200 else [str(ended.document)]
+
+
+def only(world: World, path: str) -> Remote:
+    """The one thing at a path that is not in the bin."""
+    (found,) = [each for each in world.files() if each["path"] == path and not each["trashed"]]
+    return found
+
+
+def live(world: World) -> list[str]:
+    """The paths of all files that are not in the bin."""
+    return sorted(each["path"] for each in world.files() if each["mimeType"] != FOLDER_TYPE and not each["trashed"])
+
+
+def trash(world: World, path: str) -> None:
+    """The owner puts it into the bin."""
+    world.call("PATCH", f"files/{only(world, path)['id']}", {"trashed": True})
+
+
+def delete(world: World, path: str) -> None:
+    """The owner deletes it for good."""
+    world.call("DELETE", f"files/{only(world, path)['id']}")
+
+
+def rename(world: World, path: str) -> None:
+    """The owner gives it another name."""
+    world.call("PATCH", f"files/{only(world, path)['id']}", {"name": "renamed"})
+
+
+def move(world: World, path: str) -> None:
+    """The owner moves it to the top."""
+    there = only(world, path)
+    world.call("PATCH", f"files/{there['id']}?addParents=root&removeParents={there['parents'][0]}", {})
+
+
+AWAY = pytest.mark.parametrize("put_away", [trash, delete, rename, move])
+
+
+@AWAY
+@pytest.mark.parametrize("folder", ["MemoryVDB", "MemoryVDB/Meta"])
+def test_a_folder_that_its_owner_put_away_is_made_anew(
+    world: World, put_away: Callable[[World, str], None], folder: str
+) -> None:
+    """A new upload goes to the destination as it is named, in folders made anew; what went away stays where it is."""
+    upload(world, "Meta/earlier.txt")
+    put_away(world, folder)
+
+    assert upload(world) == ["uploaded"]
+
+    assert only(world, "MemoryVDB/Meta/zones.txt")["size"] == 5
+    assert upload(world, "Meta/third.txt") == ["uploaded"]
+    assert only(world, "MemoryVDB/Meta/third.txt")["parents"] == only(world, "MemoryVDB/Meta/zones.txt")["parents"]
+
+
+@AWAY
+def test_a_chain_is_made_anew_below_a_folder_that_its_owner_put_away(
+    world: World, put_away: Callable[[World, str], None]
+) -> None:
+    """A new folder in a folder that is known, but gone by now, ends below the destination's, not with the old one."""
+    upload(world, "Meta/earlier.txt")
+    put_away(world, "MemoryVDB/Meta")
+
+    assert upload(world, "Meta/2026/11/zones.txt") == ["uploaded"]
+
+    assert only(world, "MemoryVDB/Meta/2026/11/zones.txt")["size"] == 5
+
+
+@AWAY
+def test_a_folder_goes_while_its_upload_is_dead(world: World, put_away: Callable[[World, str], None]) -> None:
+    """An upload that was killed when its file was made is brought to the destination by the next call."""
+    upload(world, "Meta/earlier.txt")
+    world.home.put("Meta/zones.txt", b"zones")
+    world.drive.faults.add({"on": "files.create", "do": "delay", "ms": 150})
+    world.run(ZONES, kill_after_s=0.12)
+    world.settle()
+    put_away(world, "MemoryVDB/Meta")
+
+    assert upload(world) == ["uploaded"]
+
+    assert only(world, "MemoryVDB/Meta/zones.txt")["size"] == 5
+
+
+def test_a_folder_that_goes_at_the_moment_of_the_create_is_noticed(world: World) -> None:
+    """Drive takes a create under a folder in the bin without a word: the file is moved to where it belongs."""
+    upload(world, "Meta/earlier.txt")
+    world.drive.faults.add({"on": "files.create", "do": "trash_parent"})
+
+    assert upload(world) == ["uploaded"]
+
+    assert only(world, "MemoryVDB/Meta/zones.txt")["size"] == 5
+
+
+@pytest.mark.parametrize("put_away", [trash, delete, rename, move])
+def test_an_owner_may_do_with_the_file_what_they_like(world: World, put_away: Callable[[World, str], None]) -> None:
+    """A file that its owner put away is not brought back; other content of the source is uploaded beside."""
+    upload(world)
+    put_away(world, "MemoryVDB/Meta/zones.txt")
+    before = world.files()
+
+    assert upload(world) == ["unchanged"]
+    assert world.files() == before
+    assert upload(world, content=b"new zones") == ["uploaded"]
+    assert only(world, "MemoryVDB/Meta/zones.txt")["size"] == 9
+
+
+def test_an_edited_file_is_left_as_it_is(world: World) -> None:
+    """What the owner wrote into our file stays; the next state of the source goes beside it."""
+    upload(world)
+    edited = only(world, "MemoryVDB/Meta/zones.txt")
+    world.overwrite(edited["id"], b"the owner's own zones")
+
+    assert upload(world) == ["unchanged"]
+    assert upload(world, content=b"new zones") == ["uploaded"]
+
+    assert world.content(edited["id"]) == b"the owner's own zones"
+    assert live(world) == ["MemoryVDB/Meta/zones (2).txt", "MemoryVDB/Meta/zones.txt"]
+
+
+def test_a_foreign_file_of_the_name_is_not_touched(world: World) -> None:
+    """Somebody put a file of the same name there: ours goes beside it, and theirs stays as it was."""
+    upload(world, "Meta/earlier.txt")
+    theirs = world.foreign_file("MemoryVDB/Meta/zones.txt", b"theirs")
+
+    assert upload(world) == ["uploaded"]
+
+    assert world.content(theirs) == b"theirs"
+    assert live(world) == ["MemoryVDB/Meta/earlier.txt", "MemoryVDB/Meta/zones (2).txt", "MemoryVDB/Meta/zones.txt"]
+
+
+def test_a_foreign_file_with_the_content_is_adopted(world: World) -> None:
+    """The content is at its destination already, by whomever: nothing is uploaded, and so it is said."""
+    theirs = world.foreign_file("MemoryVDB/Meta/zones.txt", b"zones")
+
+    assert upload(world) == ["unchanged"]
+
+    assert [each["id"] for each in world.files() if each["size"] is not None] == [theirs]
+
+
+@pytest.mark.parametrize("put_away", [trash, delete])
+def test_a_root_that_is_gone_is_named(world: World, put_away: Callable[[World, str], None]) -> None:
+    """A drive root given by its id can't be made anew: the call says which one, and uploads nothing anywhere."""
+    root = world.foreign_folder("Root", "root")
+    home = world.new_home(drive_root={"folder_id": root})
+    put_away(world, "Root")
+    home.put("Meta/zones.txt", b"zones")
+
+    ended = world.run(ZONES, home=home)
+
+    assert ended.code == 422
+    assert ended.document["results"][0]["reason"] == "drive_root_not_found"
+    assert root in ended.document["results"][0]["message"]
+    assert live(world) == []

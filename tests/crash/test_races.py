@@ -1,0 +1,93 @@
+"""Many at once: on one destination, in one new chain of folders, with locks, leases and without anything shared."""
+
+import pytest
+
+from tests.crash import promise
+from tests.crash.scenarios import Wanted
+from tests.crash.world import Station
+
+RACERS = 6
+
+LOCKS = pytest.mark.parametrize("lease_s", [None, 0.5], ids=["native", "lease"])
+
+
+@LOCKS
+def test_racers_for_one_destination_make_one_file(station: Station, lease_s: float | None) -> None:
+    """However many processes upload one file at once, it is on Drive once and logged as uploaded once."""
+    wanted = [Wanted("Meta/zones.txt", b"zones")]
+    with station.world(lease_s=lease_s) as world:
+        world.home.put("Meta/zones.txt", b"zones")
+
+        ended = world.at_once([world.invocation({"path": "Data/Meta/zones.txt"})] * RACERS)
+
+        assert sorted(each.statuses[0] for each in ended) == ["unchanged"] * (RACERS - 1) + ["uploaded"]
+        assert promise.broken(world, wanted) == []
+        assert world.drive.requests.count("files.create") == 3
+
+
+@LOCKS
+def test_racers_in_one_new_chain_make_one_chain(station: Station, lease_s: float | None) -> None:
+    """Processes that upload different files into one new chain of folders make each folder once."""
+    wanted = [Wanted(f"Chats/2026/11/{number}.md", b"chat %d" % number) for number in range(RACERS)]
+    with station.world(lease_s=lease_s) as world:
+        for each in wanted:
+            world.home.put(each.source, each.content)
+
+        ended = world.at_once([world.invocation({"path": f"Data/{each.source}"}) for each in wanted])
+
+        assert {each.code for each in ended} == {200}
+        assert promise.broken(world, wanted) == []
+        assert world.drive.requests.count("files.create") == 4 + RACERS
+
+
+@pytest.mark.parametrize("lag_s", [0, 30])
+def test_racers_that_share_nothing_but_drive_leave_one_file_after_a_look(station: Station, lag_s: int) -> None:
+    """Each with a state of its own, they may make twins; who looks later, knowing nothing, finds one or makes it so."""
+    with station.world(homes=RACERS) as world:
+        world.drive.set_weather(list_lag_s=lag_s)
+        for home in world.homes:
+            home.put("Meta/zones.txt", b"zones")
+        payload = {"path": "Data/Meta/zones.txt"}
+
+        ended = world.at_once([world.invocation(payload, home=home) for home in world.homes])
+        world.drive.set_weather(list_lag_s=0)
+        later = world.new_home()
+        later.put("Meta/zones.txt", b"zones")
+        looked = world.run(payload, home=later)
+
+        live = [each for each in world.files() if each["path"] == "MemoryVDB/Meta/zones.txt" and not each["trashed"]]
+        assert {each.code for each in [*ended, looked]} == {200}
+        assert len(live) == 1
+        assert list(promise.twin_folders(world.files())) == []
+
+
+def test_a_lagging_list_makes_nobody_create_again(station: Station) -> None:
+    """With listings 30 seconds behind, calls one after the other, killed or not, still make one file and one chain."""
+    wanted = [Wanted("Meta/zones.txt", b"zones"), Wanted("Meta/plans.txt", b"plans")]
+    with station.world() as world:
+        world.drive.set_weather(list_lag_s=30)
+        for each in wanted:
+            world.home.put(each.source, each.content)
+
+        world.run({"path": "Data/Meta/zones.txt"}, kill_after_s=0.06)
+        for each in [*wanted, *wanted]:
+            assert world.run({"path": f"Data/{each.source}"}).code == 200
+
+        assert promise.broken(world, wanted) == []
+
+
+def test_the_folder_is_remembered_when_nothing_else_is(station: Station) -> None:
+    """Without any state of ours, what was uploaded is found by a look, and neither file nor folder is made again."""
+    wanted = [Wanted("Meta/zones.txt", b"zones")]
+    with station.world() as world:
+        world.home.put("Meta/zones.txt", b"zones")
+        world.run({"path": "Data/Meta/zones.txt"})
+        later = world.new_home()
+        later.put("Meta/zones.txt", b"zones")
+        before = world.files()
+
+        ended = world.run({"path": "Data/Meta/zones.txt"}, home=later)
+
+        assert ended.statuses == ["unchanged"]
+        assert world.files() == before
+        assert promise.broken(world, wanted, homes=[world.home]) == []
