@@ -43,6 +43,17 @@ REASONS: Mapping[int, tuple[str, str, str]] = {
 }
 """Domain, reason and message of a status that a fault names without a reason."""
 
+MESSAGES: Mapping[str, str] = {
+    "backendError": "Backend Error",
+    "dailyLimitExceeded": "Daily Limit Exceeded",
+    "insufficientFilePermissions": "The user does not have sufficient permissions for this file.",
+    "internalError": "Internal Error",
+    "rateLimitExceeded": "Rate Limit Exceeded",
+    "storageQuotaExceeded": "The user's Drive storage quota has been exceeded.",
+    "userRateLimitExceeded": "User rate limit exceeded.",
+}
+"""What Google says with a reason; a fault may say otherwise."""
+
 LIMIT_REASONS = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "sharingRateLimitExceeded", "quotaExceeded"}
 )
@@ -84,7 +95,7 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         domain, reason, message = REASONS.get(self.status, ("global", "backendError", "Backend Error"))
         if self.reason is not None and self.reason != reason:
             domain = "usageLimits" if self.reason in LIMIT_REASONS else "global"
-            reason, message = self.reason, self.reason
+            reason, message = self.reason, MESSAGES.get(self.reason, self.reason)
         return ApiError(self.status, reason, self.message or message, domain=domain)
 
 
