@@ -46,6 +46,7 @@ class Account:
             root=self.account.root,
             receipts=Receipts(self.settings.state / "folders" / self.name, FolderReceipt),
             take_ids=self.take_ids,
+            discard_ids=self.ids.discard,
             lock=lambda deadline: self.locks.of(key(f"folders of {self.name}"), deadline),
         )
 

@@ -77,7 +77,6 @@ class Batch:
         with ThreadPoolExecutor(min(PARALLEL_MAX, len(self.items)), "upload") as pool:
             sent = [each for each in pool.map(self._begin, self._in_turns()) if each]
             list(pool.map(self._finish, *zip(*sent, strict=True))) if sent else None
-        self._retire_folders()
 
     def _prepare(self) -> None:
         """A visit for each folder, all names known; every folder that is unknown ensured in one walk."""
@@ -173,14 +172,6 @@ class Batch:
     def _small_file(self, size: int) -> Iterator[None]:
         with self._bulky if BULKY_BYTES < size <= MULTIPART_MAX_BYTES else nullcontext():
             yield
-
-    def _retire_folders(self) -> None:
-        for visit in self._visits.values():
-            for folder in visit.left:
-                try:
-                    self.account.folders.retire(folder, visit.drive)
-                except UploadError as error:
-                    _log.warning("An unused folder stays where it is: %s", error.message)
 
 
 def _source(item: Item) -> Source:

@@ -55,7 +55,10 @@ class Finishing:
 
     def _in_its_folder(self, sent: Sent) -> RemoteFile:
         """The file, moved when the folder it was made in is no longer the destination's."""
-        file, leaf = sent.file, self.to.visit.ready().leaf
+        file = sent.file
+        if file.trashed:  # a create under a binned folder: what a listing still shows of it isn't to be believed
+            self.to.visit.distrust()
+        leaf = self.to.visit.ready().leaf
         is_ours_to_move = sent.claim.folder in file.parents or file.trashed
         if sent.claim.revises and not sent.claim.mends:
             return file

@@ -17,7 +17,7 @@ import msgspec
 from function import creating
 from function.deadline import Deadline
 from function.drive import Drive, any_name, escape
-from function.errors import DriveError, NotFound
+from function.errors import BadRequest, DriveError, NotFound
 from function.model import FOLDER_MIME_TYPE, FileId, RemoteFile
 from function.plan import key
 from function.receipts import FolderReceipt, Receipts, Superseded
@@ -66,6 +66,7 @@ class Folders:
     root: Root
     receipts: Receipts[FolderReceipt]
     take_ids: Callable[[int, Drive, Deadline], list[FileId]]
+    discard_ids: Callable[[], None]
     lock: Callable[[Deadline], AbstractContextManager[object]]
     _seen: dict[str, float] = field(default_factory=dict)
     """Folder id -> when a look last found it where it should be, on the monotonic clock."""
@@ -122,21 +123,6 @@ class Folders:
         if folder.name is None:
             return True
         return remote.name == folder.name and (was_listed or self._real(folder.parent, drive) in remote.parents)
-
-    def outdone(self, chain: Chain, shown: Mapping[str, RemoteFile]) -> tuple[FileId, ...]:
-        """The chain's folders from the first one that we made, but another maker of the same path made before us."""
-        prefix = ""
-        for depth, folder in enumerate(chain.folders[1:], start=1):
-            prefix = f"{prefix}/{folder.name}".lstrip("/")
-            ours = shown.get(folder.id)
-            if ours and any(
-                each.key == self._key(prefix) == ours.key
-                and (each.name, each.parents) == (ours.name, ours.parents)
-                and each.seniority < ours.seniority
-                for each in shown.values()
-            ):
-                return tuple(each.id for each in chain.folders[depth:])
-        return ()
 
     def _real(self, parent: str | None, drive: Drive) -> str | None:
         """The id behind the alias `root`."""
@@ -243,14 +229,21 @@ class Folders:
 
     def _make(self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]) -> Folder:
         name = path.rpartition("/")[2]
+        has_new_ids = False
         while True:
             folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
-            made = creating.once(
-                partial(drive.create_folder, folder, name, parent, self._key(path)),
-                partial(drive.get, folder),
-                deadline,
-                look_first=is_claimed_before,
-            )
+            try:
+                made = creating.once(
+                    partial(drive.create_folder, folder, name, parent, self._key(path)),
+                    partial(drive.get, folder),
+                    deadline,
+                    look_first=is_claimed_before,
+                )
+            except BadRequest:  # the reserved id went stale
+                if has_new_ids:
+                    raise
+                has_new_ids, made = True, None
+                self.discard_ids()
             if (
                 made is not None
                 and made.name == name
@@ -283,14 +276,6 @@ class Folders:
     def _receipt(self, path: str, folder: FileId, parent: str, *, made: bool, done: bool) -> FolderReceipt:
         label = "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
         return FolderReceipt(self.account, label, folder, parent, made=made, done=done)
-
-    def retire(self, folder: FileId, drive: Drive) -> None:
-        """Put a folder of ours that is empty, and that the mirror no longer uses, into the bin."""
-        remote = drive.get(folder)
-        if remote is None or remote.trashed or remote.key is None:
-            return
-        if not drive.list(f"'{escape(folder)}' in parents and trashed = false"):
-            drive.update(remote, trashed=True)
 
     def _name(self, path: str) -> str:
         return key(f"{self.account}\0{self.root.base}\0{path}")

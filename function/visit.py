@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from function import folding
 from function.deadline import Deadline
 from function.drive import Drive, files_named
 from function.errors import BadRequest, DriveError, NotFound, UploadError
 from function.folders import NAMES_PER_QUERY, Chain, Folders
-from function.model import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.model import FOLDER_MIME_TYPE, RemoteFile
 from function.plan import Look
 
 REPAIRS_MAX = 4
@@ -30,12 +31,12 @@ class Visit:
     names: set[str] = field(default_factory=set)
     """Names of the batch's files, looked for all at once."""
     chain: Chain | None = None
-    left: list[FileId] = field(default_factory=list)
-    """Folders of ours that gave way to those of another maker, the deepest first."""
     shown: Look | None = None
     """The last look, if there was one."""
     _beside: threading.Thread | None = None
     _is_settled: bool = False
+    _folded: set[str] = field(default_factory=set)
+    """Younger twin folders that were folded, or couldn't be emptied."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _starting: threading.Lock = field(default_factory=threading.Lock)
 
@@ -126,13 +127,15 @@ class Visit:
                 fetched = leaf.result() if leaf else None
             shown: dict[str, RemoteFile] = {each.id: each for each in listed if each.mime_type == FOLDER_MIME_TYPE}
             astray = self.folders.astray(chain, shown, {str(fetched.id): fetched} if fetched else {}, self.drive)
-            outdone = self.folders.outdone(chain, shown)
-            if not astray and not outdone:
+            twins = [each for each in folding.shown_in(chain, shown) if each.younger.id not in self._folded]
+            if not astray and not twins:
                 return Look(
                     frozenset(names), tuple(each for each in listed if self._is_in(each, chain) and each.name in names)
                 )
-            self.left += reversed(outdone)
-            self._mend(astray.union(outdone))
+            self._mend(astray | {each.younger.id for each in twins} & {each.id for each in chain.folders})
+            for each in twins:
+                self._folded.add(each.younger.id)
+                folding.fold(each, self.drive)
         raise DriveError(
             f"The folders of {self.path} are being moved about on Drive; call again.", reason="drive_unavailable"
         )
