@@ -32,6 +32,17 @@ NAMES_PER_QUERY = 100
 PARALLEL_CREATES = 16
 
 
+REPAIRS_MAX = 4
+"""Times that a chain is ensured again at once: someone may be moving folders just now."""
+
+
+class _Astray(Exception):
+    """A folder that receipts trust is gone or in the bin."""
+
+    def __init__(self, folder: FileId) -> None:
+        self.folder = folder
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder of a chain. The base has no name: it is what the settings say, wherever it stands."""
@@ -141,12 +152,22 @@ class Folders:
         Raises DriveError (drive_root_not_found) when the base itself is gone.
         """
         paths = list(paths)
-        self._check_base(drive)
         with self.lock(deadline):
-            found: dict[str, Folder] = {"": Folder(FileId(self.root.base), None, None)}
-            fresh: set[str] = set()
-            for level in _levels(paths):
-                self._ensure_level(level, found, fresh, drive, deadline, distrusted)
+            for _ in range(REPAIRS_MAX):
+                self._check_base(drive)
+                try:
+                    return self._ensured(paths, drive, deadline, distrusted)
+                except _Astray as astray:
+                    distrusted |= {astray.folder}
+        raise DriveError("The folders on Drive are being moved about; call again.", reason="drive_unavailable")
+
+    def _ensured(
+        self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
+    ) -> dict[str, Chain]:
+        found: dict[str, Folder] = {"": Folder(FileId(self.root.base), None, None)}
+        fresh: set[str] = set()
+        for level in _levels(paths):
+            self._ensure_level(level, found, fresh, drive, deadline, distrusted)
         return {
             path: Chain(
                 path, (found[""], *(found[each] for each in _prefixes(path))), is_new=True, is_made=path in fresh
@@ -239,18 +260,18 @@ class Folders:
                     deadline,
                     look_first=is_claimed_before,
                 )
+            except NotFound:
+                raise _Astray(parent) from None
             except BadRequest:  # the reserved id went stale
                 if has_new_ids:
                     raise
                 has_new_ids, made = True, None
                 self.discard_ids()
-            if (
-                made is not None
-                and made.name == name
-                and not made.trashed
-                and self._real(parent, drive) in made.parents
-            ):
-                return self._adopt(path, made, parent)
+            if made is not None and made.name == name and self._real(parent, drive) in made.parents:
+                if not made.trashed:
+                    return self._adopt(path, made, parent)
+                if not made.explicitly_trashed:  # Drive takes a create under a folder in the bin
+                    raise _Astray(parent)
             distrusted |= {folder}
 
     def _claim(

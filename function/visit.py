@@ -12,12 +12,9 @@ from function import folding
 from function.deadline import Deadline
 from function.drive import Drive, files_named
 from function.errors import BadRequest, DriveError, NotFound, UploadError
-from function.folders import NAMES_PER_QUERY, Chain, Folders
+from function.folders import NAMES_PER_QUERY, REPAIRS_MAX, Chain, Folders
 from function.model import FOLDER_MIME_TYPE, RemoteFile
 from function.plan import Look
-
-REPAIRS_MAX = 4
-"""Times that a chain is ensured again in one look: someone may be moving folders just now."""
 
 
 @dataclass(slots=True)
