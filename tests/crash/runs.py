@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -43,6 +44,8 @@ class Run:
     """SIGKILL when so much time has passed."""
     lease_s: float | None = None
     """How long a lease lasts, where the run's lock is one."""
+    file_limit: int | None = None
+    """Bytes beyond which no file can grow, as on a full volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,9 @@ def _child(run: Run, told: int) -> None:
     """Never returns."""
     try:
         signal.alarm(LONGEST_RUN_S)
+        if run.file_limit is not None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (run.file_limit, run.file_limit))
         write = os.write
         if run.after_s:
             threading.Event().wait(run.after_s)

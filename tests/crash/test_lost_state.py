@@ -1,0 +1,189 @@
+"""The state is lost, old or unwritable: the upload is right all the same, nothing is destroyed, the reason is clear."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash import promise
+from tests.crash.scenarios import Wanted
+from tests.crash.world import Home, Station, World
+
+ZONES = {"path": "Data/Meta/zones.txt"}
+WANTED = [Wanted("Meta/zones.txt", b"zones")]
+
+
+def upload(world: World, source: str, content: bytes, home: Home | None = None) -> list[str]:
+    """Upload a source with that content; the statuses, or the reasons where it failed."""
+    (home or world.home).put(source, content)
+    ended = world.run({"path": f"Data/{source}"}, home=home)
+    return [each["reason"] or each["status"] for each in ended.document["results"]]
+
+
+def paths(world: World) -> list[str]:
+    """The paths of everything on Drive that is not in the bin."""
+    return sorted(each["path"] for each in world.files() if not each["trashed"])
+
+
+def test_without_its_state_an_upload_finds_what_is_there(world: World) -> None:
+    """`.drive_upload/` may be deleted at any time: the next call looks, and makes nothing twice."""
+    upload(world, "Meta/zones.txt", b"zones")
+    before = paths(world)
+    shutil.rmtree(world.home.state)
+
+    assert upload(world, "Meta/zones.txt", b"zones") == ["unchanged"]
+    assert upload(world, "Meta/plans.txt", b"plans") == ["uploaded"]
+
+    assert paths(world) == sorted([*before, "MemoryVDB/Meta/plans.txt"])
+    assert promise.broken(world, [*WANTED, Wanted("Meta/plans.txt", b"plans")]) == []
+
+
+def test_a_state_from_a_backup_hands_out_no_id_twice(world: World) -> None:
+    """Restored, receipts are old and the pool holds ids that were used since: each file still gets one of its own."""
+    upload(world, "Meta/zones.txt", b"zones")
+    backup = world.home.folder / "backup"
+    shutil.copytree(world.home.state, backup)
+    later = [Wanted(f"{folder}/{number}.txt", b"%d" % number) for folder in ("Meta", "New") for number in range(3)]
+    for each in later:
+        upload(world, each.source, each.content)
+    shutil.rmtree(world.home.state)
+    backup.rename(world.home.state)
+    newest = [Wanted(f"{folder}/new.txt", b"%d" % number) for number, folder in enumerate(("Meta", "New", "Newer"))]
+
+    for each in [*newest, *later, *WANTED]:
+        assert upload(world, each.source, each.content)[0] in ("uploaded", "unchanged")
+
+    assert promise.broken(world, [*newest, *later, *WANTED]) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 300, b'{"generation": 7}', b"not json", b"[" * 5000])
+def test_a_damaged_receipt_is_set_aside(world: World, content: bytes) -> None:
+    """What can't be read is kept under another name, and the truth is taken from Drive."""
+    upload(world, "Meta/zones.txt", b"zones")
+    ((file, _),) = world.home.receipts()
+    file.write_bytes(content)
+    for folder, _ in list(world.home.receipts("folders")):
+        folder.write_bytes(content)
+
+    assert upload(world, "Meta/zones.txt", b"zones") == ["unchanged"]
+
+    assert [each.read_bytes() for each in file.parent.glob("*.damaged-*")] == [content]
+    assert paths(world) == ["MemoryVDB", "MemoryVDB/Meta", "MemoryVDB/Meta/zones.txt"]
+
+
+def test_a_receipt_of_a_newer_version_is_left_alone(world: World) -> None:
+    """Two versions of the job may share a home: the older one says so and changes nothing."""
+    upload(world, "Meta/zones.txt", b"zones")
+    ((file, receipt),) = world.home.receipts()
+    newer = json.dumps(receipt | {"version": 99}).encode()
+    file.write_bytes(newer)
+
+    assert upload(world, "Meta/zones.txt", b"other zones") == ["volume_unavailable"]
+
+    assert file.read_bytes() == newer
+    assert "newer version" in world.home.log()[-1]["message"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense", b'[\n{"time":"2026"', b"{}\n", b"\xff\xfe\x00"])
+def test_without_its_log_an_upload_is_right_and_the_old_one_is_kept(world: World, content: bytes | None) -> None:
+    """Deleted, cut off or nonsense: the log begins anew, and what stood there is not destroyed."""
+    upload(world, "Meta/earlier.txt", b"earlier")
+    log = world.home.folder / "upload_log.json"
+    log.unlink() if content is None else log.write_bytes(content)
+
+    assert upload(world, "Meta/zones.txt", b"zones") == ["uploaded"]
+
+    assert promise.times_logged(world.home, WANTED[0]) == 1
+    assert len(promise.copies(world.files(), WANTED[0])) == 1
+    if content in (b"nonsense", b"{}\n", b"\xff\xfe\x00"):
+        assert [each.read_bytes() for each in world.home.folder.glob("upload_log.json.damaged-*")] == [content]
+
+
+@pytest.fixture
+def full_volume(tmp_path: Path) -> Iterator[Path]:
+    """A volume of 256 KiB, where one can be mounted."""
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"no volume can be mounted here: {made.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def _fill(volume: Path) -> Path:
+    filler = volume / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 4096):
+            continue
+    return filler
+
+
+def test_a_full_volume_is_named_and_costs_nothing(station: Station, full_volume: Path) -> None:
+    """With no room for receipt or log the call fails with a clear reason; with room again, all is as if nothing was."""
+    with station.world() as world:
+        home = world.new_home(state_root=str(full_volume))
+        assert upload(world, "Meta/earlier.txt", b"earlier", home) == ["uploaded"]
+        log = full_volume / "upload_log.json"
+        before = log.read_bytes()
+        filler = _fill(full_volume)
+
+        failed = upload(world, "Meta/zones.txt", b"zones", home)
+        kept = log.read_bytes()
+        filler.unlink()
+        again = upload(world, "Meta/zones.txt", b"zones", home)
+
+        assert failed == ["volume_unavailable"]
+        assert json.loads(kept)[0] == json.loads(before)[0]
+        assert again == ["uploaded"]
+        assert paths(world) == ["MemoryVDB", "MemoryVDB/Meta", "MemoryVDB/Meta/earlier.txt", "MemoryVDB/Meta/zones.txt"]
+        entries = json.loads(log.read_bytes())
+        assert [each["status"] for each in entries if each["path"] == "Data/Meta/zones.txt"] == ["uploaded"]
+
+
+def test_a_log_that_cannot_grow_fails_the_call_and_is_mended_by_the_next(world: World) -> None:
+    """The file went up and only the log is full: the call can't be called done, the next one logs it once."""
+    upload(world, "Meta/earlier.txt", b"earlier" * 300)
+    log = world.home.folder / "upload_log.json"
+    for number in range(40):
+        upload(world, "Meta/earlier.txt", b"earlier %d" % number * 10)
+    limit = log.stat().st_size + 100
+    earlier = world.files()
+
+    world.home.put("Meta/zones.txt", b"zones")
+    failed = world.run(ZONES, file_limit=limit)
+    mended = world.run(ZONES)
+
+    assert [failed.code, mended.code] == [503, 200]
+    assert failed.document["results"][0]["reason"] == "volume_unavailable"
+    assert promise.times_logged(world.home, WANTED[0]) == 1
+    assert len(world.files()) == len(earlier) + 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a volume read-only")
+def test_a_read_only_volume_is_named(station: Station, tmp_path: Path) -> None:
+    """Nothing can be promised where nothing can be written: 503, nothing sent, and all is well once it is mended."""
+    with station.world() as world:
+        home = world.new_home(state_root=str(tmp_path / "state"))
+        upload(world, "Meta/earlier.txt", b"earlier", home)
+        state = str(tmp_path / "state")
+        bound = subprocess.run(["mount", "--bind", "-o", "ro", state, state], capture_output=True, check=False)
+        if bound.returncode:
+            pytest.skip(f"no volume can be mounted here: {bound.stderr.decode().strip()}")
+        subprocess.run(["mount", "-o", "remount,ro,bind", state], check=True)
+        writes = world.drive.requests.writes
+
+        try:
+            failed = upload(world, "Meta/zones.txt", b"zones", home)
+        finally:
+            subprocess.run(["umount", state], check=True)
+
+        assert failed == ["volume_unavailable"]
+        assert world.drive.requests.writes == writes
+        assert upload(world, "Meta/zones.txt", b"zones", home) == ["uploaded"]
+        assert len([each for each in world.files() if each["size"] is not None]) == 2
