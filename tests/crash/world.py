@@ -48,8 +48,11 @@ class Home:
         file = self.folder / "Data" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        now = time.time_ns()
-        os.utime(file, ns=(now, now - HOUR_NS))
+        self.stamp(path, time.time_ns() - HOUR_NS)
+
+    def stamp(self, path: str, mtime_ns: int) -> None:
+        """Give a source that mtime."""
+        os.utime(self.folder / "Data" / path, ns=(mtime_ns, mtime_ns))
 
     def log(self) -> list[dict[str, Any]]:
         """The entries of upload_log.json; fails when it isn't a valid array of objects."""
