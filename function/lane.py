@@ -54,7 +54,8 @@ PROBE_ANSWER_S: Final = 10.0
 LONGEST_BLOCK_S: Final = 3600.0
 """A Retry-After is obeyed up to here; no invocation lives as long."""
 
-SLOWEST_PER_S: Final = 1 / MINUTE_S
+SLOWEST_PER_S: Final = 1.0
+"""A stray refusal in a quiet minute is no measure: Drive sustains three writes a second, the least of its limits."""
 
 CLOCK_SLACK_S: Final = 5.0
 """A clock that was set back by more makes what is known worthless."""
@@ -243,7 +244,7 @@ class Lane:
     def _measure_minute(self, now: float) -> None:
         # The limit let in some time between the last refusal and now: what was missed is spread over the minute.
         missed = min(PROBE_EVERY_S, now - self.closed_at) / 2
-        self.rate, self.searching = min(OPEN_PER_S, max(1, self.minute) / (MINUTE_S - missed)), False
+        self.rate, self.searching = min(OPEN_PER_S, max(SLOWEST_PER_S, self.minute / (MINUTE_S - missed))), False
         self._mark(now, self.through)
 
     def _mark(self, at: float, through: int) -> None:

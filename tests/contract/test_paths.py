@@ -79,12 +79,12 @@ def test_a_folder_is_no_file(home: Home, post: Post, path: str) -> None:
     assert home.stored() == {}
 
 
-def test_what_is_no_regular_file_is_never_opened(home: Home, post: Post) -> None:
+def test_what_is_no_regular_file_is_never_opened(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A FIFO would hang its reader, a socket has no content, a device no end."""
     home.put()
     os.mkfifo(home.folder / "Data/Meta/fifo")
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(home.folder / "Data/Meta")  # a socket's whole path may only have 108 bytes
+        monkeypatch.chdir(home.folder / "Data/Meta")  # a socket's whole path may only have 108 bytes
         server.bind("socket")
     for name in ("fifo", "socket"):
         refused(home, post, f"Data/Meta/{name}", "source_not_a_file", 404)
