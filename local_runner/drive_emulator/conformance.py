@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from local_runner.drive_emulator.discovery import Parameter, Schema, Version, document
 from local_runner.drive_emulator.errors import ApiError, bad_request, invalid_parameter
@@ -66,6 +67,22 @@ def check_body(version: Version, schema: str, body: object) -> None:
             place = f" at '{owner}'" if owner else ""
             raise bad_request(f'Invalid JSON payload received. Unknown name "{name}"{place}: Cannot find field.')
         raise bad_request(f"Invalid value at '{problem.path}': {problem.message}")
+
+
+@cache
+def disregarded(version: Version, schema: str) -> frozenset[str]:
+    """Names in a body that Drive takes no notice of: parameters in the wrong place, fields of the other version.
+
+    Seen with fs.googledrivefs, whose tests run against the real service: `enforceSingleParent` in the body of a create.
+    """
+    if schema != "File":
+        return frozenset()
+    other: Version = 2 if version == 3 else 3
+    parameters = {name for method in document(version).methods.values() for name in method.parameters}
+    return (
+        frozenset(parameters | document(other).schema(schema).fields.keys())
+        - document(version).schema(schema).fields.keys()
+    )
 
 
 def validate(version: Version, schema: str, resource: object) -> list[str]:

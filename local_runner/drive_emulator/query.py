@@ -170,7 +170,7 @@ class _Parser:
         return terms.v3_name(self._take("word"), self._version)
 
     def _flag(self) -> bool:
-        word = self._take("word")
+        word = self._take("word").lower()  # fs.googledrivefs, tried against the real service, sends `trashed=False`
         if word not in {"true", "false"}:
             raise terms.refused()
         return word == "true"

@@ -1,7 +1,7 @@
 """What public test suites found at the real service, held here in our own words.
 
 Sources: the tests of pubkey/google-drive-mock, which run against Google too; bodies recorded by
-DataZooDE/duckdb-gdrive; PyDrive2's tests, which run against Google only.
+DataZooDE/duckdb-gdrive; the tests of PyDrive2 and fs.googledrivefs, which run against Google only.
 """
 
 from __future__ import annotations
@@ -167,6 +167,23 @@ def test_a_change_without_metadata_may_be_null(api: Api) -> None:
     )
 
     assert moved.json() == {"parents": [folder]}
+
+
+@pytest.mark.parametrize("q", ["trashed=False and name='a'", "trashed = FALSE", "not trashed = True"])
+def test_flags_in_a_query_are_read_in_any_case(api: Api, q: str) -> None:
+    """People print Python's booleans into queries."""
+    file = api.made({"name": "a"})["id"]
+
+    assert [found["id"] for found in api.get("files", q=q).json()["files"]] == [file]
+
+
+def test_a_parameter_in_the_body_is_disregarded(api: Api) -> None:
+    """As are the names of the other version: v3 makes an Untitled file of a `title`. What nobody knows is refused."""
+    made = api.made({"title": "a", "enforceSingleParent": True})
+
+    assert made["name"] == "Untitled"
+    assert v2(api, "POST", "files", json={"title": "a", "name": "b"}).json()["title"] == "a"
+    assert api.create({"nonsense": 1}).status_code == 400
 
 
 def test_a_head_request_has_the_date_and_no_body(api: Api) -> None:
