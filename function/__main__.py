@@ -9,8 +9,12 @@ import os
 import signal
 import sys
 import threading
+import uuid
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from function.app import Answer
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_TEMPFAIL = 0, 64, 65, 75
 
@@ -43,7 +47,14 @@ def _serve() -> int:
     main_file = str(Path(__file__).with_name("main.py"))
     root = str(Path(__file__).resolve().parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    code = "import sys; from functions_framework._cli import _cli; sys.argv[0] = 'functions-framework'; _cli()"
+    code = """
+import sys
+from functions_framework._cli import _cli
+from gunicorn import config
+config.ControlSocketDisable.default = True  # it would be a socket in the user's home that nobody asked for
+sys.argv[0] = 'functions-framework'
+_cli()
+"""
     os.execv(  # noqa: S606 - no shell is wanted
         sys.executable, [sys.executable, "-c", code, "--source", main_file, "--target", "drive_upload"]
     )
@@ -51,7 +62,7 @@ def _serve() -> int:
 
 def _upload(options: argparse.Namespace) -> int:
     from function import log_format
-    from function.app import current
+    from function.app import current, refusal
     from function.errors import UploadError
 
     log_format.set_up()
@@ -63,16 +74,12 @@ def _upload(options: argparse.Namespace) -> int:
     try:
         app = current()
     except UploadError as error:
-        print(error.message, file=sys.stderr)
-        return EX_TEMPFAIL
+        return _print(refusal(uuid.uuid4().hex, error, from_queue=False))
     signal.signal(
         signal.SIGTERM, lambda *_: app.stop("SIGTERM: stopped before the end; call again to go on.", STOP_GRACE_S)
     )
     signal.signal(signal.SIGINT, lambda *_: app.stop("Interrupted; call again to go on.", 0))
-    answer = app.handle(body, {})
-    json.dump(answer.document(), sys.stdout, ensure_ascii=True, indent=2)
-    print(flush=True)
-    code = exit_code(answer.code)
+    code = _print(app.handle(body, {}))
     if threading.active_count() > 1:  # a read that hangs must not keep the process
         sys.stderr.flush()
         os._exit(code)
@@ -84,6 +91,13 @@ def _payload(options: argparse.Namespace) -> dict[str, Any]:
     if options.metadata is not None:
         payload["metadata"] = json.loads(options.metadata)
     return {key: value for key, value in payload.items() if value is not None}
+
+
+def _print(answer: "Answer") -> int:
+    """Show the answer's JSON; its exit code."""
+    json.dump(answer.document(), sys.stdout, ensure_ascii=True, indent=2)
+    print(flush=True)
+    return exit_code(answer.code)
 
 
 def exit_code(http_code: int) -> int:

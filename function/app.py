@@ -177,13 +177,13 @@ class App:
                 _tell(item.entry)
 
     def _refused(self, invocation_id: str, error: InvalidPayload, *, from_queue: bool) -> Answer:
-        entry = refused_entry(invocation_id, error)
+        answer = refusal(invocation_id, error, from_queue=from_queue)
         try:
-            self.log.append([entry], Deadline.after(GRACE_S))
+            self.log.append(answer.results, Deadline.after(GRACE_S))
         except UploadError as failure:
             _log.error("upload_log.json: %s", failure.message)
-        _tell(entry)
-        return Answer(200 if from_queue else HTTP_CODE[error.reason], Status.FAILED, [entry])
+        _tell(answer.results[0])
+        return answer
 
     def stop(self, why: str, grace_s: float) -> None:
         """Bring the deadline of what is under way forward."""
@@ -191,8 +191,16 @@ class App:
             deadline.cancel(why, grace_s)
 
 
-def refused_entry(invocation_id: str, error: UploadError) -> LogEntry:
-    """The entry of a request that was refused before any file was met; without the payload."""
+def refusal(invocation_id: str, error: UploadError, *, from_queue: bool) -> Answer:
+    """The answer to a request that was refused before any file was met: one entry, without the payload."""
+    code = HTTP_CODE[error.reason]
+    retry_after_s = RETRY_AFTER_S if code == 503 else None
+    return Answer(
+        200 if from_queue and code != 503 else code, Status.FAILED, [_entry(invocation_id, error)], retry_after_s
+    )
+
+
+def _entry(invocation_id: str, error: UploadError) -> LogEntry:
     return LogEntry(
         time=now(),
         invocation_id=invocation_id,

@@ -9,10 +9,9 @@ from flask import Flask, Request, Response
 from werkzeug.exceptions import HTTPException
 
 import function
-from function.app import Answer, current, refused_entry
-from function.errors import HTTP_CODE, InvalidPayload, SettingsError, UploadError
+from function.app import Answer, current, refusal
+from function.errors import InvalidPayload, SettingsError
 from function.job import BODY_MAX_BYTES, is_from_queue
-from function.model import Status
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +50,8 @@ def _answered(request: Request) -> Response:
         body = _body(request)
         app = current()
     except (InvalidPayload, SettingsError) as error:
-        return _response(_failed(error, from_queue=is_from_queue(headers, body)))
+        _log.error("%s", error.message)
+        return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
     return _response(app.handle(body, headers, request.environ.get("drive_upload.progress")))
 
 
@@ -62,13 +62,6 @@ def _body(request: Request) -> bytes:
     except (HTTPException, OSError) as error:
         raise InvalidPayload("The body could not be read to its end; send it again.") from error
     return bytes(body)
-
-
-def _failed(error: UploadError, *, from_queue: bool) -> Answer:
-    _log.error("%s", error.message)
-    code = HTTP_CODE[error.reason]
-    entry = refused_entry(uuid.uuid4().hex, error)
-    return Answer(200 if from_queue and code != 503 else code, Status.FAILED, [entry], 30 if code == 503 else None)
 
 
 def _response(answer: Answer) -> Response:

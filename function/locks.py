@@ -95,6 +95,10 @@ class Locks:
             return _native(path, deadline) if self.mode == "native" else _leased(path, deadline)
         except Timeout as error:
             raise Locked(f"{path.name} is held by another invocation; call again later.") from error
+        except PermissionError as error:
+            raise VolumeUnavailable(
+                f"{path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
+            ) from error
         except (OSError, NotImplementedError) as error:
             raise VolumeUnavailable(
                 f"{path}: can't be locked ({error}); mend the volume, or set lock to 'lease' where it has no locks."
