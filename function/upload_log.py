@@ -153,7 +153,7 @@ def find_place(tail: bytes, start: int, head: bytes) -> Place | None:
         is_array = bool(start) or _is_json(before + b"]", list)  # a short log is looked at whole
         if is_array and before.endswith(b"}"):
             return Place(start + len(before), is_first=False)
-        if is_array and before.lstrip() == b"[":
+        if is_array and not start and before.lstrip() == b"[":
             return Place(0, is_first=True)
     return _last_whole_entry(text, start)
 

@@ -19,6 +19,8 @@ from googleapiclient.discovery import build_from_document
 from googleapiclient.http import MediaInMemoryUpload
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
+from selenium.webdriver.support.wait import WebDriverWait
 
 from local_runner.drive_emulator import DriveEmulator, discovery
 from local_runner.drive_emulator.model import FOLDER
@@ -166,6 +168,7 @@ def test_a_person_allows_an_app_by_clicking(drive: DriveEmulator, browser: webdr
 
     browser.find_element(By.CSS_SELECTOR, "button[value='bob@example.com']").click()
 
+    WebDriverWait(browser, 20).until(expected_conditions.url_contains("/emulator/weather"))
     assert browser.current_url.startswith(f"{drive.url}/emulator/weather?state=s1&code=4")
 
 
