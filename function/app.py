@@ -196,11 +196,12 @@ def refusal(invocation_id: str, error: UploadError, *, from_queue: bool) -> Answ
     code = HTTP_CODE[error.reason]
     retry_after_s = RETRY_AFTER_S if code == 503 else None
     return Answer(
-        200 if from_queue and code != 503 else code, Status.FAILED, [_entry(invocation_id, error)], retry_after_s
+        200 if from_queue and code != 503 else code, Status.FAILED, [refused_entry(invocation_id, error)], retry_after_s
     )
 
 
-def _entry(invocation_id: str, error: UploadError) -> LogEntry:
+def refused_entry(invocation_id: str, error: UploadError) -> LogEntry:
+    """The entry of a request that was refused before any file was met."""
     return LogEntry(
         time=now(),
         invocation_id=invocation_id,

@@ -84,7 +84,8 @@ def assert_mirrored(home: Home, paths: list[str]) -> None:
 
 def test_a_part_of_pythons_library_comes_back_byte_for_byte(home: Home) -> None:
     """Hundreds of files of every kind through the job in batches."""
-    parts = [part for part in PARTS if Path(sysconfig.get_path("stdlib"), part).is_dir()]  # distributions leave out the tests
+    # Distributions leave out the tests.
+    parts = [part for part in PARTS if Path(sysconfig.get_path("stdlib"), part).is_dir()]
     paths = library(home, parts)
 
     done = run(home, UPLOAD_ALL, json.dumps(paths))
