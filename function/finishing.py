@@ -15,6 +15,7 @@ from function.destination import Destination
 from function.ledger import Ledger
 from function.locks import Hold
 from function.model import Digests, Fingerprint, Outcome, RemoteFile, Status
+from function.moving import move
 from function.plan import Look
 from function.receipts import Claim, Done, RemoteRef
 
@@ -65,7 +66,7 @@ class Finishing:
         if leaf == "root" or (leaf in file.parents and not file.trashed) or not is_ours_to_move:
             return file
         self.hold.check()
-        return self.to.means.drive.update(file, move_to=leaf)
+        return move(file, leaf, self.to.means.drive)
 
     def _settled(self, sent: Sent, file: RemoteFile, look: Look) -> Outcome:
         size, digests = sent.claim.content.stamp.size, sent.digests

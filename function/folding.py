@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from function.drive import Drive, escape
 from function.folders import Chain
 from function.model import FOLDER_MIME_TYPE, RemoteFile
+from function.moving import move
 
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Two folders of one name in one place, both ours."""
+    """Two folders of one name in one place; the younger is ours."""
 
     younger: RemoteFile
     older: RemoteFile
 
 
 def shown_in(chain: Chain, shown: Mapping[str, RemoteFile]) -> list[Twins]:
-    """The twins among the folders that a look at the chain shows, from the top; pure."""
+    """The twins among the folders that a look at the chain shows, from the top; pure.
+
+    The chain's own folder may be another's: ours beside it, being younger, give way to it as well.
+    """
     found = []
     for folder in chain.folders[1:]:
         standing = shown.get(folder.id)
-        if standing and standing.key:
-            same = sorted(
-                (each for each in shown.values() if _are_twins(each, standing)), key=lambda each: each.seniority
-            )
-            found += [Twins(each, same[0]) for each in same[1:]]
+        if standing:
+            place = (standing.name, standing.parents)
+            ours = (each for each in shown.values() if each.key and (each.name, each.parents) == place)
+            oldest, *others = sorted({*ours, standing}, key=lambda each: each.seniority)
+            found += [Twins(each, oldest) for each in others if each.key]
     return found
-
-
-def _are_twins(one: RemoteFile, other: RemoteFile) -> bool:
-    return (one.key, one.name, one.parents) == (other.key, other.name, other.parents)
 
 
 def fold(twins: Twins, drive: Drive) -> None:
@@ -49,14 +49,14 @@ def fold(twins: Twins, drive: Drive) -> None:
         elif equal := [each for each in same if each.md5 and (each.md5, each.size) == (child.md5, child.size)]:
             _keep_the_oldest(child, equal[0], twins.older, drive)
         else:
-            drive.update(child, move_to=twins.older.id)
+            move(child, twins.older.id, drive)
     if not _children(twins.younger, drive):
         drive.update(twins.younger, trashed=True)
 
 
 def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, drive: Drive) -> None:
     if child.seniority < other.seniority:
-        drive.update(child, move_to=folder.id)
+        move(child, folder.id, drive)
         drive.update(other, trashed=True)
     else:
         drive.update(child, trashed=True)
