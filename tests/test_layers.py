@@ -43,7 +43,7 @@ WALLS = {
 }
 """Third-party package -> the modules and packages that may import it."""
 
-CORE = ["errors", "deadline", "model", "plan", "job", "drive", "retry"]
+CORE = ["errors", "deadline", "model", "plan", "recovery", "job", "drive", "retry", "lane", "quota"]
 """Modules of function/ that decide: they meet files, sockets and Google's types only as arguments."""
 
 VALUES_FOR_CORE = ["__version__", "receipts.Claim", "receipts.Done", "receipts.Receipt", "receipts.Session"]
