@@ -65,10 +65,11 @@ class Observer:
             torn()
         if struck in ("before", "torn"):
             die()
-        result = act()
-        if struck == "after":
-            die()
-        return result
+        try:
+            return act()
+        finally:
+            if struck == "after":
+                die()
 
     def _by_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Any, *rest: Any, **options: Any) -> Any:
