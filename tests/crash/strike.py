@@ -28,7 +28,7 @@ class Strike:
     event: int
     when: str = "before"
     only: str = ""
-    """Count only events whose label contains this."""
+    """Count only events whose label begins so."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Observer:
     def event(self, label: str, act: Callable[[], Any], torn: Callable[[], Any] | None = None) -> Any:
         """Do `act` as the next event."""
         with self._lock:
-            at = next(self._count) if (self.strike.only if self.strike else "") in label else -1
+            at = next(self._count) if label.startswith(self.strike.only if self.strike else "") else -1
             self.tell(label)
         struck = self.strike.when if self.strike and self.strike.event == at else None
         if struck == "torn" and torn:

@@ -27,7 +27,7 @@ EVENTS = {
     "log": (0, "pwrite upload_log.json"),
     "done": (1, "link .drive_upload"),
 }
-"""Step -> the event of a real run that makes it so: which one, of those whose label contains this."""
+"""Step -> the event of a real run that makes it so: which one, of those whose label begins so."""
 
 FAULTS = {"lost": "lose_answer", "never": "reset_before"}
 
