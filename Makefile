@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile pyproject.toml -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: help demo test check image lock bench chaos slow clean
+.PHONY: help demo test check image lock bench chaos peers slow clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s%s\n", $$1, $$2}' Makefile
@@ -29,8 +29,12 @@ image:  ## the container image
 bench: .venv/requirements-dev.installed  ## side-by-side figures against peers
 	$(PY) -m tests.bench
 
-chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills and races
+chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills and races: SEED=1 SCHEDULES=10000
 	$(PY) -m pytest -m chaos -n 0 -s --timeout 0
+	$(PY) -m tests.chaos $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+
+peers: .venv/requirements-dev.installed  ## the same faults for other uploaders, as a table
+	$(PY) -m tests.peers_under_faults
 
 slow: .venv/requirements-dev.installed  ## real input: a file of 2 GB, Python's whole library
 	$(PY) -m pytest -m slow -n 0 -s
