@@ -102,7 +102,7 @@ def test_two_instances_called_localhost_exclude_each_other(tmp_path: Path) -> No
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), 4194303])
+@pytest.mark.parametrize("pid", [1, os.getpid(), 4194303], ids=["running", "ours", "gone"])
 def test_a_marker_of_this_host_whose_process_is_unknown_is_respected(tmp_path: Path, pid: int) -> None:
     """Forged as an instance of the same name would have written it: filelock alone would take it at once."""
     marker = tmp_path / "locks" / NAME[:2] / f"{NAME[2:]}.lock"
