@@ -49,9 +49,6 @@ from function.source import Source
 ROUNDS_MAX = 8
 """Times that one invocation starts over because receipts or Drive changed under it."""
 
-EXTRA_NAMES = 6
-"""Names `Name (n)` asked for at once when a free one is searched."""
-
 LISTING_LAG_NS = 3600 * 10**9
 """How long a listing may not show what we created: rclone's manual says to wait an hour."""
 
@@ -184,14 +181,14 @@ class Upload:
         )
 
     def _decided(self) -> tuple[Look, plan.Action]:
-        count = len(self.ledger.current.done) + EXTRA_NAMES if self.ledger.current.done else 1
+        count = len(self.ledger.current.done) + plan.EXTRA_NAMES if self.ledger.current.done else 1
         while True:
             look = self._look(count)
             digests = self._digests() if self._is_digest_due(look) else None
             action = plan.decide(self.to.name, self.to.key, self.size, digests, look, self.to.policy)
             if not isinstance(action, plan.Create) or action.name is not None:
                 return look, action
-            count += EXTRA_NAMES
+            count += plan.EXTRA_NAMES
 
     def _is_digest_due(self, look: Look) -> bool:
         """A small content is hashed before it is sent; a large one only when something of its size is there."""

@@ -153,3 +153,10 @@ class TransientDriveError(DriveError):
     """
 
     default_reason = "drive_unavailable"
+
+
+def field_first(error: Exception) -> str:
+    """A validation error of msgspec, "what - at `$.field`", as the sentence "field: what."."""
+    what, _, where = str(error).partition(" - at ")
+    field = where.strip("`").removeprefix("$").removeprefix(".")
+    return f"{field + ': ' if field else ''}{what}."

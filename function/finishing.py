@@ -19,8 +19,6 @@ from function.moving import move
 from function.plan import Look
 from function.receipts import Claim, Done, RemoteRef
 
-MOVES_MAX = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -72,7 +70,7 @@ class Finishing:
         size, digests = sent.claim.content.stamp.size, sent.digests
         verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         while isinstance(verdict, plan.Rename) and verdict.name is None:
-            look = self.to.visit.look(islice(plan.candidates(self.to.name), len(look.names) + 6))
+            look = self.to.visit.look(islice(plan.candidates(self.to.name), len(look.names) + plan.EXTRA_NAMES))
             verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         if isinstance(verdict, plan.Yield):
             return self.give_way(sent.claim, verdict.to, sent.digests)

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
-from function.errors import InvalidPayload
+from function.errors import InvalidPayload, field_first
 from function.model import Policy
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
@@ -122,9 +122,7 @@ def _convert(document: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        field = where.strip("`").removeprefix("$").removeprefix(".")
-        raise InvalidPayload(f"{field + ': ' if field else ''}{what}.") from error
+        raise InvalidPayload(field_first(error)) from error
 
 
 def _checked(request: FileRequest, field: str) -> FileRequest:

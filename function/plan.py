@@ -19,6 +19,9 @@ from function.receipts import Done, Receipt
 RACY_NS = 2_000_000_000
 """A file written within this time of being recorded may have changed again under the same mtime: 2 s, FAT's step."""
 
+EXTRA_NAMES = 6
+"""Names `Name (n)` asked for at once when a free one is searched."""
+
 PROPERTIES_MAX = 30
 PROPERTY_MAX_BYTES = 124
 """Public properties per file; UTF-8 bytes of key plus value. Source: Drive guide, 'Add custom file properties'."""

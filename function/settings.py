@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from function.errors import SettingsError
+from function.errors import SettingsError, field_first
 from function.model import Policy
 
 ENVIRONMENT_PREFIX = "DRIVE_UPLOAD_"
@@ -124,9 +124,7 @@ def _convert(path: Path, document: dict[str, Any], environ: Mapping[str, str]) -
     try:
         return msgspec.convert(document, _PathsJson)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        key = where.strip("`").removeprefix("$").removeprefix(".")
-        raise SettingsError(f"{path}: {key + ': ' if key else ''}{what}.") from error
+        raise SettingsError(f"{path}: {field_first(error)}") from error
 
 
 def _number(key: str, value: str) -> float:
