@@ -33,7 +33,6 @@ from function.model import (
     FILE_MAX_BYTES,
     MULTIPART_MAX_BYTES,
     Digests,
-    FileId,
     Fingerprint,
     Outcome,
     Policy,
@@ -66,8 +65,8 @@ class Upload:
     ledger: Ledger = field(init=False)
     _sends_metadata: bool = True
     _has_new_ids: bool = False
-    _spare_id: FileId | None = None
-    """An id that an older claim left unused."""
+    _unused: Claim | None = None
+    """A claim under whose id nothing came to stand: the next one takes it over."""
 
     def __post_init__(self) -> None:
         blank = Receipt(self.to.means.account, self.to.label())
@@ -233,13 +232,14 @@ class Upload:
     def _new_claim(self, name: str, *, is_settled: bool) -> Claim:
         if self.size <= MULTIPART_MAX_BYTES:
             self._digests()
+        unused = self._unused
         return Claim(
-            id=self._spare_id or self.to.means.take_id(),
+            id=unused.id if unused else self.to.means.take_id(),
             name=name,
             folder=self.to.visit.ready().leaf,
             content=self.source.fingerprint,
             settled=is_settled,
-            log_size=self.to.means.log_size(),
+            log_size=unused.log_size if unused else self.to.means.log_size(),
         )
 
     def _revision_claim(self, file: RemoteFile) -> Claim:
@@ -262,8 +262,8 @@ class Upload:
         if claim.yields_to and claim.content.digests:
             finishing.give_way(claim, claim.yields_to, claim.content.digests)
             raise _StartOver
-        if claim.session and claim.content.same_content(self.source.fingerprint):
-            return self._send(self.ledger.claim(claim), hold, look_first=True)
+        if claim.session and claim.content.same_content(self.source.fingerprint) and not self._is_taken(claim):
+            return self._send(self.ledger.claim(replace(claim, settled=claim.revises)), hold, look_first=True)
         remote = self.to.means.drive.get(claim.id)
         if recovery.needs_digests(claim, remote, self.size):
             self._digests()
@@ -281,10 +281,24 @@ class Upload:
                 raise _StartOver
             case Recovery.MEND:
                 return self._mend(claim, hold)
-            case Recovery.RECLAIM:
-                self._spare_id = claim.id
+            case Recovery.PLAN:
+                self._unused = claim
+                return self._unchanged_after_all() or self._planned(hold)
         self.ledger.drop_claim()
         raise _StartOver
+
+    def _is_taken(self, claim: Claim) -> bool:
+        """Whether a name that was free when the session began holds a file now that the policy wants respected."""
+        if claim.revises or self.to.policy not in (Policy.SKIP, Policy.FAIL):
+            return False
+        return any(each.id != claim.id for each in self.to.visit.look(self._names(1)).named(self.to.name))
+
+    def _unchanged_after_all(self) -> Outcome | None:
+        """The outcome when the source is again what was done before the claim, which is forgotten then."""
+        unchanged = self._unchanged()
+        if unchanged:
+            self.ledger.drop_claim()
+        return unchanged
 
     def _mend(self, claim: Claim, hold: Hold) -> Sent:
         mending = replace(claim, content=self.source.fingerprint, revises=True, mends=True, session=None)
@@ -302,10 +316,11 @@ class Upload:
         except NotFound:
             if not claim.revises:
                 self.to.visit.distrust()
-                self._spare_id = claim.id
+                self._unused = claim
             self.ledger.drop_claim()
             raise _StartOver from None
         if file is None or (file.key != self.to.key and not claim.revises):
+            self._unused = None
             self.to.means.discard_ids()  # an old pool: its ids were used
             self.ledger.drop_claim()
             raise _StartOver
@@ -335,7 +350,7 @@ class Upload:
             return self._send(claim, hold, look_first=False)
         if claim.revises or self._has_new_ids:
             raise error
-        self._has_new_ids, self._spare_id = True, None
+        self._has_new_ids, self._unused = True, None
         self.to.means.discard_ids()
         self.ledger.drop_claim()
         raise _StartOver from None

@@ -13,11 +13,11 @@ EDIT_SLACK = timedelta(seconds=2)
 class Recovery(Enum):
     """The next step for a claim."""
 
+    PLAN = auto()
+    """Nothing stands there: plan anew, since the name may be taken by now, and claim the same id. A request of the dead
+    may still be on its way; under the same id it can't make a second file."""
     SEND = auto()
-    """Nothing stands there: send the content under this claim."""
-    RECLAIM = auto()
-    """Nothing stands there, and the source has changed: claim the id for the new content. A request of the dead may
-    still be on its way; under the same id it can't make a second file."""
+    """The revision isn't there: send it under this claim."""
     FINISH = auto()
     """The source's content stands there."""
     FINISH_OLDER = auto()
@@ -32,9 +32,7 @@ def decide(claim: Claim, content: Fingerprint, remote: RemoteFile | None, key: s
     """The step for a claim, given the source's content and what stands under the claim's id."""
     same = claim.content.same_content(content)
     if remote is None:
-        if claim.revises and not claim.mends:
-            return Recovery.DROP
-        return Recovery.SEND if same and not claim.mends else Recovery.RECLAIM
+        return Recovery.DROP if claim.revises and not claim.mends else Recovery.PLAN
     if remote.key != key and not claim.revises:
         return Recovery.DROP
     if content.digests and remote.holds(content.stamp.size, content.digests):

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.crash.scenarios import LARGE
+from tests.crash.strike import Strike
 from tests.crash.world import FOLDER_TYPE, Remote, World
 
 ZONES = {"path": "Data/Meta/zones.txt"}
@@ -141,6 +143,34 @@ def test_a_foreign_file_of_the_name_is_not_touched(world: World) -> None:
 
     assert world.content(theirs) == b"theirs"
     assert live(world) == ["MemoryVDB/Meta/earlier.txt", "MemoryVDB/Meta/zones (2).txt", "MemoryVDB/Meta/zones.txt"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "there"),
+    [
+        ("keep_both", "uploaded", ["MemoryVDB/Meta/zones (2).txt", "MemoryVDB/Meta/zones.txt"]),
+        ("skip", "skipped", ["MemoryVDB/Meta/zones.txt"]),
+        ("fail", "failed", ["MemoryVDB/Meta/zones.txt"]),
+    ],
+)
+@pytest.mark.parametrize("content", [b"zones", LARGE], ids=["in one request", "in a session"])
+def test_a_name_that_was_free_before_the_death_is_looked_at_again(
+    world: World, content: bytes, policy: str, status: str, there: list[str]
+) -> None:
+    """An upload dies before its content arrives, and somebody takes its name: the policy counts as it stands now."""
+    upload(world, "Meta/earlier.txt")
+    delete(world, "MemoryVDB/Meta/earlier.txt")
+    world.home.put("Meta/zones.txt", content)
+    payload = ZONES | {"if_exists": policy}
+    dead = world.run(payload, strike=Strike(0, only="request PUT" if content is LARGE else "request POST /upload"))
+    theirs = world.foreign_file("MemoryVDB/Meta/zones.txt", b"theirs")
+
+    ended = world.run(payload)
+
+    assert dead.code is None
+    assert ended.statuses == [status]
+    assert live(world) == there
+    assert world.content(theirs) == b"theirs"
 
 
 def test_a_foreign_file_with_the_content_is_adopted(world: World) -> None:

@@ -28,8 +28,8 @@ def remote(digests: Digests, *, key: str | None = KEY, edited: bool = False) -> 
 
 
 CASES: dict[str, tuple[Claim, RemoteFile | None, Recovery]] = {
-    "nothing there, same content": (CLAIM, None, Recovery.SEND),
-    "nothing there, other content": (changed(CLAIM, content=BEFORE), None, Recovery.RECLAIM),
+    "nothing there, same content": (CLAIM, None, Recovery.PLAN),
+    "nothing there, other content": (changed(CLAIM, content=BEFORE), None, Recovery.PLAN),
     "ours with the content": (CLAIM, remote(A), Recovery.FINISH),
     "ours with the content, edited since": (CLAIM, remote(A, edited=True), Recovery.FINISH),
     "ours with the claimed older content": (changed(CLAIM, content=BEFORE), remote(B), Recovery.FINISH_OLDER),
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[Claim, RemoteFile | None, Recovery]] = {
     "a revision of an older source": (changed(CLAIM, revises=True, content=BEFORE), remote(C), Recovery.DROP),
     "a revision of what is gone": (changed(CLAIM, revises=True), None, Recovery.DROP),
     "a mend not done": (changed(CLAIM, revises=True, mends=True), remote(C, edited=True), Recovery.MEND),
-    "a mend of what is gone": (changed(CLAIM, revises=True, mends=True), None, Recovery.RECLAIM),
+    "a mend of what is gone": (changed(CLAIM, revises=True, mends=True), None, Recovery.PLAN),
 }
 
 
