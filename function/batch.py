@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 
 from function import plan
 from function.account import Account
@@ -43,6 +43,7 @@ def glance(item: Item) -> bool:
         item.fail(item.source)
         return True
     receipt = item.account.receipts.read(item.receipt_name)
+    item.contents_done = len(receipt.done) if receipt else 0
     done = plan.unchanged(receipt, item.source.stamp, item.policy) if receipt and not receipt.claim else None
     if done:
         item.tell(known(item.folder, done))
@@ -81,16 +82,21 @@ class Batch:
     def _prepare(self) -> None:
         """A visit for each folder, all names known; every folder that is unknown ensured in one walk."""
         for item in self.items:
-            visit = self._visits.get(item.folder_path)
-            if visit is None:
-                visit = Visit(item.folder_path, self.account.folders, self._drive, self.deadline)
+            is_first = item.folder_path not in self._visits
+            visit = self._visit(item.folder_path)
+            if is_first:
                 visit.chain = self.account.folders.known(item.folder_path)
-                self._visits[item.folder_path] = visit
-            visit.names.add(plan.drive_name(item.local_name))
+            count = plan.names_due(item.contents_done, item.policy)
+            visit.names.update(islice(plan.candidates(plan.drive_name(item.local_name)), count))
         unknown = [path for path, visit in self._visits.items() if visit.chain is None]
         if len(unknown) > 1:
             for path, found in self.account.folders.ensure(unknown, self._drive(), self.deadline).items():
                 self._visits[path].chain = found
+
+    def _visit(self, path: str) -> Visit:
+        if path not in self._visits:
+            self._visits[path] = Visit(path, self.account.folders, self._drive, self.deadline)
+        return self._visits[path]
 
     def _drive(self) -> Drive:
         return self.account.drive.bound(self.shared, self.deadline)
@@ -136,11 +142,11 @@ class Batch:
             take_id=self._take_id,
             discard_ids=self._discard_ids,
             log_size=self.log.size,
-            was_logged=self.log.tells_uploaded,
+            logged_upload=self.log.upload_of,
             small_file=self._small_file,
             deadline=self.deadline,
         )
-        visit = self._visits[item.folder_path]
+        visit = self._visit(item.folder_path)
         record = partial(self._record, item)
         return Destination(
             means, visit, item.folder, item.local_name, item.policy, item.request.metadata, record, item.progress

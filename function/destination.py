@@ -27,8 +27,8 @@ class Means:
     take_id: Callable[[], FileId]
     discard_ids: Callable[[], None]
     log_size: Callable[[], int]
-    was_logged: Callable[[str, str, int], bool]
-    """Whether the log tells of an upload: file id, sha256, byte of the log to look behind."""
+    logged_upload: Callable[[str, int], Outcome | None]
+    """What the log tells of an upload: file id, byte of the log to look behind."""
     small_file: Callable[[int], AbstractContextManager[object]]
     """Waits until that many bytes may be held in memory."""
     deadline: Deadline

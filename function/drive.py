@@ -56,6 +56,10 @@ class Drive(Protocol):
         """A file or folder by id, consistent at once; None where there is none or no right to see it."""
         ...
 
+    def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
+        """Up to a thousand that match, in one request, and whether these are all; may lag as `list` does."""
+        ...
+
     def list(self, query: str) -> list[RemoteFile]:
         """All that match, every page; may lag behind what was done a moment ago."""
         ...

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -95,7 +95,11 @@ class GoogleDrive:
         except NotFound:
             return None
 
-    def list(self, query: str) -> list[RemoteFile]:
+    def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
+        return next(self._pages(query))
+
+    def _pages(self, query: str) -> Iterator[tuple[list[RemoteFile], bool]]:
+        """The pages of a listing, each with whether it is the last one."""
         options: dict[str, Any] = {
             "q": query,
             "pageSize": PAGE_SIZE,
@@ -105,13 +109,15 @@ class GoogleDrive:
         }
         if self.drive_id:
             options |= {"corpora": "drive", "driveId": self.drive_id}
-        found: list[RemoteFile] = []
         while True:
             page = self._repeat(lambda: self.files.list(**options))
-            found += [_remote(each) for each in page.get("files", ())]
-            if not page.get("nextPageToken"):
-                return found
-            options["pageToken"] = page["nextPageToken"]
+            options["pageToken"] = page.get("nextPageToken")
+            yield [_remote(each) for each in page.get("files", ())], not options["pageToken"]
+            if not options["pageToken"]:
+                return
+
+    def list(self, query: str) -> list[RemoteFile]:
+        return [each for page, _ in self._pages(query) for each in page]
 
     def create_folder(self, file_id: FileId, name: str, parent: str, key: str) -> RemoteFile:
         body = {

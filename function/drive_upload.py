@@ -1,10 +1,10 @@
 """One source to one destination, start to finish: the story of the project.
 
     receipt -> (unchanged) -> lock -> receipt -> claim left by another? -> look -> plan -> claim -> transfer
-            -> verify -> settle -> log -> receipt
+            -> verify -> look and settle -> log -> receipt
 
-`begin` goes as far as the verified transfer, `finish` does the rest. Between the two, a look may be shared with the
-other files of the folder.
+`begin` goes as far as the verified transfer, `finish` does the rest. Between the two, a look is shared with the other
+files of the folder: begun after all of them were made, it shows the later one of two racers what the other did.
 """
 
 import dataclasses
@@ -33,17 +33,20 @@ from function.model import (
     FILE_MAX_BYTES,
     MULTIPART_MAX_BYTES,
     Digests,
+    FileId,
     Fingerprint,
     Outcome,
     Policy,
     RemoteFile,
+    Stamp,
     Status,
 )
 from function.plan import Look
-from function.receipts import Claim, Receipt, Superseded
+from function.receipts import Claim, Done, Receipt, Superseded
 from function.recovery import Recovery
 from function.sending import Sending
 from function.source import Source
+from function.visit import NEVER
 
 ROUNDS_MAX = 8
 """Times that one invocation starts over because receipts or Drive changed under it."""
@@ -67,6 +70,12 @@ class Upload:
     _has_new_ids: bool = False
     _unused: Claim | None = None
     """A claim under whose id nothing came to stand: the next one takes it over."""
+    _new_id: FileId | None = None
+    """The last id taken from the pool: nobody sent anything under it before."""
+    _made: list[FileId] = field(default_factory=list)
+    """Ids under which this invocation found its content, whatever became of the receipt since."""
+    _since: float = NEVER
+    """When it was last noticed that what was known no longer holds: earlier looks don't count."""
 
     def __post_init__(self) -> None:
         blank = Receipt(self.to.means.account, self.to.label())
@@ -86,16 +95,16 @@ class Upload:
                 self.to.means.deadline.check()
                 try:
                     result = self._attempted(hold)
-                    if isinstance(result, Sent) and (result.claim.settled or self.to.visit.can_settle):
+                    if isinstance(result, Sent) and (result.claim.settled or self.to.visit.has_looked(result.since)):
                         return self._finished(result, hold)
                     return result
                 except (_StartOver, Superseded):
-                    continue
+                    self._since = time.monotonic()
         raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
-        self.to.visit.settling_look(self._names(1))  # may take long: not under the lock
+        self.to.visit.look(self._names(1), since=sent.since)  # may take long: not under the lock
         written = self.ledger.current.generation
         with self.to.means.hold(self.to.receipt_name) as hold:
             receipt = self.ledger.reread()
@@ -118,7 +127,7 @@ class Upload:
         return self._unchanged() or self._planned(hold)
 
     def _finished(self, sent: Sent, hold: Hold) -> Outcome:
-        look = None if sent.claim.settled else self.to.visit.settling_look(self._names(1))
+        look = None if sent.claim.settled else self.to.visit.look(self._names(1), since=sent.since)
         return Finishing(self.to, self.ledger, hold).run(sent, look)
 
     def count_attempt(self) -> int | None:
@@ -147,14 +156,17 @@ class Upload:
         return known(self.to.folder, done) if done else None
 
     def _planned(self, hold: Hold) -> Outcome | Sent:
-        if self._may_create_at_once():
-            self.to.visit.look_beside()
-            return self._claim_and_send(self._new_claim(self.to.name, is_settled=False), hold)
+        if self._may_look_later():
+            claim = self.ledger.claim(self._new_claim(self.to.name))
+            if self.to.visit.is_for_one:
+                self.to.visit.look_beside()
+            return self._send(claim, hold, look_first=False)
         look, action = self._decided()
         finishing = Finishing(self.to, self.ledger, hold)
         finishing.bin_twins(look)
         match action:
             case plan.Adopt(file):
+                self.to.visit.expect_more()
                 return finishing.adopt(file, self.source.fingerprint)
             case plan.Skip(file):
                 return self._skipped(file)
@@ -166,21 +178,25 @@ class Upload:
             case plan.Revise(file):
                 return self._claim_and_send(self._revision_claim(file), hold)
             case plan.Create(name):
-                is_settled = not self.to.visit.is_cold
-                return self._claim_and_send(self._new_claim(name or self.to.name, is_settled=is_settled), hold)
+                return self._claim_and_send(self._new_claim(name or self.to.name), hold)
 
-    def _may_create_at_once(self) -> bool:
-        """A create never overwrites: with keep_both a clash may be found while it runs, and is settled by a rename."""
+    def _may_look_later(self) -> bool:
+        """A create never overwrites: with keep_both a clash may be found afterwards, and is settled by a rename.
+
+        A large file isn't sent in vain.
+        """
         visit = self.to.visit
         return (
             self.to.policy is Policy.KEEP_BOTH
+            and self.size <= MULTIPART_MAX_BYTES
+            and self._since == NEVER
             and not self.ledger.current.done
-            and visit.is_warm
-            and (visit.shown is None or self.to.name not in visit.shown.names)
+            and visit.may_look_later
+            and not (visit.shown and visit.shown.tells(self.to.name))
         )
 
     def _decided(self) -> tuple[Look, plan.Action]:
-        count = len(self.ledger.current.done) + plan.EXTRA_NAMES if self.ledger.current.done else 1
+        count = plan.names_due(len(self.ledger.current.done), self.to.policy)
         while True:
             look = self._look(count)
             digests = self._digests() if self._is_digest_due(look) else None
@@ -195,12 +211,11 @@ class Upload:
 
     def _look(self, count: int) -> Look:
         """What Drive shows of the first `count` names, and what a listing may not show yet of what we made."""
-        look = self.to.visit.look(self._names(count))
+        look = self.to.visit.look(self._names(count), since=self._since)
         shown = {each.id for each in look.files}
         now = time.time_ns()
-        recent = [
-            each.id for each in self.ledger.current.done if each.id not in shown and now - each.at_ns < LISTING_LAG_NS
-        ]
+        done = [each.id for each in self.ledger.current.done if now - each.at_ns < LISTING_LAG_NS]
+        recent = [each for each in (*done, *self._made) if each not in shown]
         leaf = self.to.visit.ready().leaf
         hidden = tuple(
             each
@@ -229,22 +244,23 @@ class Upload:
 
     # --- claims
 
-    def _new_claim(self, name: str, *, is_settled: bool) -> Claim:
+    def _new_claim(self, name: str) -> Claim:
         if self.size <= MULTIPART_MAX_BYTES:
             self._digests()
         unused = self._unused
+        file_id = unused.id if unused else self.to.means.take_id()
+        self._new_id = None if unused else file_id
         return Claim(
-            id=unused.id if unused else self.to.means.take_id(),
+            id=file_id,
             name=name,
             folder=self.to.visit.ready().leaf,
             content=self.source.fingerprint,
-            settled=is_settled,
+            settled=self.to.policy is not Policy.KEEP_BOTH and not self.to.visit.is_cold,
             log_size=unused.log_size if unused else self.to.means.log_size(),
         )
 
     def _revision_claim(self, file: RemoteFile) -> Claim:
-        claim = self._new_claim(file.name, is_settled=True)
-        return replace(claim, id=file.id, revises=True)
+        return replace(self._new_claim(file.name), id=file.id, revises=True, settled=True)
 
     def _claim_and_send(self, claim: Claim, hold: Hold) -> Sent:
         self.ledger.claim(claim)
@@ -262,6 +278,10 @@ class Upload:
         if claim.yields_to and claim.content.digests:
             finishing.give_way(claim, claim.yields_to, claim.content.digests)
             raise _StartOver
+        logged = self.to.means.logged_upload(claim.id, claim.log_size)
+        if logged:
+            self.ledger.finish(_done_as_logged(claim, logged))
+            raise _StartOver
         if claim.session and claim.content.same_content(self.source.fingerprint) and not self._is_taken(claim):
             return self._send(self.ledger.claim(replace(claim, settled=claim.revises)), hold, look_first=True)
         remote = self.to.means.drive.get(claim.id)
@@ -273,6 +293,7 @@ class Upload:
                 return self._claim_and_send(renewed, hold)
             case Recovery.FINISH if remote:
                 claim = self.ledger.claim(replace(claim, content=self.source.fingerprint))
+                self._made.append(remote.id)
                 return Sent(claim, remote, self._digests())
             case Recovery.FINISH_OLDER if remote and claim.content.digests:
                 look = None if claim.settled else self.to.visit.look(self._names(1))
@@ -308,9 +329,11 @@ class Upload:
 
     def _send(self, claim: Claim, hold: Hold, *, look_first: bool) -> Sent:
         """The content under the claim's id, verified. Raises UploadError, or _StartOver when the id is no use."""
+        sending = self._sending(claim, hold)
+        since = time.monotonic()
         try:
             with self.to.means.small_file(self.size):
-                file = self._sending(claim, hold).run(claim.session, look_first=look_first)
+                file = sending.run(claim.session, look_first=look_first)
         except BadRequest as error:
             return self._without_what_was_refused(claim, hold, error)
         except NotFound:
@@ -320,11 +343,20 @@ class Upload:
             self.ledger.drop_claim()
             raise _StartOver from None
         if file is None or (file.key != self.to.key and not claim.revises):
-            self._unused = None
-            self.to.means.discard_ids()  # an old pool: its ids were used
+            self._give_up_ids()
+            raise _StartOver
+        if self.size > MULTIPART_MAX_BYTES:
+            since = time.monotonic()  # names and folders had time to change
+        sent = self._verified(claim, file, since)
+        if sent:
+            return sent
+        if not claim.revises and sending.was_taken and claim.id == self._new_id:
+            self._give_up_ids()
+            raise _StartOver
+        if not claim.revises and look_first and recovery.was_edited(file):  # it is its owner's by now
             self.ledger.drop_claim()
             raise _StartOver
-        return self._verified(claim, file, hold)
+        return self._mend(claim, hold)
 
     def _sending(self, claim: Claim, hold: Hold) -> Sending:
         return Sending(
@@ -350,13 +382,18 @@ class Upload:
             return self._send(claim, hold, look_first=False)
         if claim.revises or self._has_new_ids:
             raise error
-        self._has_new_ids, self._unused = True, None
-        self.to.means.discard_ids()
-        self.ledger.drop_claim()
+        self._has_new_ids = True
+        self._give_up_ids()
         raise _StartOver from None
 
-    def _verified(self, claim: Claim, file: RemoteFile, hold: Hold) -> Sent:
-        """What stands there, when it is the source's content; a mixture is mended in place."""
+    def _give_up_ids(self) -> None:
+        """Drive refuses the id, or another upload stands there: the pool is old."""
+        self._unused = None
+        self.to.means.discard_ids()
+        self.ledger.drop_claim()
+
+    def _verified(self, claim: Claim, file: RemoteFile, since: float) -> Sent | None:
+        """What stands there, when it is the source's content."""
         claim = self.ledger.current.claim or claim
         try:
             digests = self.source.digests_shown_by(file, self.to.means.deadline.check)
@@ -365,10 +402,22 @@ class Upload:
             self.ledger.claim(replace(claim, content=Fingerprint(self.source.stamp), session=None))
             raise
         if file.holds(self.size, digests):
-            return Sent(claim, file, digests)
+            self._made.append(file.id)
+            if not claim.revises:
+                self.to.visit.made.add(file.id)
+            return Sent(claim, file, digests, since=since)
         if claim.mends:
             raise IntegrityError(
                 f"{self.to.label()}: Drive stored {file.size} bytes with MD5 {file.md5}, the source has {self.size} "
                 f"with {digests.md5}; call again."
             )
-        return self._mend(claim, hold)
+        return None
+
+
+def _done_as_logged(claim: Claim, logged: Outcome) -> Done:
+    """What the log says of a claim whose upload didn't live to say it in the receipt."""
+    assert logged.digests
+    is_claimed = claim.content.digests == logged.digests
+    content = claim.content if is_claimed else Fingerprint(Stamp(logged.size or 0, 0, 0), logged.digests)
+    name = (logged.destination or claim.name).rpartition("/")[2]
+    return Done(claim.id, name, content, logged.attempt or 1, time.time_ns(), logged.link)

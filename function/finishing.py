@@ -18,6 +18,7 @@ from function.model import Digests, Fingerprint, Outcome, RemoteFile, Status
 from function.moving import move
 from function.plan import Look
 from function.receipts import Claim, Done, RemoteRef
+from function.visit import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Sent:
     digests: Digests
     was_found: bool = False
     """By a look, instead of having been sent just now: it may be in the log already."""
+    since: float = NEVER
+    """On the monotonic clock: the look that settles it began later."""
 
 
 @dataclass(slots=True)
@@ -69,10 +72,13 @@ class Finishing:
     def _settled(self, sent: Sent, file: RemoteFile, look: Look) -> Outcome:
         size, digests = sent.claim.content.stamp.size, sent.digests
         verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
+        count = 1
         while isinstance(verdict, plan.Rename) and verdict.name is None:
-            look = self.to.visit.look(islice(plan.candidates(self.to.name), len(look.names) + plan.EXTRA_NAMES))
+            count += plan.EXTRA_NAMES
+            look = self.to.visit.look(islice(plan.candidates(self.to.name), count))
             verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         if isinstance(verdict, plan.Yield):
+            self.to.visit.expect_more()
             return self.give_way(sent.claim, verdict.to, sent.digests)
         self.bin_twins(Look(look.names, (*(each for each in look.files if each.id != file.id), file)))
         if isinstance(verdict, plan.Rename):
@@ -119,7 +125,10 @@ class Finishing:
         done = Done(file.id, file.name, content, self.ledger.current.attempt, time.time_ns(), file.link)
         outcome = known(self.to.folder, done)
         means = self.to.means
-        if not (sent.was_found and means.was_logged(file.id, sent.digests.sha256, sent.claim.log_size)):
+        self.hold.check()
+        self.ledger.check()
+        logged = means.logged_upload(file.id, sent.claim.log_size) if sent.was_found else None
+        if logged is None or logged.digests != sent.digests:
             outcome = replace(outcome, status=Status.UPLOADED)
             self.to.record(outcome)
         self.ledger.finish(done)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -30,7 +31,6 @@ NAMES_PER_QUERY = 100
 """Names in one query: more make it slow, and at some length Drive calls it too complex."""
 
 PARALLEL_CREATES = 16
-
 
 REPAIRS_MAX = 4
 """Times that a chain is ensured again at once: someone may be moving folders just now."""
@@ -79,6 +79,8 @@ class Folders:
     take_ids: Callable[[int, Drive, Deadline], list[FileId]]
     discard_ids: Callable[[], None]
     lock: Callable[[Deadline], AbstractContextManager[object]]
+    surprising: set[str] = field(default_factory=set)
+    """Ids of folders that hold files of ours that no receipt knows."""
     _seen: dict[str, float] = field(default_factory=dict)
     """Folder id -> when a look last found it where it should be, on the monotonic clock."""
     _root_id: str | None = None
@@ -90,13 +92,15 @@ class Folders:
             receipt = self.receipts.read(self._name(prefix))
             if receipt is None or not receipt.done or receipt.parent != folders[-1].id:
                 return None
-            folders.append(Folder(receipt.id, prefix.rpartition("/")[2], receipt.parent))
+            folders.append(Folder(receipt.id, _leaf(prefix), receipt.parent))
         return Chain(path, tuple(folders))
 
     def is_fresh(self, chain: Chain) -> bool:
         """Whether a look in the last minute found the whole chain in its place."""
-        now = time.monotonic()
-        return all(now - self._seen.get(each.id, -FRESH_S) < FRESH_S for each in chain.folders if each.id != "root")
+        return all(self._is_fresh(each) for each in chain.folders if each.id != "root")
+
+    def _is_fresh(self, folder: Folder) -> bool:
+        return time.monotonic() - self._seen.get(folder.id, -FRESH_S) < FRESH_S
 
     def clause(self, chain: Chain) -> str | None:
         """The `q` clause that shows the chain's folders and their twins."""
@@ -114,19 +118,28 @@ class Folders:
         """Ids of the chain's folders that don't stand in their place.
 
         `shown` comes from a listing, which may lag, `fetched` from a look by id, which doesn't; what neither has is
-        asked for by id.
+        asked for by id. A base, which listings don't show, stands where a folder right below it is not in the bin.
         """
         wrong: set[str] = set()
-        for folder in chain.folders:
-            if folder.id == "root":
+        stands_below = False
+        for folder in reversed(chain.folders):
+            is_base = folder.name is None
+            if folder.id == "root" or (is_base and not stands_below and self._is_fresh(folder)):
                 continue
-            remote = fetched.get(folder.id) or shown.get(folder.id) or drive.get(folder.id)
-            if self._stands(folder, remote, folder.id in shown, drive):
+            if not (is_base and stands_below):
+                remote = fetched.get(folder.id) or shown.get(folder.id) or drive.get(folder.id)
+                stands_below = self._stands(folder, remote, folder.id in shown, drive)
+            if stands_below:
                 self._seen[folder.id] = time.monotonic()
             else:
                 wrong.add(folder.id)
                 self._seen.pop(folder.id, None)
         return wrong
+
+    def doubt(self, chain: Chain) -> None:
+        """Let no earlier look at these folders count."""
+        for folder in chain.folders:
+            self._seen.pop(folder.id, None)
 
     def _stands(self, folder: Folder, remote: RemoteFile | None, was_listed: bool, drive: Drive) -> bool:
         if remote is None or remote.trashed:
@@ -164,13 +177,16 @@ class Folders:
     def _ensured(
         self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
     ) -> dict[str, Chain]:
-        found: dict[str, Folder] = {"": Folder(FileId(self.root.base), None, None)}
-        fresh: set[str] = set()
-        for level in _levels(paths):
-            self._ensure_level(level, found, fresh, drive, deadline, distrusted)
+        walk = _Walk(drive, deadline, distrusted, {"": Folder(FileId(self.root.base), None, None)})
+        levels = _levels(paths)
+        for depth, level in enumerate(levels):
+            self._ensure_level(walk, level, [path for below in levels[depth + 1 :] for path in below])
         return {
             path: Chain(
-                path, (found[""], *(found[each] for each in _prefixes(path))), is_new=True, is_made=path in fresh
+                path,
+                (walk.found[""], *(walk.found[each] for each in _prefixes(path))),
+                is_new=True,
+                is_made=path in walk.fresh,
             )
             for path in paths
         }
@@ -186,59 +202,63 @@ class Folders:
             )
         self._seen[base.id] = time.monotonic()
 
-    def _ensure_level(
-        self,
-        level: Sequence[str],
-        found: dict[str, Folder],
-        fresh: set[str],
-        drive: Drive,
-        deadline: Deadline,
-        distrusted: frozenset[str],
-    ) -> None:
+    def _ensure_level(self, walk: "_Walk", level: Sequence[str], below: Sequence[str]) -> None:
         unknown: list[str] = []
         for path in level:
-            parent = found[path.rpartition("/")[0]].id
+            parent = walk.parent(path)
             receipt = self.receipts.read(self._name(path))
-            if receipt and receipt.done and receipt.parent == parent and receipt.id not in distrusted:
-                found[path] = Folder(receipt.id, path.rpartition("/")[2], parent)
+            if receipt and receipt.done and receipt.parent == parent and receipt.id not in walk.distrusted:
+                walk.found[path] = Folder(receipt.id, _leaf(path), parent)
             else:
                 unknown.append(path)
-        listed = self._search([each for each in unknown if each.rpartition("/")[0] not in fresh], found, drive)
+        listed = self._shown(walk, [each for each in unknown if each.rpartition("/")[0] not in walk.fresh], below)
         for path in list(unknown):
-            place = (found[path.rpartition("/")[0]].id, path.rpartition("/")[2])
-            twins = [each for each in listed.get(place, ()) if each.id not in distrusted]
+            place = (walk.parent(path), _leaf(path))
+            twins = [each for each in listed.get(place, ()) if each.id not in walk.distrusted]
             if twins:
-                found[path] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
+                walk.found[path] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
                 unknown.remove(path)
         with ThreadPoolExecutor(PARALLEL_CREATES) as pool:
-            made = pool.map(
-                lambda path: self._make(path, found[path.rpartition("/")[0]].id, drive, deadline, distrusted), unknown
-            )
-            found.update(zip(unknown, made, strict=True))
-        fresh.update(unknown)
+            made = pool.map(lambda path: self._make(path, walk), unknown)
+            walk.found.update(zip(unknown, made, strict=True))
+        walk.fresh.update(unknown)
 
-    def _search(
-        self, paths: Sequence[str], found: Mapping[str, Folder], drive: Drive
-    ) -> dict[tuple[str, str], list[RemoteFile]]:
-        """(parent id, name) -> the folders that Drive shows there."""
-        shown: dict[tuple[str, str], list[RemoteFile]] = {}
+    def _shown(self, walk: "_Walk", paths: Sequence[str], below: Sequence[str]) -> "Shown":
+        """What Drive shows of these folders; asked of all levels at once, where one request tells it."""
+        if walk.shown is None and paths:
+            names = {_leaf(each) for each in paths}
+            deeper = sorted({_leaf(each) for each in below})
+            if deeper and not names & {*deeper} and len(names) + len(deeper) <= NAMES_PER_QUERY:
+                walk.shown = self._search_deep(walk, paths, deeper)
+        return walk.shown if walk.shown is not None else self._search(walk, paths)
+
+    def _search_deep(self, walk: "_Walk", paths: Sequence[str], deeper: Sequence[str]) -> "Shown | None":
+        places = self._places(walk, paths)
+        query = f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({_clause(places)} or {any_name(deeper)})"
+        try:
+            listed, is_all = walk.drive.first_page(query)
+        except NotFound:
+            return None
+        return _by_place(listed, places, {*deeper}) if is_all else None
+
+    def _search(self, walk: "_Walk", paths: Sequence[str]) -> "Shown":
+        shown: Shown = {}
         for start in range(0, len(paths), NAMES_PER_QUERY):
-            by_parent: dict[str, list[str]] = {}
-            for path in paths[start : start + NAMES_PER_QUERY]:
-                parent, _, name = path.rpartition("/")
-                by_parent.setdefault(found[parent].id, []).append(name)
-            places = " or ".join(
-                f"('{escape(each)}' in parents and {any_name(names)})" for each, names in by_parent.items()
-            )
+            places = self._places(walk, paths[start : start + NAMES_PER_QUERY])
             try:
-                listed = drive.list(f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({places})")
+                listed = walk.drive.list(f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({_clause(places)})")
             except NotFound:  # a parent is gone; whoever looks at the chain will see it
-                listed = []
-            for each in listed:
-                parents = set(by_parent) & {*each.parents, "root"} if len(by_parent) == 1 else set(each.parents)
-                for parent in parents:
-                    shown.setdefault((parent, each.name), []).append(each)
+                continue
+            for place, each in _by_place(listed, places, set()).items():
+                shown.setdefault(place, []).extend(each)
         return shown
+
+    def _places(self, walk: "_Walk", paths: Iterable[str]) -> dict[str, list[str]]:
+        """Parent id -> the names of those paths in it."""
+        by_parent: dict[str, list[str]] = {}
+        for path in paths:
+            by_parent.setdefault(walk.parent(path), []).append(_leaf(path))
+        return by_parent
 
     def _adopt(self, path: str, remote: RemoteFile, parent: str) -> Folder:
         old = self.receipts.read(self._name(path))
@@ -248,8 +268,9 @@ class Folders:
         self._seen[remote.id] = time.monotonic()
         return Folder(remote.id, remote.name, parent)
 
-    def _make(self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]) -> Folder:
-        name = path.rpartition("/")[2]
+    def _make(self, path: str, walk: "_Walk") -> Folder:
+        drive, deadline, distrusted = walk.drive, walk.deadline, walk.distrusted
+        parent, name = walk.parent(path), _leaf(path)
         has_new_ids = False
         while True:
             folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
@@ -303,6 +324,46 @@ class Folders:
 
     def _key(self, path: str) -> str:
         return key(f"{self.root.base}/{path}")
+
+
+Shown: TypeAlias = dict[tuple[str, str], list[RemoteFile]]
+"""(parent id, name) -> the folders that Drive shows there."""
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk from the base down, level by level."""
+
+    drive: Drive
+    deadline: Deadline
+    distrusted: frozenset[str]
+    found: dict[str, Folder]
+    fresh: set[str] = field(default_factory=set)
+    """Paths of the folders that this walk made."""
+    shown: Shown | None = None
+    """Folders of all levels, where one request showed them."""
+
+    def parent(self, path: str) -> FileId:
+        return self.found[path.rpartition("/")[0]].id
+
+
+def _clause(places: Mapping[str, Sequence[str]]) -> str:
+    return " or ".join(f"('{escape(each)}' in parents and {any_name(names)})" for each, names in places.items())
+
+
+def _by_place(listed: Iterable[RemoteFile], places: Mapping[str, Sequence[str]], deeper: set[str]) -> Shown:
+    shown: Shown = {}
+    for each in listed:
+        parents = set(each.parents)
+        if each.name not in deeper:  # `root` is an alias, which no file names as its parent
+            parents = {*places} & {*parents, "root"} if len(places) == 1 else parents
+        for parent in parents:
+            shown.setdefault((parent, each.name), []).append(each)
+    return shown
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _prefixes(path: str) -> list[str]:

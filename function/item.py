@@ -38,6 +38,8 @@ class Item:
     entry: LogEntry | None = None
     retry_after_s: float | None = None
     is_logged: bool = False
+    contents_done: int = 0
+    """Contents of this source that its receipt knows to be done."""
     _started: float = field(default_factory=time.monotonic)
     _telling: threading.Lock = field(default_factory=threading.Lock)
 

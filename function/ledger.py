@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from function.model import Fingerprint
-from function.receipts import Claim, Done, Receipt, Receipts
+from function.receipts import Claim, Done, Receipt, Receipts, Superseded
 
 
 @dataclass(slots=True)
@@ -28,6 +28,12 @@ class Ledger:
         """Make that the receipt."""
         old = self.current if self.current.generation else None
         self.current = self.receipts.swap(self.name, old, receipt, durably=durably)
+
+    def check(self) -> None:
+        """Raise Superseded when another has written since."""
+        now = self.receipts.read(self.name)
+        if (now.generation if now else 0) != self.current.generation:
+            raise Superseded(self.name)
 
     def count(self, content: Fingerprint) -> Receipt:
         """The receipt with this invocation's attempt at the content counted, once; still to be written."""

@@ -29,10 +29,14 @@ PROPERTY_MAX_BYTES = 124
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What Drive shows of a folder: files by name; a name that was not asked for is not in `names`."""
+    """What Drive shows of a folder: the files of the names that were asked for, or of all names (None)."""
 
-    names: frozenset[str]
+    names: frozenset[str] | None
     files: tuple[RemoteFile, ...]
+
+    def tells(self, name: str) -> bool:
+        """Whether the look says if there is a file of that name."""
+        return self.names is None or name in self.names
 
     def named(self, name: str) -> list[RemoteFile]:
         """The files of exactly that name, oldest first."""
@@ -197,10 +201,15 @@ def candidates(name: str) -> Iterator[str]:
         yield f"{stem} ({number}){suffix}"
 
 
+def names_due(done: int, policy: Policy) -> int:
+    """How many of the candidates to look for at first, where so many contents are done."""
+    return done + EXTRA_NAMES if done and policy is Policy.KEEP_BOTH else 1
+
+
 def free_name(name: str, look: Look) -> str | None:
     """The first candidate that was looked for and not found."""
     taken = {each.name for each in look.files}
-    asked = itertools.takewhile(lambda each: each in look.names, candidates(name))
+    asked = itertools.takewhile(look.tells, candidates(name))
     return next((each for each in asked if each not in taken), None)
 
 

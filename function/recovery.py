@@ -41,7 +41,7 @@ def decide(claim: Claim, content: Fingerprint, remote: RemoteFile | None, key: s
         return Recovery.FINISH_OLDER
     if claim.revises and not claim.mends:
         return Recovery.SEND if same else Recovery.DROP
-    if not claim.mends and _was_edited(remote):
+    if not claim.mends and was_edited(remote):
         return Recovery.DROP
     return Recovery.MEND
 
@@ -53,7 +53,7 @@ def needs_digests(claim: Claim, remote: RemoteFile | None, size: int) -> bool:
     )
 
 
-def _was_edited(remote: RemoteFile) -> bool:
+def was_edited(remote: RemoteFile) -> bool:
     """Whether its owner gave the file other content after we made it; what we send at once carries one date."""
     try:
         created, modified = map(datetime.fromisoformat, (remote.created_time, remote.modified_time))

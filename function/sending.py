@@ -3,6 +3,7 @@
 Whatever goes wrong on the way is resolved by looking at the id or at the session, never by creating anew.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Sending:
     keep_session: Callable[[str | None], None]
     """Makes the session's URI durable, before a byte is sent to it."""
     progress: Progress
+    was_taken: bool = False
+    """The first request found the id in use: what stands there is not of this sending."""
 
     @property
     def size(self) -> int:
@@ -57,9 +60,16 @@ class Sending:
     def _in_one_request(self, *, look_first: bool) -> RemoteFile | None:
         content = self.source.read()
 
+        requests = itertools.count()
+
         def create() -> RemoteFile:
             self.check()
-            return self.drive.create(self.file, content)
+            number = next(requests)
+            try:
+                return self.drive.create(self.file, content)
+            except AlreadyExists:
+                self.was_taken = number == 0
+                raise
 
         sent = creating.once(create, self._stored, self.deadline, look_first=look_first)
         self.progress(self.size, self.size)
@@ -71,10 +81,11 @@ class Sending:
     def _in_a_session(self, session: str | None) -> RemoteFile | None:
         hashing = threading.Thread(target=self._hash_ahead, daemon=True)
         hashing.start()  # beside the sending: the content's digests are due when Drive answers
-        for _ in range(SESSIONS_MAX):
+        for number in range(SESSIONS_MAX):
             try:
                 return self._send(session or self._start(), resumed=session is not None)
             except AlreadyExists:
+                self.was_taken = number == 0 and session is None
                 return self._stored()
             except SessionLost:
                 session = None

@@ -18,7 +18,7 @@ import msgspec
 
 from function.deadline import Deadline
 from function.errors import VolumeUnavailable
-from function.model import LogEntry, Status
+from function.model import Digests, LogEntry, Outcome, Status
 
 TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last entry; doubled where that entry is longer."""
@@ -104,16 +104,17 @@ class UploadLog:
         except OSError:
             return 0
 
-    def tells_uploaded(self, file_id: str, sha256: str, since: int) -> bool:
-        """Whether an entry says that this content was uploaded as that file; looked for behind byte `since`."""
+    def upload_of(self, file_id: str, since: int) -> Outcome | None:
+        """The last upload under that file id that an entry behind byte `since` tells of."""
         try:
             with open(self.path, "rb") as file:
                 start = max(0, since - len(_CLOSE))
                 # Only where an entry ends is it still the log that was measured.
                 file.seek(start if os.pread(file.fileno(), 2, start) in (b",\n", _CLOSE[:2]) else 0)
-                return any(_is_upload(line, file_id, sha256) for line in file if file_id.encode() in line)
+                told = [_upload(line, file_id) for line in file if file_id.encode() in line]
+                return next((each for each in reversed(told) if each), None)
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise VolumeUnavailable(f"{self.path}: can't be read ({error.strerror}).") from error
 
@@ -213,9 +214,12 @@ def encode(entry: LogEntry) -> bytes:
         return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _is_upload(line: bytes, file_id: str, sha256: str) -> bool:
+def _upload(line: bytes, file_id: str) -> Outcome | None:
+    """The upload under that id that the line tells of."""
     try:
-        entry = json.loads(line.strip().removesuffix(b","))
-    except ValueError:
-        return False
-    return (entry.get("status"), entry.get("file_id"), entry.get("sha256")) == (Status.UPLOADED, file_id, sha256)
+        outcome = msgspec.json.decode(line.strip().removesuffix(b","), type=Outcome)
+        digests = msgspec.json.decode(line.strip().removesuffix(b","), type=Digests)
+    except msgspec.MsgspecError:
+        return None
+    is_it = outcome.status is Status.UPLOADED and outcome.file_id == file_id
+    return msgspec.structs.replace(outcome, digests=digests) if is_it else None

@@ -4,17 +4,24 @@ A visit is shared by all files of a batch that go into the folder: one listing s
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 from function import folding
 from function.deadline import Deadline
-from function.drive import Drive, files_named
+from function.drive import Drive, escape, files_named
 from function.errors import BadRequest, DriveError, NotFound, UploadError
 from function.folders import NAMES_PER_QUERY, REPAIRS_MAX, Chain, Folders
 from function.model import FOLDER_MIME_TYPE, RemoteFile
-from function.plan import Look
+from function.plan import EXTRA_NAMES, Look, candidates
+
+HEAD_START_S = 0.01
+"""How much sooner than the look beside it a create is sent: of two racers, the later one's look shows the other's."""
+
+NEVER = float("-inf")
 
 
 @dataclass(slots=True)
@@ -26,12 +33,15 @@ class Visit:
     open_drive: Callable[[], Drive]
     deadline: Deadline
     names: set[str] = field(default_factory=set)
-    """Names of the batch's files, looked for all at once."""
+    """Names of the batch's files, and those that they may get instead: looked for all at once."""
     chain: Chain | None = None
     shown: Look | None = None
     """The last look, if there was one."""
-    _beside: threading.Thread | None = None
-    _is_settled: bool = False
+    made: set[str] = field(default_factory=set)
+    """Ids of the files that this visit made: a listing that hides them lags."""
+    _looked_at: float = NEVER
+    """When the last look began, on the monotonic clock."""
+    _beside: threading.Timer | None = None
     _folded: set[str] = field(default_factory=set)
     """Younger twin folders that were folded, or couldn't be emptied."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -49,8 +59,20 @@ class Visit:
 
     @property
     def is_warm(self) -> bool:
-        """A look in the last minute found the chain in its place: a create needs no look before it."""
+        """A look in the last minute found the chain in its place."""
         return self.chain is not None and not self.chain.is_new and self.folders.is_fresh(self.chain)
+
+    @property
+    def is_for_one(self) -> bool:
+        """Whether a single file is meant to go there."""
+        return len(self.names) == 1
+
+    @property
+    def may_look_later(self) -> bool:
+        """A create needs no look before it: of one file, or in a warm folder, where receipts know what is there."""
+        if self.chain is None or self.chain.is_new or self.chain.leaf in self.folders.surprising:
+            return False
+        return self.is_warm or self.is_for_one
 
     def ready(self) -> Chain:
         """The chain of folders; made where it is missing."""
@@ -61,74 +83,74 @@ class Visit:
                 self.chain = self.folders.ensure([self.path], self.drive, self.deadline)[self.path]
             return self.chain
 
-    def look(self, names: Iterable[str]) -> Look:
-        """What Drive shows of the names; asked once for all files of the batch, again only for further names.
+    def look(self, names: Iterable[str], *, since: float = NEVER) -> Look:
+        """What Drive shows of the names, by a look that began after `since`; one serves all files of the batch.
 
         On the way the chain is held against what Drive shows, and mended.
         """
         with self._lock:
-            asked = self.shown.names if self.shown else frozenset()
-            missing = set(names) - asked if self.shown else self.names.union(names)
-            if self.shown is None and self.ready().is_made:
-                self.shown = Look(frozenset(missing), ())
-            elif missing or self.shown is None:
-                look = self._looked(missing)
-                self.shown = Look(asked | look.names, (self.shown.files if self.shown else ()) + look.files)
-            return self.shown
+            if not self.has_looked(since):
+                self.names.update(names)
+                is_empty = since == NEVER and self.ready().is_made
+                self.shown = Look(frozenset(self.names), ()) if is_empty else self._looked()
+            shown = self.shown
+            assert shown
+            missing = [each for each in names if not shown.tells(each)]
+            if missing:
+                self.names.update(missing, *map(_instead, {each.name for each in shown.files} & self.names))
+                self.shown = shown = self._looked()
+            return shown
+
+    def has_looked(self, since: float = NEVER) -> bool:
+        """Whether the last look began after that."""
+        return self.shown is not None and (since == NEVER or self._looked_at > since)
 
     def look_beside(self) -> None:
-        """Begin the look, if nobody has, without waiting for it."""
+        """Begin a look a moment from now, without waiting for it, unless one was begun so."""
         with self._starting:
-            if self._beside is None and self.shown is None:
-                self._beside = threading.Thread(target=self._look_quietly, daemon=True)
+            if self._beside is None:
+                self._beside = threading.Timer(HEAD_START_S, self._look_quietly, [time.monotonic()])
+                self._beside.daemon = True
                 self._beside.start()
 
-    def _look_quietly(self) -> None:
+    def _look_quietly(self, since: float) -> None:
         try:
-            self.look(())
+            self.look((), since=since)
         except UploadError:
             return  # whoever needs the look asks again, and is told
 
-    def settling_look(self, names: Iterable[str]) -> Look:
-        """The look that shows what else has the names of files just made: in a cold folder one after all were made."""
-        with self._lock:
-            if not self.is_cold:
-                return self.look(names)
-            if not self._is_settled or self.shown is None:
-                self.shown = self._looked(self.names.union(names))
-                self._is_settled = True
-            return self.look(names)
-
-    @property
-    def can_settle(self) -> bool:
-        """Whether `settling_look` is there already."""
-        return self.shown is not None and (self._is_settled or not self.is_cold)
+    def expect_more(self) -> None:
+        """The folder holds what no receipt knows: from now on a create there waits for a look."""
+        self.folders.surprising.add(self.ready().leaf)
 
     def distrust(self) -> None:
         """Drive says that a folder of the chain is gone: the next look asks for each."""
         with self._lock:
             self.shown = None
             if self.chain:
+                self.folders.doubt(self.chain)
                 self._mend(self.folders.astray(self.chain, {}, {}, self.drive))
 
-    def _looked(self, names: set[str]) -> Look:
+    def _looked(self) -> Look:
         for _ in range(REPAIRS_MAX):
             chain = self.ready()
+            self._looked_at = time.monotonic()
             with ThreadPoolExecutor(1) as beside:
                 leaf = (
                     None
                     if chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
                     else beside.submit(self.drive.get, chain.leaf)
                 )
-                listed = self._list(chain, sorted(names))
+                listed, is_whole = self._list(chain)
                 fetched = leaf.result() if leaf else None
             shown: dict[str, RemoteFile] = {each.id: each for each in listed if each.mime_type == FOLDER_MIME_TYPE}
             astray = self.folders.astray(chain, shown, {str(fetched.id): fetched} if fetched else {}, self.drive)
-            twins = [each for each in folding.shown_in(chain, shown) if each.younger.id not in self._folded]
+            twins = self._twins(chain, listed, shown)
             if not astray and not twins:
-                return Look(
-                    frozenset(names), tuple(each for each in listed if self._is_in(each, chain) and each.name in names)
-                )
+                inside = tuple(each for each in listed if self._is_in(each, chain))
+                if is_whole:
+                    return Look(None, inside)
+                return Look(frozenset(self.names), tuple(each for each in inside if each.name in self.names))
             self._mend(astray | {each.younger.id for each in twins} & {each.id for each in chain.folders})
             for each in twins:
                 self._folded.add(each.younger.id)
@@ -137,6 +159,14 @@ class Visit:
             f"The folders of {self.path} are being moved about on Drive; call again.", reason="drive_unavailable"
         )
 
+    def _twins(
+        self, chain: Chain, listed: Iterable[RemoteFile], shown: dict[str, RemoteFile]
+    ) -> Iterable[folding.Twins]:
+        """Twin folders to be folded: none while listings hide what we made, since they may hide what is in those."""
+        if not self.made <= {each.id for each in listed}:
+            return []
+        return [each for each in folding.shown_in(chain, shown) if each.younger.id not in self._folded]
+
     def _mend(self, astray: set[str]) -> None:
         if astray and self.chain:
             self.chain = self.folders.ensure([self.path], self.drive, self.deadline, frozenset(astray))[self.path]
@@ -144,17 +174,33 @@ class Visit:
     def _is_in(self, remote: RemoteFile, chain: Chain) -> bool:
         return chain.leaf == "root" or chain.leaf in remote.parents
 
-    def _list(self, chain: Chain, names: list[str]) -> list[RemoteFile]:
-        found: dict[str, RemoteFile] = {}
-        for start in range(0, max(1, len(names)), NAMES_PER_QUERY):
-            part = names[start : start + NAMES_PER_QUERY]
-            clauses = [files_named(chain.leaf, part)] if part else []
-            clauses += filter(None, [self.folders.clause(chain)])
-            try:
-                listed = self.drive.list(f"trashed = false and ({' or '.join(clauses)})") if clauses else []
-            except BadRequest:  # too long or too complex a query: the whole folder says it too
-                listed = self.drive.list(f"trashed = false and '{chain.leaf}' in parents")
-            except NotFound:  # a parent is gone, which the look at the chain will show
-                listed = []
-            found |= {each.id: each for each in listed}
-        return list(found.values())
+    def _list(self, chain: Chain) -> tuple[list[RemoteFile], bool]:
+        """What is shown of the chain and of our names; or of the whole folder (True), where one request shows that."""
+        folders = [clause] if (clause := self.folders.clause(chain)) else []
+        inside = f"'{escape(chain.leaf)}' in parents"
+        names = sorted(self.names)
+        try:
+            if chain.is_made or len(names) > NAMES_PER_QUERY:
+                page, is_all = self.drive.first_page(_live(inside, *folders))
+                if is_all:
+                    return page, True
+            found: dict[str, RemoteFile] = {}
+            for start in range(0, max(1, len(names)), NAMES_PER_QUERY):
+                part = names[start : start + NAMES_PER_QUERY]
+                clauses = [files_named(chain.leaf, part), *folders] if part else folders
+                found |= {each.id: each for each in (self.drive.list(_live(*clauses)) if clauses else [])}
+            return list(found.values()), False
+        except BadRequest:  # too long or too complex a query: the whole folder says it too
+            return self.drive.list(_live(inside)), True
+        except NotFound:  # a parent is gone, which the look at the chain will show
+            return [], False
+
+
+def _live(*clauses: str) -> str:
+    """The query for what matches any of the clauses and isn't in the bin."""
+    return f"trashed = false and ({' or '.join(clauses)})"
+
+
+def _instead(name: str) -> Iterable[str]:
+    """The names that a file gets where its own is taken."""
+    return islice(candidates(name), EXTRA_NAMES + 1)

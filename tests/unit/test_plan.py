@@ -56,7 +56,7 @@ def test_a_decision_never_overwrites(look: Look, policy: Policy) -> None:
             assert file.holds(SIZE, OURS)
             assert file.name == NAME or (file.key == KEY and policy is not Policy.NEW_REVISION)
         case Create(name):
-            assert name is None or name in look.names
+            assert name is None or look.tells(name)
             assert name not in {each.name for each in look.files}
             assert not held or policy is Policy.KEEP_BOTH
         case Revise(file):

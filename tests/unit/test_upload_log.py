@@ -21,7 +21,7 @@ from function import log_schema
 from function.app import refused_entry
 from function.deadline import Deadline
 from function.errors import InvalidPayload, VolumeUnavailable
-from function.model import LogEntry, Status
+from function.model import Digests, LogEntry, Status
 from function.upload_log import TAIL_BYTES, UploadLog, encode, find_place
 
 SCHEMA = Path(__file__).parents[2] / "function/upload_log.schema.json"
@@ -296,6 +296,7 @@ def uploaded(number: int) -> LogEntry:
         reason=None,
         message=None,
         file_id=f"file-{number}",
+        md5=f"{number:032}",
         sha256=f"{number:064}",
     )
 
@@ -311,8 +312,10 @@ def test_an_upload_is_found_behind_an_append_that_was_torn(tmp_path: Path, cut: 
 
     append(path, uploaded(3))
 
-    assert log.tells_uploaded("file-3", f"{3:064}", since)
-    assert not log.tells_uploaded("file-4", f"{3:064}", since)
+    found = log.upload_of("file-3", since)
+    assert found
+    assert found.digests == Digests(f"{3:032}", f"{3:064}")
+    assert log.upload_of("file-4", since) is None
 
 
 def test_an_upload_is_found_in_a_log_that_was_begun_anew(tmp_path: Path) -> None:
@@ -325,4 +328,4 @@ def test_an_upload_is_found_in_a_log_that_was_begun_anew(tmp_path: Path) -> None
     path.unlink()
     append(path, uploaded(1), *(entry(number, "text") for number in range(20)))
 
-    assert log.tells_uploaded("file-1", f"{1:064}", since)
+    assert log.upload_of("file-1", since)
