@@ -9,6 +9,7 @@ files of the folder: begun after all of them were made, it shows the later one o
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -72,8 +73,10 @@ class Upload:
     """A claim under whose id nothing came to stand: the next one takes it over."""
     _new_id: FileId | None = None
     """The last id taken from the pool: nobody sent anything under it before."""
-    _made: list[FileId] = field(default_factory=list)
-    """Ids under which this invocation found its content, whatever became of the receipt since."""
+    _sent: Sent | None = None
+    """What this invocation has sent, and verified."""
+    _written: int = 0
+    """The receipt's generation then."""
     _since: float = NEVER
     """When it was last noticed that what was known no longer holds: earlier looks don't count."""
 
@@ -91,40 +94,53 @@ class Upload:
         if self.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
         with self.to.means.hold(self.to.receipt_name) as hold:
-            for _ in range(ROUNDS_MAX):
-                self.to.means.deadline.check()
-                try:
-                    result = self._attempted(hold)
-                    if isinstance(result, Sent) and (result.claim.settled or self.to.visit.has_looked(result.since)):
-                        return self._finished(result, hold)
-                    return result
-                except (_StartOver, Superseded):
-                    self._since = time.monotonic()
-        raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
+            return self._rounds(hold, self._is_looked_for)
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
         self.to.visit.look(self._names(1), since=sent.since)  # may take long: not under the lock
-        written = self.ledger.current.generation
         with self.to.means.hold(self.to.receipt_name) as hold:
-            receipt = self.ledger.reread()
-            if receipt.claim and receipt.claim.id == sent.claim.id:
-                # Who wrote meanwhile took it up, and may have been killed when it was in the log already.
-                was_found = sent.was_found or receipt.generation != written
-                try:
-                    return self._finished(dataclasses.replace(sent, claim=receipt.claim, was_found=was_found), hold)
-                except Superseded:
-                    receipt = self.ledger.reread()
-            done = plan.known(receipt, self.source.stamp, sent.digests, self.to.policy)
-        if done:  # another invocation found it finished meanwhile, and recorded it
-            return known(self.to.folder, done)
-        raise Locked(f"{self.to.label()}: another invocation took it over; call again.")
+            result = self._rounds(hold, lambda sent: True)
+        assert isinstance(result, Outcome)
+        return result
 
-    def _attempted(self, hold: Hold) -> Outcome | Sent:
-        receipt = self.ledger.reread()
+    def _rounds(self, hold: Hold, may_finish: Callable[[Sent], bool]) -> Outcome | Sent:
+        for _ in range(ROUNDS_MAX):
+            self.to.means.deadline.check()
+            try:
+                receipt = self.ledger.reread()
+                result = self._continued(self._sent, receipt, hold) if self._sent else self._attempted(receipt, hold)
+                if isinstance(result, Outcome):
+                    return result
+                self._sent, self._written = result, self.ledger.current.generation
+                return self._finished(result, hold) if may_finish(result) else result
+            except (_StartOver, Superseded):
+                self._since = time.monotonic()
+        raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
+
+    def _is_looked_for(self, sent: Sent) -> bool:
+        return sent.claim.settled or self.to.visit.has_looked(sent.since)
+
+    def _attempted(self, receipt: Receipt, hold: Hold) -> Outcome | Sent:
         if receipt.claim:
             return self._recover(receipt.claim, hold)
         return self._unchanged() or self._planned(hold)
+
+    def _continued(self, sent: Sent, receipt: Receipt, hold: Hold) -> Outcome | Sent:
+        """Go on with what this invocation has sent, whatever became of the receipt meanwhile."""
+        if receipt.claim and receipt.claim.id == sent.claim.id:
+            # Who wrote meanwhile took it up, and may have been killed when it was in the log already.
+            was_found = sent.was_found or receipt.generation != self._written
+            return dataclasses.replace(sent, claim=receipt.claim, was_found=was_found)
+        if receipt.claim:
+            raise Locked(f"{self.to.label()}: another invocation took it over; call again.")
+        done = plan.known(receipt, self.source.stamp, sent.digests, self.to.policy)
+        if done is None:  # the receipt was removed
+            return dataclasses.replace(sent, claim=self.ledger.claim(sent.claim), was_found=True)
+        if done.id != sent.file.id:  # by an invocation that didn't know of this one
+            look = self.to.visit.look(self._names(1), since=self._since)
+            Finishing(self.to, self.ledger, hold).bin_twins(look)
+        return known(self.to.folder, done)
 
     def _finished(self, sent: Sent, hold: Hold) -> Outcome:
         look = None if sent.claim.settled else self.to.visit.look(self._names(1), since=sent.since)
@@ -158,7 +174,7 @@ class Upload:
     def _planned(self, hold: Hold) -> Outcome | Sent:
         if self._may_look_later():
             claim = self.ledger.claim(self._new_claim(self.to.name))
-            if self.to.visit.is_for_one:
+            if self.to.visit.is_for_one and self.to.visit.is_warm:
                 self.to.visit.look_beside()
             return self._send(claim, hold, look_first=False)
         look, action = self._decided()
@@ -214,8 +230,9 @@ class Upload:
         look = self.to.visit.look(self._names(count), since=self._since)
         shown = {each.id for each in look.files}
         now = time.time_ns()
-        done = [each.id for each in self.ledger.current.done if now - each.at_ns < LISTING_LAG_NS]
-        recent = [each for each in (*done, *self._made) if each not in shown]
+        recent = [
+            each.id for each in self.ledger.current.done if each.id not in shown and now - each.at_ns < LISTING_LAG_NS
+        ]
         leaf = self.to.visit.ready().leaf
         hidden = tuple(
             each
@@ -293,7 +310,6 @@ class Upload:
                 return self._claim_and_send(renewed, hold)
             case Recovery.FINISH if remote:
                 claim = self.ledger.claim(replace(claim, content=self.source.fingerprint))
-                self._made.append(remote.id)
                 return Sent(claim, remote, self._digests())
             case Recovery.FINISH_OLDER if remote and claim.content.digests:
                 look = None if claim.settled else self.to.visit.look(self._names(1))
@@ -402,7 +418,6 @@ class Upload:
             self.ledger.claim(replace(claim, content=Fingerprint(self.source.stamp), session=None))
             raise
         if file.holds(self.size, digests):
-            self._made.append(file.id)
             if not claim.revises:
                 self.to.visit.made.add(file.id)
             return Sent(claim, file, digests, since=since)
