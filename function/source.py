@@ -96,6 +96,8 @@ class Source:
 
     location: Location
     stamp: Stamp
+    _ctime_ns: int
+    """Tells also of an edit whose mtime was put back; in memory only, since a chmod or a new link changes it too."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _hashing: threading.Lock = field(default_factory=threading.Lock)
     _sha256: str | None = None
@@ -154,7 +156,7 @@ class Source:
         """
         fd = _open(self.location)
         try:
-            if _stamp(os.fstat(fd)) != self.stamp:
+            if not self._is_as_met(os.fstat(fd)):
                 raise self._changed()
             buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, self.stamp.size - offset))))
             while offset < self.stamp.size:
@@ -171,11 +173,14 @@ class Source:
     def check_unchanged(self) -> None:
         """Raise SourceError (source_changed) when the file is no longer as the invocation met it."""
         try:
-            now = _stamp(os.stat(self.location.path))
+            now = os.stat(self.location.path)
         except OSError as error:
             raise self._changed() from error
-        if now != self.stamp:
+        if not self._is_as_met(now):
             raise self._changed()
+
+    def _is_as_met(self, now: os.stat_result) -> bool:
+        return (_stamp(now), now.st_ctime_ns) == (self.stamp, self._ctime_ns)
 
     def _changed(self) -> SourceError:
         return SourceError(
@@ -201,7 +206,7 @@ def find_source(location: Location) -> Source:
         raise _unusable(location, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
-    return Source(location, _stamp(status))
+    return Source(location, _stamp(status), status.st_ctime_ns)
 
 
 def _open(location: Location) -> int:
