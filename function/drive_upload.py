@@ -81,7 +81,11 @@ class Upload:
         """Ended; or sent and verified, where the look that settles it is still to come. Raises UploadError."""
         if self.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
-        with self.to.means.hold(self.to.receipt_name) as hold:
+        with (
+            self.to.means.hold(self.to.receipt_name) as hold,
+            self.to.means.small_file(self.size),
+            self.source.in_use(),
+        ):
             for _ in range(ROUNDS_MAX):
                 self.to.means.deadline.check()
                 try:
@@ -309,8 +313,7 @@ class Upload:
     def _send(self, claim: Claim, hold: Hold, *, look_first: bool) -> Sent:
         """The content under the claim's id, verified. Raises UploadError, or _StartOver when the id is no use."""
         try:
-            with self.to.means.small_file(self.size):
-                file = self._sending(claim, hold).run(claim.session, look_first=look_first)
+            file = self._sending(claim, hold).run(claim.session, look_first=look_first)
         except BadRequest as error:
             return self._without_what_was_refused(claim, hold, error)
         except NotFound:

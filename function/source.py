@@ -10,11 +10,12 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from function.errors import SourceError
-from function.model import Digests, Fingerprint, RemoteFile, Stamp
+from function.model import MULTIPART_MAX_BYTES, Digests, Fingerprint, RemoteFile, Stamp
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""
@@ -91,7 +92,8 @@ def _below(path: str, folder: str) -> str | None:
 class Source:
     """A source as it was when the invocation met it. Opened anew for each use, and refused once it is another.
 
-    `digests` is computed once, whoever asks, and shared by all accounts.
+    `digests` is computed once, whoever asks, and shared by all accounts. A small content is read once for those who
+    are `in_use` of it at one time.
     """
 
     location: Location
@@ -100,6 +102,9 @@ class Source:
     """Tells also of an edit whose mtime was put back; in memory only, since a chmod or a new link changes it too."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _hashing: threading.Lock = field(default_factory=threading.Lock)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _users: int = 0
+    _content: bytes | None = None
     _sha256: str | None = None
     _digests: Digests | None = None
 
@@ -136,21 +141,50 @@ class Source:
             return self._sha256
 
     def _hashed(self, hashes: "tuple[hashlib._Hash, ...]", check: Callable[[], None]) -> list[str]:
-        for block in self.blocks(0):
-            check()
+        for block in self.blocks(0, check):
             for each in hashes:
                 each.update(block)
         self.check_unchanged()
         return [each.hexdigest() for each in hashes]
 
-    def read(self) -> bytes:
-        """The whole content, for small files. Raises SourceError."""
-        content = b"".join(bytes(block) for block in self.blocks(0))
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Until the last of those who entered has left, a small content that was read stays in memory."""
+        with self._reading:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._reading:
+                self._users -= 1
+                if not self._users:
+                    self._content = None
+
+    def read(self, check: Callable[[], None] = lambda: None) -> bytes:
+        """The whole content, for small files. Raises SourceError, and what `check` raises."""
+        with self._reading:
+            content = self._content
+            if content is None:
+                content = b"".join(bytes(block) for block in self._blocks_of_file(0, check))
+                self._content = content if self._users else None
         self.check_unchanged()
         return content
 
-    def blocks(self, offset: int) -> Iterator[memoryview]:
-        """The bytes from `offset` to the end, block by block, in one buffer that is reused. Raises SourceError.
+    def blocks(self, offset: int, check: Callable[[], None] = lambda: None) -> Iterator[memoryview]:
+        """The bytes from `offset` to the end, block by block; a block may be overwritten when the next is asked for.
+
+        `check` is called before each and may raise. Raises SourceError.
+        """
+        if self.stamp.size > MULTIPART_MAX_BYTES:
+            yield from self._blocks_of_file(offset, check)
+            return
+        content = memoryview(self.read(check))
+        for start in range(offset, len(content), BLOCK_BYTES):
+            check()
+            yield content[start : start + BLOCK_BYTES]
+
+    def _blocks_of_file(self, offset: int, check: Callable[[], None]) -> Iterator[memoryview]:
+        """In one buffer that is reused.
 
         A file that turns out shorter ends the iteration with source_changed: its length was promised to Drive.
         """
@@ -160,6 +194,7 @@ class Source:
                 raise self._changed()
             buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, self.stamp.size - offset))))
             while offset < self.stamp.size:
+                check()
                 count = os.preadv(fd, [buffer[: min(len(buffer), self.stamp.size - offset)]], offset)
                 if not count:
                     raise self._changed()
