@@ -21,13 +21,23 @@ from function import access_token as tokens
 from function import token_file, token_save
 from function.access_token import AccessToken
 from function.deadline import Deadline
-from function.errors import CredentialsError, DeadlineExceeded, Locked, TransientDriveError, VolumeUnavailable
+from function.errors import (
+    CredentialsError,
+    DeadlineExceeded,
+    Locked,
+    TransientDriveError,
+    UploadError,
+    VolumeUnavailable,
+)
 from function.token_file import AUTHORIZE, TokenFile
 
 _log = logging.getLogger(__name__)
 
 _REST_S = 20.0
-"""After a renewal that failed: how long the old token, while it lasts, or the refusal is given out without asking."""
+"""After a renewal that failed: how long the old token, while it lasts, or the failure is given out without asking."""
+
+_LONGEST_REST_S = 3600.0
+"""However much later the endpoint wants to be asked again."""
 
 Signature = tuple[int, ...]
 
@@ -57,7 +67,7 @@ class Credentials:
         self._kept: tuple[str, AccessToken, dict[str, Any]] | None = None
         self._refused: tuple[str, ...] = ()
         self._rest_until = 0.0
-        self._failure: tuple[Signature, float, CredentialsError] | None = None
+        self._failure: tuple[Signature, float, CredentialsError | TransientDriveError] | None = None
 
     def __repr__(self) -> str:
         return f"Credentials({str(self._path)!r})"
@@ -99,8 +109,8 @@ class Credentials:
         at_hand = self._at_hand(self._file())
         if at_hand is not None and not at_hand.is_due():
             return at_hand
-        self._repeat_failure()
         try:
+            self._repeat_failure()
             with self._lock(deadline):
                 return self._renewed(deadline)
         except (TransientDriveError, Locked, VolumeUnavailable, DeadlineExceeded) as error:
@@ -109,29 +119,34 @@ class Credentials:
             _log.warning(
                 "The access token can't be renewed yet (%s); the old one is used while it lasts.", error.reason
             )
-            self._rest_until = time.monotonic() + _REST_S
+            self._rest_until = time.monotonic() + _rest_s(error)
             return at_hand
-        except CredentialsError as error:
-            self._failure = (self._signature(), time.monotonic() + _REST_S, error)
-            raise
 
     def _repeat_failure(self) -> None:
         """Raise again what a batch's thousand files would each ask the endpoint for, unless the file has changed."""
         if self._failure is None:
             return
         signature, until, error = self._failure
-        if time.monotonic() < until and signature == self._signature():
-            raise CredentialsError(error.message, reason=error.reason)
+        left_s = until - time.monotonic()
+        if left_s > 0 and signature == self._signature():
+            retry_after_s = left_s if isinstance(error, TransientDriveError) else None
+            raise type(error)(error.message, reason=error.reason, retry_after_s=retry_after_s)
 
     def _renewed(self, deadline: Deadline) -> AccessToken:
         """Under the lock: what somebody else renewed in the meantime, or a renewal of our own."""
         while True:
             deadline.check()
+            signature = self._signature()
             file = self._file(afresh=True)
             found = self._at_hand(file)
             if found is not None and not found.is_due():
                 return found
-            token, changes = self._ask(file, deadline)
+            try:
+                token, changes = self._ask(file, deadline)
+            except (CredentialsError, TransientDriveError) as error:
+                if deadline.remaining_s() > 0:  # else it may be our own haste that failed
+                    self._failure = (signature, time.monotonic() + _rest_s(error), error)
+                raise
             if self._keep(file, token, changes):
                 return token
 
@@ -234,3 +249,7 @@ class Credentials:
         except OSError:
             return ()
         return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _rest_s(error: UploadError) -> float:
+    return min(max(_REST_S, error.retry_after_s or 0.0), _LONGEST_REST_S)

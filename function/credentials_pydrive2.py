@@ -8,6 +8,7 @@ Source: PyDrive2 1.21.3 `auth.py`; oauth2client 4.1.3 `client.py`, `service_acco
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,17 @@ class _Signer:
         return RSASigner(load_key_and_certificates(key, secret)[0])  # type: ignore[no-untyped-call]
 
 
+class _Http(httplib2.Http):  # type: ignore[misc]
+    """Keeps the last answer's headers, which oauth2client's errors don't carry."""
+
+    answered: Mapping[str, str] = {}
+
+    def request(self, *args: Any, **options: Any) -> tuple[httplib2.Response, bytes]:
+        """The answer to one request."""
+        self.answered, content = super().request(*args, **options)
+        return self.answered, content
+
+
 def current(file: TokenFile) -> AccessToken | None:
     """The access token that the file holds, as PyDrive2 sees it; None where it is expired, marked invalid or absent.
 
@@ -65,12 +77,12 @@ def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -
 
     def ask(timeout_s: float) -> tuple[AccessToken, dict[str, Any]]:
         store: dict[str, str] = {}
-        auth = _load(file, token_uri_override, store, timeout_s)
+        auth = _load(file, token_uri_override, store)
+        auth.http = _Http(timeout=timeout_s)
         try:
             _refresh(auth, file)
         finally:
-            if auth.http is not None:
-                auth.http.close()
+            auth.http.close()
         auth.SaveCredentials()
         require_write_scope(file.path, str((auth.credentials.token_response or {}).get("scope") or "").split())
         saved = {**json.loads(store[_KEY]), "token_uri": file.fields["token_uri"]}
@@ -79,13 +91,13 @@ def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -
     return token_endpoint.persistently(ask, deadline)
 
 
-def _load(file: TokenFile, token_uri: str | None, store: dict[str, str], timeout_s: float | None = None) -> GoogleAuth:
+def _load(file: TokenFile, token_uri: str | None, store: dict[str, str]) -> GoogleAuth:
     os.environ["GDRIVE_NON_INTERACTIVE"] = "1"  # PyDrive2 then raises where it would open a browser
     crypt.Signer = _Signer
     fields = {**_DEFAULTS, **file.fields, "token_uri": token_uri or file.fields["token_uri"]}
     store[_KEY] = json.dumps(fields)
     try:
-        auth = GoogleAuth(http_timeout=timeout_s, settings=_settings(fields, store))
+        auth = GoogleAuth(settings=_settings(fields, store))
         if file.kind == "pydrive2_service_account":
             # PyDrive2's own dictionary backend loads every file as a person's.
             auth.auth_method = "service"
@@ -116,15 +128,15 @@ def _refresh(auth: GoogleAuth, file: TokenFile) -> None:
     try:
         auth.Refresh()
     except RefreshError as error:
-        raise _refused(file, host, error) from error
+        raise _refused(file, host, error, auth.http.answered) from error
     except (httplib2.HttpLib2Error, OSError) as error:
         raise token_endpoint.unreachable(host, error) from error
     except (ValueError, KeyError, TypeError, OAuth2ClientError):
         # Signing succeeded or nothing was sent; either way what came back was no token.
-        token_endpoint.check_answer(host, 200, b"")
+        token_endpoint.check_answer(host, 200, b"", {})
 
 
-def _refused(file: TokenFile, host: str | None, error: RefreshError) -> UploadError:
+def _refused(file: TokenFile, host: str | None, error: RefreshError, headers: Mapping[str, str]) -> UploadError:
     """PyDrive2 keeps only a text, `code: description`; the status is in oauth2client's error behind it."""
     cause = error.__context__
     if not isinstance(cause, HttpAccessTokenRefreshError):
@@ -132,5 +144,5 @@ def _refused(file: TokenFile, host: str | None, error: RefreshError) -> UploadEr
             f"{file.path}: the token has expired and can't be renewed; {AUTHORIZE}.", reason="credentials_expired"
         )
     code = str(cause).partition(":")[0]
-    token_endpoint.check_answer(host, cause.status or 0, json.dumps({"error": code}).encode())
+    token_endpoint.check_answer(host, cause.status or 0, json.dumps({"error": code}).encode(), headers)
     return token_endpoint.refusal(file.path, code)

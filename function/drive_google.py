@@ -14,7 +14,7 @@ from function.deferred import deferred
 from function.drive import Drive, Usage
 from function.drive_errors import translate
 from function.errors import NotFound, SessionLost, TransientDriveError
-from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, NewFile, RemoteFile
+from function.model import FOLDER_MIME_TYPE, ID_PROPERTY, KEY_PROPERTY, FileId, NewFile, RemoteFile
 from function.pacer import Pacer
 from function.transport import Answer, Body, Transport
 
@@ -125,7 +125,7 @@ class GoogleDrive:
             "name": name,
             "mimeType": FOLDER_MIME_TYPE,
             "parents": [parent],
-            "appProperties": {KEY_PROPERTY: key},
+            "appProperties": _mark(file_id, key),
         }
         return _remote(self._once(self.files.create(body=body, **_ALL)))
 
@@ -259,8 +259,18 @@ def _json(answer: Answer) -> dict[str, Any]:
         raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
 
 
+def _mark(file_id: FileId, key: str) -> dict[str, str]:
+    return {KEY_PROPERTY: key, ID_PROPERTY: file_id}
+
+
+def _key(resource: dict[str, Any]) -> str | None:
+    """The key of what we made; None on an owner's copy of it."""
+    marks = resource.get("appProperties", {})
+    return marks.get(KEY_PROPERTY) if marks.get(ID_PROPERTY, resource["id"]) == resource["id"] else None
+
+
 def _marks(file: NewFile) -> dict[str, Any]:
-    marks: dict[str, Any] = {"appProperties": {KEY_PROPERTY: file.key}} if file.key else {}
+    marks: dict[str, Any] = {"appProperties": _mark(file.id, file.key)} if file.key else {}
     if file.properties:
         marks["properties"] = dict(file.properties)
     if file.description is not None:
@@ -282,6 +292,6 @@ def _remote(resource: dict[str, Any]) -> RemoteFile:
         sha256=resource.get("sha256Checksum"),
         created_time=resource.get("createdTime", ""),
         modified_time=resource.get("modifiedTime", ""),
-        key=resource.get("appProperties", {}).get(KEY_PROPERTY),
+        key=_key(resource),
         link=resource.get("webViewLink"),
     )

@@ -9,7 +9,8 @@ files of the folder: begun after all of them were made, it shows the later one o
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -93,16 +94,22 @@ class Upload:
         """Ended; or sent and verified, where the look that settles it is still to come. Raises UploadError."""
         if self.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
-        with self.to.means.hold(self.to.receipt_name) as hold:
+        with self.to.means.hold(self.to.receipt_name) as hold, self._content_at_hand():
             return self._rounds(hold, self._is_looked_for)
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
         self.to.visit.look(self._names(1), since=sent.since)  # may take long: not under the lock
-        with self.to.means.hold(self.to.receipt_name) as hold:
+        with self.to.means.hold(self.to.receipt_name) as hold, self._content_at_hand():
             result = self._rounds(hold, lambda sent: True)
         assert isinstance(result, Outcome)
         return result
+
+    @contextmanager
+    def _content_at_hand(self) -> Iterator[None]:
+        """While entered, a small content stays in memory from its hashing to its sending."""
+        with self.to.means.small_file(self.size), self.source.in_use():
+            yield
 
     def _rounds(self, hold: Hold, may_finish: Callable[[Sent], bool]) -> Outcome | Sent:
         for _ in range(ROUNDS_MAX):
@@ -348,8 +355,7 @@ class Upload:
         sending = self._sending(claim, hold)
         since = time.monotonic()
         try:
-            with self.to.means.small_file(self.size):
-                file = sending.run(claim.session, look_first=look_first)
+            file = sending.run(claim.session, look_first=look_first)
         except BadRequest as error:
             return self._without_what_was_refused(claim, hold, error)
         except NotFound:

@@ -24,6 +24,9 @@ FileId = NewType("FileId", str)
 KEY_PROPERTY = "drive_upload_key"
 """The entry of appProperties that holds our key."""
 
+ID_PROPERTY = "drive_upload_id"
+"""The entry of appProperties that holds the file's own id: an owner's copy takes both along, under another id."""
+
 FOLDER_MIME_TYPE = "application/vnd.google-apps.folder"
 GOOGLE_MIME_PREFIX = "application/vnd.google-apps"
 

@@ -58,7 +58,7 @@ class Sending:
         return self._in_a_session(session)
 
     def _in_one_request(self, *, look_first: bool) -> RemoteFile | None:
-        content = self.source.read()
+        content = self.source.read(self.deadline.check)
 
         requests = itertools.count()
 
@@ -129,8 +129,7 @@ class Sending:
         return progress
 
     def _blocks(self, offset: int) -> Iterator[memoryview]:
-        for block in self.source.blocks(offset):
-            self.deadline.check()
+        for block in self.source.blocks(offset, self.deadline.check):
             yield block
             offset += len(block)
             self.progress(offset, self.size)

@@ -10,11 +10,12 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from function.errors import SourceError
-from function.model import Digests, Fingerprint, RemoteFile, Stamp
+from function.model import MULTIPART_MAX_BYTES, Digests, Fingerprint, RemoteFile, Stamp
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""
@@ -91,13 +92,19 @@ def _below(path: str, folder: str) -> str | None:
 class Source:
     """A source as it was when the invocation met it. Opened anew for each use, and refused once it is another.
 
-    `digests` is computed once, whoever asks, and shared by all accounts.
+    `digests` is computed once, whoever asks, and shared by all accounts. A small content is read once for those who
+    are `in_use` of it at one time.
     """
 
     location: Location
     stamp: Stamp
+    _ctime_ns: int
+    """Tells also of an edit whose mtime was put back; in memory only, since a chmod or a new link changes it too."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _hashing: threading.Lock = field(default_factory=threading.Lock)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _users: int = 0
+    _content: bytes | None = None
     _sha256: str | None = None
     _digests: Digests | None = None
 
@@ -134,30 +141,60 @@ class Source:
             return self._sha256
 
     def _hashed(self, hashes: "tuple[hashlib._Hash, ...]", check: Callable[[], None]) -> list[str]:
-        for block in self.blocks(0):
-            check()
+        for block in self.blocks(0, check):
             for each in hashes:
                 each.update(block)
         self.check_unchanged()
         return [each.hexdigest() for each in hashes]
 
-    def read(self) -> bytes:
-        """The whole content, for small files. Raises SourceError."""
-        content = b"".join(bytes(block) for block in self.blocks(0))
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Until the last of those who entered has left, a small content that was read stays in memory."""
+        with self._reading:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._reading:
+                self._users -= 1
+                if not self._users:
+                    self._content = None
+
+    def read(self, check: Callable[[], None] = lambda: None) -> bytes:
+        """The whole content, for small files. Raises SourceError, and what `check` raises."""
+        with self._reading:
+            content = self._content
+            if content is None:
+                content = b"".join(bytes(block) for block in self._blocks_of_file(0, check))
+                self._content = content if self._users else None
         self.check_unchanged()
         return content
 
-    def blocks(self, offset: int) -> Iterator[memoryview]:
-        """The bytes from `offset` to the end, block by block, in one buffer that is reused. Raises SourceError.
+    def blocks(self, offset: int, check: Callable[[], None] = lambda: None) -> Iterator[memoryview]:
+        """The bytes from `offset` to the end, block by block; a block may be overwritten when the next is asked for.
+
+        `check` is called before each and may raise. Raises SourceError.
+        """
+        if self.stamp.size > MULTIPART_MAX_BYTES:
+            yield from self._blocks_of_file(offset, check)
+            return
+        content = memoryview(self.read(check))
+        for start in range(offset, len(content), BLOCK_BYTES):
+            check()
+            yield content[start : start + BLOCK_BYTES]
+
+    def _blocks_of_file(self, offset: int, check: Callable[[], None]) -> Iterator[memoryview]:
+        """In one buffer that is reused.
 
         A file that turns out shorter ends the iteration with source_changed: its length was promised to Drive.
         """
         fd = _open(self.location)
         try:
-            if _stamp(os.fstat(fd)) != self.stamp:
+            if not self._is_as_met(os.fstat(fd)):
                 raise self._changed()
             buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, self.stamp.size - offset))))
             while offset < self.stamp.size:
+                check()
                 count = os.preadv(fd, [buffer[: min(len(buffer), self.stamp.size - offset)]], offset)
                 if not count:
                     raise self._changed()
@@ -171,11 +208,14 @@ class Source:
     def check_unchanged(self) -> None:
         """Raise SourceError (source_changed) when the file is no longer as the invocation met it."""
         try:
-            now = _stamp(os.stat(self.location.path))
+            now = os.stat(self.location.path)
         except OSError as error:
             raise self._changed() from error
-        if now != self.stamp:
+        if not self._is_as_met(now):
             raise self._changed()
+
+    def _is_as_met(self, now: os.stat_result) -> bool:
+        return (_stamp(now), now.st_ctime_ns) == (self.stamp, self._ctime_ns)
 
     def _changed(self) -> SourceError:
         return SourceError(
@@ -201,7 +241,7 @@ def find_source(location: Location) -> Source:
         raise _unusable(location, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
-    return Source(location, _stamp(status))
+    return Source(location, _stamp(status), status.st_ctime_ns)
 
 
 def _open(location: Location) -> int:

@@ -6,7 +6,7 @@ Source: RFC 6749 section 5.2; Google, "Using OAuth 2.0 to Access Google APIs".
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from function import retry
 from function.deadline import Deadline
+from function.drive_errors import retry_after_s
 from function.errors import CredentialsError, TransientDriveError, UploadError
 from function.token_file import AUTHORIZE, WRITE_SCOPES
 
@@ -43,13 +44,13 @@ def unreachable(host: str | None, error: Exception) -> TransientDriveError:
     )
 
 
-def check_answer(host: str | None, status: int, body: bytes, retry_after: str | None = None) -> None:
+def check_answer(host: str | None, status: int, body: bytes, headers: Mapping[str, str]) -> None:
     """Raise TransientDriveError for an answer that says nothing about the credentials."""
     if status == 429 or status >= 500 or status == 408 or _code(body) in _TRANSIENT_CODES:
         raise TransientDriveError(
             f"The token endpoint ({host}) answers {status}; call again later.",
             reason="rate_limited" if status == 429 else "drive_unavailable",
-            retry_after_s=float(retry_after) if retry_after and retry_after.isdecimal() else None,
+            retry_after_s=retry_after_s(headers),
         )
     if status == 200 and not _object(body):
         raise TransientDriveError(f"The token endpoint ({host}) answers something else than a token; call again later.")
@@ -156,7 +157,7 @@ class Endpoint:
         except (HTTPError, OSError) as error:
             raise unreachable(host, error) from error
         if method == "POST":
-            check_answer(host, response.status, response.data, response.headers.get("retry-after"))
+            check_answer(host, response.status, response.data, response.headers)
             self.error_code = _code(response.data)
             self.granted_scopes = str(_object(response.data).get("scope") or "").split()
         return Answer(response.status, dict(response.headers), response.data)

@@ -68,3 +68,17 @@ def post(ask: Ask) -> Post:
         return ask(home, "POST", data=body, headers=dict(headers or {}), content_type="application/json")
 
     return send
+
+
+@pytest.fixture
+def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gathers how many bytes of sources each read from now on gives."""
+    counts: list[int] = []
+    read = os.preadv
+
+    def counting(*arguments: Any) -> int:
+        counts.append(read(*arguments))
+        return counts[-1]
+
+    monkeypatch.setattr(os, "preadv", counting)
+    return counts

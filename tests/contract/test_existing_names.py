@@ -1,5 +1,6 @@
 """What happens where the destination's name is taken: four policies, and never an overwrite nobody asked for."""
 
+import shutil
 from typing import Any
 
 import pytest
@@ -157,3 +158,31 @@ def test_the_owners_twins_are_nobodys_business(home: Home, post: Post) -> None:
 
     assert answer.entry["destination"] == SECOND
     assert ids <= {each["id"] for each in home.drive.files() if not each["trashed"]}
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_copy_that_its_owner_made_of_our_file_is_theirs(home: Home, post: Post, is_known: bool) -> None:
+    """A copy under the same name has the content and our mark, but isn't ours to put away: nor without our state."""
+    ours = post(home, {"path": home.put(content="one")}).entry["file_id"]
+    copy = Owner(home.drive).copy(ours, "note.txt")
+    if not is_known:
+        shutil.rmtree(home.folder / ".drive_upload")
+
+    answer = post(home, {"path": home.put(content="two")})
+
+    live = {each["id"]: each["path"] for each in home.drive.files() if each["size"] is not None and not each["trashed"]}
+    assert answer.entry["destination"] == SECOND
+    assert live == {ours: NAME, copy: NAME, answer.entry["file_id"]: SECOND}
+
+
+def test_what_we_make_names_itself_and_what_we_revise_does_not(home: Home, post: Post) -> None:
+    """Our file and its folders carry their own ids; another's file keeps its properties."""
+    theirs = Owner(home.drive).make(NAME)
+
+    ours = post(home, {"path": home.put("Data/Notes/note.txt")}).entry["file_id"]
+    post(home, {"path": home.put(content="ours"), "if_exists": "new_revision"})
+
+    marked = {each["id"]: each["appProperties"] for each in home.drive.files() if each["appProperties"]}
+    assert {file_id: each["drive_upload_id"] for file_id, each in marked.items()} == {each: each for each in marked}
+    assert ours in marked
+    assert theirs not in marked

@@ -3,6 +3,8 @@
 import hashlib
 from datetime import UTC, datetime
 
+import pytest
+
 from local_runner.drive_emulator import DriveEmulator
 from tests.home import Home, Post
 
@@ -31,3 +33,13 @@ def test_a_new_file_is_uploaded(home: Home, post: Post, drive: DriveEmulator) ->
     assert entry["metadata"] == {"tags": ["a"]}
     assert entry["time"].endswith("Z")
     assert datetime.fromisoformat(entry["time"]).tzinfo is UTC
+
+
+@pytest.mark.parametrize("size", [1, 1_500_000, 5_000_000])
+def test_a_small_file_is_read_once(home: Home, post: Post, bytes_read: list[int], size: int) -> None:
+    """Its digests are of the very bytes that are sent."""
+    path = home.put(content=bytes(size))
+
+    assert post(home, {"path": path}).body["status"] == "uploaded"
+
+    assert sum(bytes_read) == size

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pydrive2.auth import GoogleAuth
 
 from function.credentials import Credentials
 from function.deadline import Deadline
-from function.errors import CredentialsError, TransientDriveError
+from function.errors import CredentialsError, TransientDriveError, UploadError
 from local_runner.drive_emulator import DriveEmulator
 
 DRIVE = "https://www.googleapis.com/auth/drive"
@@ -323,6 +325,57 @@ def test_an_endpoint_that_stays_ill_is_transient(
     assert failure.value.reason == "drive_unavailable"
     assert json.loads(token_path.read_text()) == fields
     assert renewals(drive) == 4
+
+
+@pytest.mark.parametrize("form", [expired, by_pydrive2])
+@pytest.mark.parametrize(
+    ("answer", "reason", "tries"),
+    [
+        ({"status": 503}, "drive_unavailable", 4),
+        ({"status": 503, "retry_after": 100}, "drive_unavailable", 1),
+        ({"status": 429, "retry_after": formatdate(time.time() + 1000, usegmt=True)}, "rate_limited", 1),
+    ],
+)
+def test_an_endpoint_in_trouble_is_asked_once_for_many(
+    drive: DriveEmulator,
+    source: Source,
+    token_path: Path,
+    form: Callable[..., dict[str, Any]],
+    answer: dict[str, Any],
+    reason: str,
+    tries: int,
+) -> None:
+    """Who comes while it rests is told the same, and when to come back; a file that was mended is taken at once."""
+    drive.faults.add({"on": "oauth.token", "do": "status", "times": 999} | answer)
+    credentials = source(form(drive))
+
+    def failure(_: int) -> UploadError:
+        with pytest.raises(TransientDriveError) as raised:
+            credentials.access_token(Deadline.after(20))
+        return raised.value
+
+    with ThreadPoolExecutor(8) as pool:
+        failures = list(pool.map(failure, range(40)))
+
+    assert {each.reason for each in failures} == {reason}
+    assert renewals(drive) == tries
+    assert all(each.retry_after_s for each in failures[8:])
+    drive.faults.clear()
+    token_path.write_text(json.dumps(form(drive)))
+    assert works(drive, credentials.access_token(Deadline.after(10)))
+
+
+def test_after_its_rest_the_endpoint_is_asked_again(
+    drive: DriveEmulator, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage heals by itself."""
+    monkeypatch.setattr("function.credentials._REST_S", 0.0)
+    drive.faults.add({"on": "oauth.token", "do": "status", "status": 503, "times": 4})
+    credentials = source(expired(drive))
+    with pytest.raises(TransientDriveError):
+        credentials.access_token(Deadline.after(10))
+
+    assert works(drive, credentials.access_token(Deadline.after(10)))
 
 
 @pytest.mark.parametrize("form", [expired, by_pydrive2])

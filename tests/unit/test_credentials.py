@@ -301,7 +301,7 @@ def test_refusals_have_their_reasons(code: str, reason: str, words: str) -> None
 def test_answers_that_say_nothing_about_the_credentials(status: int, body: bytes, reason: str) -> None:
     """Server errors, throttling and strangers' pages are worth another try."""
     with pytest.raises(TransientDriveError) as failure:
-        token_endpoint.check_answer("host", status, body, "7")
+        token_endpoint.check_answer("host", status, body, {"retry-after": "7"})
 
     assert (failure.value.reason, failure.value.retry_after_s) == (reason, 7 if status != 200 else None)
 

@@ -12,14 +12,21 @@ from hypothesis import strategies as st
 from function.errors import SourceError
 from function.source import BLOCK_BYTES, Source, Zone, find_source
 
-CONTENT = bytes(range(256)) * (BLOCK_BYTES // 100)
+SMALL = bytes(range(256)) * (BLOCK_BYTES // 100)
+LARGE = SMALL * 2
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def content() -> bytes:
+    """What the note holds."""
+    return SMALL
+
+
+@pytest.fixture
+def root(tmp_path: Path, content: bytes) -> Path:
     """A data_root beside a secret."""
     (tmp_path / "Data/Meta").mkdir(parents=True)
-    (tmp_path / "Data/Meta/note.txt").write_bytes(CONTENT)
+    (tmp_path / "Data/Meta/note.txt").write_bytes(content)
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "Data/out").symlink_to(tmp_path)
     (tmp_path / "Data/in").symlink_to("Meta")
@@ -49,10 +56,11 @@ def test_no_path_leads_out(root: Path, parts: list[str]) -> None:
     assert os.path.realpath(root / location.relative) == os.fspath(location.path)
 
 
-@pytest.mark.parametrize("offset", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, len(CONTENT) - 1, len(CONTENT)])
-def test_the_rest_of_a_file_comes_in_blocks(root: Path, offset: int) -> None:
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("offset", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, len(SMALL) - 1, len(SMALL)])
+def test_the_rest_of_a_file_comes_in_blocks(root: Path, content: bytes, offset: int) -> None:
     """From any byte to the end."""
-    assert b"".join(bytes(each) for each in source(root).blocks(offset)) == CONTENT[offset:]
+    assert b"".join(bytes(each) for each in source(root).blocks(offset)) == content[offset:]
 
 
 def test_digests_are_computed_once(root: Path) -> None:
@@ -64,9 +72,38 @@ def test_digests_are_computed_once(root: Path) -> None:
     again = note.digests(lambda: checks.append(None))
 
     assert first is again
-    assert first.sha256 == hashlib.sha256(CONTENT).hexdigest()
-    assert first.md5 == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    assert first.sha256 == hashlib.sha256(SMALL).hexdigest()
+    assert first.md5 == hashlib.md5(SMALL, usedforsecurity=False).hexdigest()
     assert 1 <= len(checks) <= 10
+
+
+def test_a_small_content_is_read_once_for_all_who_use_it(root: Path, bytes_read: list[int]) -> None:
+    """To be hashed, and to be sent to two accounts; nothing of it stays when the last is done."""
+    note = source(root)
+
+    with note.in_use():
+        with note.in_use():
+            note.digests()
+            first = note.read()
+        second = b"".join(map(bytes, note.blocks(0)))
+
+    assert first == second == SMALL
+    assert sum(bytes_read) == len(SMALL)
+    assert note.read() == SMALL
+    assert sum(bytes_read) == 2 * len(SMALL)
+
+
+@pytest.mark.parametrize("content", [LARGE], ids=["large"])
+def test_a_large_content_is_never_held(root: Path, bytes_read: list[int]) -> None:
+    """It is read again, block by block."""
+    note = source(root)
+
+    with note.in_use():
+        note.digests()
+        list(note.blocks(0))
+
+    assert sum(bytes_read) == 2 * len(LARGE)
+    assert max(bytes_read) <= BLOCK_BYTES
 
 
 def replace_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
@@ -81,14 +118,24 @@ def replace_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
 
 def rename_over(path: Path) -> None:
     """As editors save: the same bytes, another file."""
-    path.with_suffix(".new").write_bytes(CONTENT)
+    path.with_suffix(".new").write_bytes(path.read_bytes())
     path.with_suffix(".new").rename(path)
 
 
+def edit_and_put_the_mtime_back(path: Path) -> None:
+    """In place, of the same size; until the clock of the file system, which ticks slowly, has moved on."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        with path.open("r+b") as file:
+            file.write(b"edited")
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "longer": lambda path: path.write_bytes(CONTENT + b"x"),
-    "shorter": lambda path: path.write_bytes(CONTENT[:5]),
+    "longer": lambda path: path.write_bytes(LARGE + b"x"),
+    "shorter": lambda path: path.write_bytes(SMALL[:5]),
     "replaced": rename_over,
+    "edited in place": edit_and_put_the_mtime_back,
     "touched": lambda path: os.utime(path, (1, 1)),
     "gone": Path.unlink,
     "a folder by now": replace_by(Path.mkdir),
@@ -104,6 +151,7 @@ def read_to_the_end(note: Source, blocks: Iterator[memoryview]) -> None:
     note.check_unchanged()
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("kind", CHANGES)
 def test_a_file_that_changes_is_refused(root: Path, kind: str) -> None:
     """Before it is read, and while it is: never a mixture, never another file, never a hang."""
