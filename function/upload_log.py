@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from threading import Lock
 import msgspec
 
 from function.deadline import Deadline
-from function.errors import VolumeUnavailable
+from function.errors import Locked, UploadError, VolumeUnavailable
 from function.model import LogEntry, Status
 
 TAIL_BYTES = 64 * 1024
@@ -27,11 +28,11 @@ _CLOSE = b"\n]\n"
 _ENTRY_START = b'{"time":'
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Ticket:
     lines: list[bytes]
-    written: bool = False
-    error: VolumeUnavailable | None = None
+    written: "Future[None]" = field(default_factory=Future)
+    """Can be cancelled until somebody is about to write the lines."""
 
 
 @dataclass(slots=True)
@@ -47,34 +48,42 @@ class UploadLog:
     _turn: Lock = field(default_factory=Lock)
 
     def append(self, entries: Sequence[LogEntry], deadline: Deadline) -> None:
-        """Make the entries durable. Raises VolumeUnavailable, Locked."""
+        """Make the entries durable, or add none of them. Raises VolumeUnavailable, Locked."""
         ticket = _Ticket([encode(each) for each in entries])
         with self._queue_lock:
             self._queue.append(ticket)
-        with self._turn:
-            if not ticket.written:
-                self._write_queued(deadline)
-        if ticket.error:
-            raise ticket.error
+        if self._turn.acquire(timeout=deadline.remaining_s()):
+            try:
+                if not ticket.written.done():
+                    self._write_queued(deadline)
+            except Exception as error:
+                if ticket.written.cancel():
+                    raise self._refusal(error) from error
+            finally:
+                self._turn.release()
+        elif ticket.written.cancel():
+            raise Locked(f"{self.path.name} is being written by other uploads; call again later.")
+        ticket.written.result()
 
     def _write_queued(self, deadline: Deadline) -> None:
-        with self._queue_lock:
-            tickets, self._queue = self._queue, []
-        try:
-            with self.shared_lock(deadline):
-                self._write([line for ticket in tickets for line in ticket.lines])
-        except OSError as error:
-            refusal = VolumeUnavailable(
-                f"{self.path}: can't be written ({error.strerror}); mend the volume and call again."
-            )
-            for ticket in tickets:
-                ticket.error = refusal
-        except VolumeUnavailable as error:
-            for ticket in tickets:
-                ticket.error = error
-        finally:
-            for ticket in tickets:
-                ticket.written = True
+        with self.shared_lock(deadline):
+            with self._queue_lock:
+                queued, self._queue = self._queue, []
+            tickets = [each for each in queued if each.written.set_running_or_notify_cancel()]
+            try:
+                self._write([line for each in tickets for line in each.lines])
+            except BaseException as error:
+                for each in tickets:
+                    each.written.set_exception(self._refusal(error))
+                raise
+            for each in tickets:
+                each.written.set_result(None)
+
+    def _refusal(self, error: BaseException) -> UploadError:
+        if isinstance(error, UploadError):
+            return error
+        what = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+        return VolumeUnavailable(f"{self.path}: can't be written ({what}); mend the volume and call again.")
 
     def _write(self, lines: list[bytes]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
