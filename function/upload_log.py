@@ -22,7 +22,8 @@ from function.errors import Locked, UploadError, VolumeUnavailable
 from function.model import LogEntry, Status
 
 TAIL_BYTES = 64 * 1024
-"""Read from the end of the log to find its last entry; doubled where that entry is longer."""
+"""Read from the end of the log to find its last entry, doubled where that entry is longer; what is no longer is
+looked at whole."""
 
 _CLOSE = b"\n]\n"
 _ENTRY_START = b'{"time":'
@@ -150,21 +151,28 @@ def _place(fd: int) -> Place | None:
 def find_place(tail: bytes, start: int, head: bytes) -> Place | None:
     """Where to append, from the file's first bytes and its last ones, which begin at byte `start`.
 
-    None when the tail holds no whole entry, or what is torn there can't have been written by an append.
+    None when the tail holds no whole entry, what is torn there can't have been written by an append, or, where the
+    whole file is seen, what stands before isn't an array's entries.
     """
     if not start and not tail.strip(b"\0 \t\r\n"):
         return Place(0, is_first=True)
     if not head.lstrip().startswith(b"["):
         return None
     text = tail.rstrip(b"\0 \t\r\n")
-    if text.endswith(b"]"):
-        before = text[:-1].rstrip().removesuffix(b",").rstrip()  # of a torn append only the comma may have arrived
-        is_array = bool(start) or _is_json(before + b"]", list)  # a short log is looked at whole
-        if is_array and before.endswith(b"}"):
-            return Place(start + len(before), is_first=False)
-        if is_array and not start and before.lstrip() == b"[":
-            return Place(0, is_first=True)
-    return _last_whole_entry(text, start)
+    for find in (_before_the_bracket, _last_whole_entry):
+        place = find(text, start)
+        if place and (start or place.is_first or _is_entries(text[: place.offset] + b"]")):
+            return place
+    return None
+
+
+def _before_the_bracket(text: bytes, start: int) -> Place | None:
+    if not text.endswith(b"\n]" if start else b"]"):  # within a line, a torn entry may end so
+        return None
+    before = text[:-1].rstrip().removesuffix(b",").rstrip()  # of a torn append only the comma may have arrived
+    if not start and before.lstrip() == b"[":
+        return Place(0, is_first=True)
+    return Place(start + len(before), is_first=False) if before.endswith(b"}") else None
 
 
 def _last_whole_entry(text: bytes, start: int) -> Place | None:
@@ -175,7 +183,7 @@ def _last_whole_entry(text: bytes, start: int) -> Place | None:
         torn = text[end:].lstrip(b", \r\n")
         if not line_start and not start and line == b"[":
             return Place(0, is_first=True) if _is_prefix_of_entry(torn) else None
-        if line.startswith(b"{") and (line_start or start) and _is_json(line, dict):
+        if line.startswith(b"{") and (line_start or start) and _is_entries(b"[" + line + b"]"):
             whole = line_start + text[line_start:end].rindex(b"}") + 1
             return Place(start + whole, is_first=False) if _is_prefix_of_entry(torn) else None
         end = line_start - 1
@@ -186,11 +194,13 @@ def _is_prefix_of_entry(torn: bytes) -> bool:
     return torn in (b"", b"]") or torn.startswith(_ENTRY_START) or _ENTRY_START.startswith(torn)
 
 
-def _is_json(text: bytes, kind: type) -> bool:
+def _is_entries(text: bytes) -> bool:
+    """Whether it is a JSON array of objects."""
     try:
-        return isinstance(json.loads(text), kind)
+        document = json.loads(text.decode())
     except (ValueError, RecursionError):
         return False
+    return isinstance(document, list) and all(isinstance(each, dict) for each in document)
 
 
 def _put(fd: int, place: Place, lines: list[bytes]) -> None:

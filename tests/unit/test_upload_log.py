@@ -116,6 +116,9 @@ LAYOUTS = {
     "torn in the next entry": f'[\n{ONE},\n{{"time":"20',
     "torn in the next one's first letters": f'[\n{ONE},\n{{"t',
     "torn before the bracket's newline": f"[\n{ONE}\n]",
+    "torn where it looks closed": f'[\n{ONE},\n{{"time":"","metadata":{{"a":[{{}}]',
+    "a long one torn where it looks closed": f"[\n{ONE}," + " " * TAIL_BYTES + '\n{"time":"","metadata":{"a":[{}]',
+    "a long one on one line": f"[{ONE}" + " " * TAIL_BYTES + "]",
     "a long entry": "[\n" + encode(entry(1, "x" * 3 * TAIL_BYTES)).decode() + "\n]\n",
 }
 
@@ -154,6 +157,16 @@ NONSENSE = {
     "HTML": b"<html></html>",
     "the array cut, then text": f"[\n{ONE},\nand then somebody wrote this".encode(),
     "much": b"x" * 3 * TAIL_BYTES,
+    "garbage between entries": f"[\n{ONE},\n%%%,\n{ONE}\n]\n".encode(),
+    "two arrays": f"[\n{ONE}\n]\n[\n{ONE}\n]\n".encode(),
+    "a comma missing": f"[\n{ONE}\n{ONE}\n]\n".encode(),
+    "its first entry torn at the front": f"[\n{ONE[20:]},\n{ONE}\n]\n".encode(),
+    "zeros inside": f"[\n{ONE[:50]}".encode() + bytes(100) + f",\n{ONE}\n]\n".encode(),
+    "not UTF-8": f"[\n{ONE},\n{ONE}\n]\n".encode().replace(b"failed", b"f\xff", 1),
+    "UTF-16": f"[\n{ONE}\n]\n".encode("utf-16"),
+    "a number among the entries": f"[1,\n{ONE}\n]\n".encode(),
+    "a nested array": f"[[\n{ONE}\n]\n]".encode(),
+    "garbage, then a torn entry": f'[\n{ONE},\n%%%,\n{ONE},\n{{"time":"20'.encode(),
 }
 
 
