@@ -92,10 +92,14 @@ class UploadLog:
         try:
             place = _place(fd)
             if place is None:
-                os.close(fd)
-                fd = self._set_aside()
+                damaged, fd = fd, self._set_aside()
+                os.close(damaged)
                 place = Place(0, is_first=True)
             _put(fd, place, lines)
+        except OSError:
+            if not os.fstat(fd).st_size:  # it was to be begun, and an empty file is no array
+                os.unlink(os.path.realpath(self.path))
+            raise
         finally:
             os.close(fd)
 

@@ -263,6 +263,27 @@ def test_a_full_disk_leaves_the_log_whole(tmp_path: Path, monkeypatch: pytest.Mo
     assert ids(path) == ["1"]
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_full_disk_leaves_no_empty_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_linked: bool) -> None:
+    """ENOSPC before the first byte: no file is left, but a link to where the log shall be."""
+    path, place = tmp_path / "log.json", tmp_path / "elsewhere.json"
+    if is_linked:
+        path.symlink_to(place)
+
+    def full(fd: int, content: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(VolumeUnavailable, match="No space left"):
+            append(path, entry(1))
+
+    assert not path.exists()
+    assert path.is_symlink() == is_linked
+    append(path, entry(2))
+    assert ids(path) == ["2"]
+
+
 def test_appends_of_many_threads_are_all_there(tmp_path: Path) -> None:
     """None lost, none torn, each entry of a call together and in order."""
     log = open_log(tmp_path / "log.json")
