@@ -17,7 +17,7 @@ from function import batch, job
 from function.account import Account
 from function.batch import Batch
 from function.deadline import Deadline
-from function.errors import HTTP_CODE, DeadlineExceeded, InvalidPayload, UploadError
+from function.errors import HTTP_CODE, InvalidPayload, UploadError
 from function.item import Item, log_items, now
 from function.job import FileRequest, Job
 from function.locks import Locks
@@ -128,9 +128,10 @@ class App:
                 running.join(min(1.0, max(0.01, deadline.at_s + GRACE_S - time.monotonic())))
         finally:
             self.under_way.remove(deadline)
-        late = [each for each in items if each.entry is None]
+        is_over = not running.is_alive()
+        late = [each for each in items if each.entry is None or not (is_over or each.is_logged)]
         for item in late:
-            item.fail(DeadlineExceeded("The time budget (deadline_s) is spent; call again to go on."))
+            item.give_up(deadline.exceeded())
         self._log(late, Deadline.after(1.0))
 
     def _run(self, items: list[Item], deadline: Deadline) -> None:

@@ -20,7 +20,7 @@ from function.drive import Drive, Usage
 from function.drive_upload import Upload
 from function.errors import UploadError
 from function.finishing import Sent, known
-from function.item import Item, log_items
+from function.item import Item
 from function.model import MULTIPART_MAX_BYTES, FileId, Outcome
 from function.source import Source
 from function.upload_log import UploadLog
@@ -169,8 +169,7 @@ class Batch:
     def _record(self, item: Item, outcome: Outcome) -> None:
         """Log an upload, before its receipt says that it is done."""
         if outcome.digests == _source(item).fingerprint.digests:
-            item.tell(outcome, self.shared)
-            log_items([item], self.log, self.log_deadline)
+            item.record(outcome, self.shared, self.log, self.log_deadline)
         else:  # an older content, which an earlier invocation brought to Drive and didn't live to log
             self.log.append([item.entry_of(outcome, None)], self.log_deadline)
 

@@ -29,7 +29,11 @@ class Deadline:
     def check(self) -> None:
         """Raise DeadlineExceeded when nothing is left."""
         if self.remaining_s() <= 0:
-            raise DeadlineExceeded(self.cancelled or "The time budget (deadline_s) is spent; call again to go on.")
+            raise self.exceeded()
+
+    def exceeded(self) -> DeadlineExceeded:
+        """The error that says why there is no time."""
+        return DeadlineExceeded(self.cancelled or "The time budget (deadline_s) is spent; call again to go on.")
 
     def cancel(self, why: str, grace_s: float = 0.0) -> None:
         """Bring the deadline forward to `grace_s` seconds from now, for the reason given."""

@@ -95,6 +95,20 @@ class Item:
             shared,
         )
 
+    def record(self, outcome: Outcome, shared: Usage, log: UploadLog, deadline: Deadline) -> None:
+        """Log an upload, also one that came about when the item was given up. Raises VolumeUnavailable, Locked."""
+        entry = self.tell(outcome, shared)
+        if entry.status is not outcome.status:
+            entry = self.entry_of(outcome, shared)
+        log.append([entry], deadline)
+        self.is_logged = True
+
+    def give_up(self, error: UploadError) -> None:
+        """Tell that the item failed, unless it has ended; an upload that isn't logged has not."""
+        self.fail(error)
+        if not self.is_logged and self.entry and self.entry.status is Status.UPLOADED:
+            self.unlogged(error)
+
     def unlogged(self, error: UploadError) -> None:
         """Turn the entry into a failure: the log couldn't be written."""
         if self.entry:

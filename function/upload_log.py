@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,21 +18,22 @@ from threading import Lock
 import msgspec
 
 from function.deadline import Deadline
-from function.errors import VolumeUnavailable
+from function.errors import Locked, UploadError, VolumeUnavailable
 from function.model import Digests, LogEntry, Outcome, Status
 
 TAIL_BYTES = 64 * 1024
-"""Read from the end of the log to find its last entry; doubled where that entry is longer."""
+"""Read from the end of the log to find its last entry, doubled where that entry is longer; what is no longer is
+looked at whole."""
 
 _CLOSE = b"\n]\n"
 _ENTRY_START = b'{"time":'
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Ticket:
     lines: list[bytes]
-    written: bool = False
-    error: VolumeUnavailable | None = None
+    written: "Future[None]" = field(default_factory=Future)
+    """Can be cancelled until somebody is about to write the lines."""
 
 
 @dataclass(slots=True)
@@ -47,34 +49,42 @@ class UploadLog:
     _turn: Lock = field(default_factory=Lock)
 
     def append(self, entries: Sequence[LogEntry], deadline: Deadline) -> None:
-        """Make the entries durable. Raises VolumeUnavailable, Locked."""
+        """Make the entries durable, or add none of them. Raises VolumeUnavailable, Locked."""
         ticket = _Ticket([encode(each) for each in entries])
         with self._queue_lock:
             self._queue.append(ticket)
-        with self._turn:
-            if not ticket.written:
-                self._write_queued(deadline)
-        if ticket.error:
-            raise ticket.error
+        if self._turn.acquire(timeout=deadline.remaining_s()):
+            try:
+                if not ticket.written.done():
+                    self._write_queued(deadline)
+            except Exception as error:
+                if ticket.written.cancel():
+                    raise self._refusal(error) from error
+            finally:
+                self._turn.release()
+        elif ticket.written.cancel():
+            raise Locked(f"{self.path.name} is being written by other uploads; call again later.")
+        ticket.written.result()
 
     def _write_queued(self, deadline: Deadline) -> None:
-        with self._queue_lock:
-            tickets, self._queue = self._queue, []
-        try:
-            with self.shared_lock(deadline):
-                self._write([line for ticket in tickets for line in ticket.lines])
-        except OSError as error:
-            refusal = VolumeUnavailable(
-                f"{self.path}: can't be written ({error.strerror}); mend the volume and call again."
-            )
-            for ticket in tickets:
-                ticket.error = refusal
-        except VolumeUnavailable as error:
-            for ticket in tickets:
-                ticket.error = error
-        finally:
-            for ticket in tickets:
-                ticket.written = True
+        with self.shared_lock(deadline):
+            with self._queue_lock:
+                queued, self._queue = self._queue, []
+            tickets = [each for each in queued if each.written.set_running_or_notify_cancel()]
+            try:
+                self._write([line for each in tickets for line in each.lines])
+            except BaseException as error:
+                for each in tickets:
+                    each.written.set_exception(self._refusal(error))
+                raise
+            for each in tickets:
+                each.written.set_result(None)
+
+    def _refusal(self, error: BaseException) -> UploadError:
+        if isinstance(error, UploadError):
+            return error
+        what = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+        return VolumeUnavailable(f"{self.path}: can't be written ({what}); mend the volume and call again.")
 
     def _write(self, lines: list[bytes]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +92,14 @@ class UploadLog:
         try:
             place = _place(fd)
             if place is None:
-                os.close(fd)
-                fd = self._set_aside()
+                damaged, fd = fd, self._set_aside()
+                os.close(damaged)
                 place = Place(0, is_first=True)
             _put(fd, place, lines)
+        except OSError:
+            if not os.fstat(fd).st_size:  # it was to be begun, and an empty file is no array
+                os.unlink(os.path.realpath(self.path))
+            raise
         finally:
             os.close(fd)
 
@@ -142,21 +156,28 @@ def _place(fd: int) -> Place | None:
 def find_place(tail: bytes, start: int, head: bytes) -> Place | None:
     """Where to append, from the file's first bytes and its last ones, which begin at byte `start`.
 
-    None when the tail holds no whole entry, or what is torn there can't have been written by an append.
+    None when the tail holds no whole entry, what is torn there can't have been written by an append, or, where the
+    whole file is seen, what stands before isn't an array's entries.
     """
     if not start and not tail.strip(b"\0 \t\r\n"):
         return Place(0, is_first=True)
     if not head.lstrip().startswith(b"["):
         return None
     text = tail.rstrip(b"\0 \t\r\n")
-    if text.endswith(b"]"):
-        before = text[:-1].rstrip().removesuffix(b",").rstrip()  # of a torn append only the comma may have arrived
-        is_array = bool(start) or _is_json(before + b"]", list)  # a short log is looked at whole
-        if is_array and before.endswith(b"}"):
-            return Place(start + len(before), is_first=False)
-        if is_array and not start and before.lstrip() == b"[":
-            return Place(0, is_first=True)
-    return _last_whole_entry(text, start)
+    for find in (_before_the_bracket, _last_whole_entry):
+        place = find(text, start)
+        if place and (start or place.is_first or _is_entries(text[: place.offset] + b"]")):
+            return place
+    return None
+
+
+def _before_the_bracket(text: bytes, start: int) -> Place | None:
+    if not text.endswith(b"\n]" if start else b"]"):  # within a line, a torn entry may end so
+        return None
+    before = text[:-1].rstrip().removesuffix(b",").rstrip()  # of a torn append only the comma may have arrived
+    if not start and before.lstrip() == b"[":
+        return Place(0, is_first=True)
+    return Place(start + len(before), is_first=False) if before.endswith(b"}") else None
 
 
 def _last_whole_entry(text: bytes, start: int) -> Place | None:
@@ -167,7 +188,7 @@ def _last_whole_entry(text: bytes, start: int) -> Place | None:
         torn = text[end:].lstrip(b", \r\n")
         if not line_start and not start and line == b"[":
             return Place(0, is_first=True) if _is_prefix_of_entry(torn) else None
-        if line.startswith(b"{") and (line_start or start) and _is_json(line, dict):
+        if line.startswith(b"{") and (line_start or start) and _is_entries(b"[" + line + b"]"):
             whole = line_start + text[line_start:end].rindex(b"}") + 1
             return Place(start + whole, is_first=False) if _is_prefix_of_entry(torn) else None
         end = line_start - 1
@@ -178,11 +199,13 @@ def _is_prefix_of_entry(torn: bytes) -> bool:
     return torn in (b"", b"]") or torn.startswith(_ENTRY_START) or _ENTRY_START.startswith(torn)
 
 
-def _is_json(text: bytes, kind: type) -> bool:
+def _is_entries(text: bytes) -> bool:
+    """Whether it is a JSON array of objects."""
     try:
-        return isinstance(json.loads(text), kind)
+        document = json.loads(text.decode())
     except (ValueError, RecursionError):
         return False
+    return isinstance(document, list) and all(isinstance(each, dict) for each in document)
 
 
 def _put(fd: int, place: Place, lines: list[bytes]) -> None:

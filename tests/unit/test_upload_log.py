@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from jsonschema import Draft202012Validator
 from function import log_schema
 from function.app import refused_entry
 from function.deadline import Deadline
-from function.errors import InvalidPayload, VolumeUnavailable
+from function.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
 from function.model import Digests, LogEntry, Status
 from function.upload_log import TAIL_BYTES, UploadLog, encode, find_place
 
@@ -113,6 +116,9 @@ LAYOUTS = {
     "torn in the next entry": f'[\n{ONE},\n{{"time":"20',
     "torn in the next one's first letters": f'[\n{ONE},\n{{"t',
     "torn before the bracket's newline": f"[\n{ONE}\n]",
+    "torn where it looks closed": f'[\n{ONE},\n{{"time":"","metadata":{{"a":[{{}}]',
+    "a long one torn where it looks closed": f"[\n{ONE}," + " " * TAIL_BYTES + '\n{"time":"","metadata":{"a":[{}]',
+    "a long one on one line": f"[{ONE}" + " " * TAIL_BYTES + "]",
     "a long entry": "[\n" + encode(entry(1, "x" * 3 * TAIL_BYTES)).decode() + "\n]\n",
 }
 
@@ -151,6 +157,16 @@ NONSENSE = {
     "HTML": b"<html></html>",
     "the array cut, then text": f"[\n{ONE},\nand then somebody wrote this".encode(),
     "much": b"x" * 3 * TAIL_BYTES,
+    "garbage between entries": f"[\n{ONE},\n%%%,\n{ONE}\n]\n".encode(),
+    "two arrays": f"[\n{ONE}\n]\n[\n{ONE}\n]\n".encode(),
+    "a comma missing": f"[\n{ONE}\n{ONE}\n]\n".encode(),
+    "its first entry torn at the front": f"[\n{ONE[20:]},\n{ONE}\n]\n".encode(),
+    "zeros inside": f"[\n{ONE[:50]}".encode() + bytes(100) + f",\n{ONE}\n]\n".encode(),
+    "not UTF-8": f"[\n{ONE},\n{ONE}\n]\n".encode().replace(b"failed", b"f\xff", 1),
+    "UTF-16": f"[\n{ONE}\n]\n".encode("utf-16"),
+    "a number among the entries": f"[1,\n{ONE}\n]\n".encode(),
+    "a nested array": f"[[\n{ONE}\n]\n]".encode(),
+    "garbage, then a torn entry": f'[\n{ONE},\n%%%,\n{ONE},\n{{"time":"20'.encode(),
 }
 
 
@@ -247,6 +263,27 @@ def test_a_full_disk_leaves_the_log_whole(tmp_path: Path, monkeypatch: pytest.Mo
     assert ids(path) == ["1"]
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_full_disk_leaves_no_empty_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_linked: bool) -> None:
+    """ENOSPC before the first byte: no file is left, but a link to where the log shall be."""
+    path, place = tmp_path / "log.json", tmp_path / "elsewhere.json"
+    if is_linked:
+        path.symlink_to(place)
+
+    def full(fd: int, content: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(VolumeUnavailable, match="No space left"):
+            append(path, entry(1))
+
+    assert not path.exists()
+    assert path.is_symlink() == is_linked
+    append(path, entry(2))
+    assert ids(path) == ["2"]
+
+
 def test_appends_of_many_threads_are_all_there(tmp_path: Path) -> None:
     """None lost, none torn, each entry of a call together and in order."""
     log = open_log(tmp_path / "log.json")
@@ -263,6 +300,98 @@ def test_appends_of_many_threads_are_all_there(tmp_path: Path) -> None:
 
     assert sorted(found) == list(range(200))
     assert all(found[index + 1] == found[index] + 1 for index in range(0, 200, 2))
+
+
+@dataclass
+class Held:
+    """A lock that waits until it is let go; then it is had, or refused."""
+
+    error: Locked | None = None
+    asked: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def __call__(self, _: Deadline) -> Iterator[None]:
+        self.asked.set()
+        assert self.let_go.wait(10)
+        if self.error:
+            raise self.error
+        yield
+
+
+def outcome_of(log: UploadLog, number: int, deadline: Deadline) -> tuple[threading.Thread, list[UploadError | None]]:
+    """An append under way in a thread, and where its error comes to, or None."""
+    outcome: list[UploadError | None] = []
+
+    def run() -> None:
+        try:
+            log.append([entry(number)], deadline)
+            outcome.append(None)
+        except UploadError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcome
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("can't start new thread")])
+def test_a_write_that_fails_fails_for_all_who_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whatever the failure is, nobody whose entry was to be written with it is told that it stands."""
+    lock = Held()
+    log = UploadLog(tmp_path / "log.json", lock, lambda text: None)
+
+    def broken(fd: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", broken)
+    first, outcome = outcome_of(log, 1, Deadline.after(10))
+    assert lock.asked.wait(10)
+    others = [outcome_of(log, number, Deadline.after(10)) for number in (2, 3)]
+    while len(log._queue) < 3:
+        time.sleep(0.001)
+    lock.let_go.set()
+    for thread, _ in [(first, outcome), *others]:
+        thread.join()
+
+    assert all(isinstance(each, VolumeUnavailable) for each in chain(outcome, *(told for _, told in others)))
+
+
+def test_who_does_not_get_the_lock_fails_alone(tmp_path: Path) -> None:
+    """The others who queued take their turns, each as long as its own deadline allows."""
+    lock, patience = Held(Locked("held")), Deadline.after(10)
+    path = tmp_path / "log.json"
+    log = UploadLog(path, lambda given: unlocked(given) if given is patience else lock(given), lambda text: None)
+    first, refused = outcome_of(log, 1, Deadline.after(10))
+    assert lock.asked.wait(10)
+    second, written = outcome_of(log, 2, patience)
+    while len(log._queue) < 2:
+        time.sleep(0.001)
+    lock.let_go.set()
+    first.join()
+    second.join()
+
+    assert [type(each) for each in refused] == [Locked]
+    assert written == [None]
+    assert ids(path) == ["2"]
+
+
+def test_who_gives_up_waiting_is_not_logged_later(tmp_path: Path) -> None:
+    """An append waits as long as its own deadline, whoever's turn it is; what was refused is not written after all."""
+    lock = Held()
+    log = UploadLog(tmp_path / "log.json", lock, lambda text: None)
+    first, outcome = outcome_of(log, 1, Deadline.after(10))
+    assert lock.asked.wait(10)
+
+    with pytest.raises(Locked, match="being written"):
+        log.append([entry(2)], Deadline.after(0.01))
+    lock.let_go.set()
+    first.join()
+
+    assert outcome == [None]
+    assert ids(tmp_path / "log.json") == ["1"]
 
 
 def test_the_schema_that_ships_is_the_models() -> None:

@@ -1,0 +1,80 @@
+"""An invocation whose time is up before its files have ended: what it answers, and what becomes of them."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from function import app
+from tests.home import Answer, Home, Post
+
+pytestmark = pytest.mark.usefixtures("unreported")
+
+
+@pytest.fixture(autouse=True)
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes soon after the deadline."""
+    monkeypatch.setattr(app, "GRACE_S", 0.1)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread brings about."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def statuses(home: Home) -> list[str]:
+    """Of the log's entries."""
+    return [each["status"] for each in home.log()]
+
+
+def test_an_upload_whose_entry_is_still_being_written_is_not_called_done(
+    home: Home, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that hangs past the deadline: 503; what it was asked to keep is kept once it goes on, and once only."""
+    home.settings(deadline_s=1)
+    path = home.put()
+    goes_on = threading.Event()
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("upload_log.json"):
+            assert goes_on.wait(20)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    late = post(home, {"path": path})
+    goes_on.set()
+    until(lambda: "uploaded" in statuses(home))
+    again = post(home, {"path": path})
+
+    assert (late.code, late.entry["reason"]) == (503, "locked")
+    assert again.body["status"] == "unchanged"
+    assert statuses(home).count("uploaded") == 1
+
+
+def test_an_upload_that_ends_after_the_answer_is_logged(home: Home, post: Post) -> None:
+    """Its caller was told to come again; that the file stands is in the log before the receipt says so."""
+    post(home, {"path": home.put("Data/Meta/first.txt")})
+    path = home.put()
+    home.drive.faults.add({"on": "files.create", "do": "delay", "ms": 2000})
+    answers: list[Answer] = []
+    caller = threading.Thread(target=lambda: answers.append(post(home, {"path": path, "if_exists": "skip"})))
+
+    caller.start()
+    until(lambda: home.drive.requests.count("files.create") == 4)
+    app.current().stop("Stopped.", 0)
+    caller.join()
+    until(lambda: not any(each.name.endswith("(_run)") for each in threading.enumerate()))
+    again = post(home, {"path": path, "if_exists": "skip"})
+
+    (late,) = answers
+    assert (late.code, late.entry["reason"], late.entry["message"]) == (503, "deadline_exceeded", "Stopped.")
+    assert again.code == 200
+    assert statuses(home)[1] == "failed"
+    assert statuses(home).count("uploaded") == 2
