@@ -6,8 +6,9 @@ Writing one is three steps on the disk, each of them safe to die after:
     2. an exclusive hard link `<receipt>.<generation>`: of two that replace the same generation, one wins
     3. a rename over the receipt, and a sync of the folder
 
-Who finds a left-over link of step 2 finishes step 3 for the one that died. Receipts are sharded by two levels of two
-hex digits, so that a million destinations stay quick.
+Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
+to its name at once. Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred,
+whereas each new folder costs more than a receipt.
 """
 
 import contextlib
@@ -127,17 +128,10 @@ class Receipts(Generic[R]):
         """The receipt of that name (a hex hash), or None. A damaged one is set aside. Raises VolumeUnavailable."""
         path = self._path(name)
         try:
-            with open(path, "rb") as file:
-                receipt = msgspec.json.decode(file.read(), type=self.kind)
-        except FileNotFoundError:
-            return None
+            receipt = self._load(path)
         except OSError as error:
             raise _unavailable(path, error) from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path, f"{path}.damaged-{time.time_ns()}")
-            return None
-        if receipt.version > VERSION:
+        if receipt and receipt.version > VERSION:
             raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
         return receipt
 
@@ -149,58 +143,86 @@ class Receipts(Generic[R]):
         """
         path = self._path(name)
         new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
-        marker = f"{path}.{new.generation}"
         try:
-            self._publish(new, marker, durably=durably)
-            if self._generation(name) != new.generation - 1:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(marker)
-                raise Superseded(name)
-            with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
-                os.replace(marker, path)
+            if old is None:
+                self._claim(name, new, durably=durably)
+            else:
+                self._replace(name, new, durably=durably)
             if durably:
                 _sync_folder(os.path.dirname(path))
-        except FileExistsError as error:
-            self._finish(name, marker)
-            raise Superseded(name) from error
         except OSError as error:
             raise _unavailable(path, error) from error
         return new
 
-    def _publish(self, receipt: R, marker: str, *, durably: bool) -> None:
-        temporary = f"{marker}.{uuid.uuid4().hex}.tmp"
-        fd = _create(temporary)
+    def _claim(self, name: str, first: R, *, durably: bool) -> None:
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(receipt), indent=1))
-                file.flush()
-                if durably:
-                    os.fsync(fd)
-            os.link(temporary, marker)
-        finally:
-            os.unlink(temporary)
+            _publish(first, self._path(name), durably=durably)
+        except FileExistsError as error:
+            self.read(name)  # what is damaged is set aside, what is newer said
+            raise Superseded(name) from error
+
+    def _replace(self, name: str, new: R, *, durably: bool) -> None:
+        path = self._path(name)
+        marker = f"{path}.{new.generation}"
+        try:
+            _publish(new, marker, durably=durably)
+        except FileExistsError as error:
+            self._finish(name, marker)
+            raise Superseded(name) from error
+        if self._generation(name) != new.generation - 1:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(marker)
+            raise Superseded(name)
+        with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
+            os.replace(marker, path)
 
     def _finish(self, name: str, marker: str) -> None:
         """Do the rename of a writer that died, or was overtaken, between its link and its rename."""
         try:
-            with open(marker, "rb") as file:
-                generation = msgspec.json.decode(file.read(), type=self.kind).generation
-            if self._generation(name) == generation - 1:
+            new = self._load(marker)
+            if new is None:
+                return  # its writer was alive and did it
+            if self._generation(name) == new.generation - 1:
                 os.replace(marker, self._path(name))
             else:
                 os.unlink(marker)
             _sync_folder(os.path.dirname(marker))
         except FileNotFoundError:
-            return  # its writer was alive and did it
-        except msgspec.MsgspecError:
-            os.replace(marker, f"{marker}.damaged-{time.time_ns()}")
+            return
+
+    def _load(self, path: str) -> R | None:
+        """What the file says; None where there is none, or a damaged one, which is set aside."""
+        try:
+            return msgspec.json.decode(_content(path), type=self.kind)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, f"{path}.damaged-{time.time_ns()}")
+            return None
 
     def _generation(self, name: str) -> int:
         receipt = self.read(name)
         return receipt.generation if receipt else 0
 
     def _path(self, name: str) -> str:
-        return f"{self.folder}/{name[:2]}/{name[2:4]}/{name[4:]}.json"
+        return f"{self.folder}/{name[0]}/{name[1:]}.json"
+
+
+def _publish(receipt: Receipt | FolderReceipt, path: str, *, durably: bool) -> None:
+    """Let a whole receipt appear under that name. Raises FileExistsError."""
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    fd = _create(temporary)
+    try:
+        try:
+            _write(fd, msgspec.json.format(msgspec.json.encode(receipt), indent=1))
+            if durably:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
 
 
 def _create(path: str) -> int:
@@ -209,21 +231,38 @@ def _create(path: str) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        _make_folder(Path(path).parent)
+        _make_folder(os.path.dirname(path))
         return os.open(path, flags, 0o600)
 
 
-def _make_folder(folder: Path) -> None:
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True, mode=0o700)
-        _sync_folder(each.parent)
+def _make_folder(folder: str) -> None:
+    """The folder, and those that it lies in, each on the disk before what is in it."""
+    with contextlib.suppress(FileExistsError):  # another makes it just now
+        try:
+            os.mkdir(folder, 0o700)
+        except FileNotFoundError:
+            _make_folder(os.path.dirname(folder))
+            os.mkdir(folder, 0o700)
+    _sync_folder(os.path.dirname(folder))
 
 
-def _sync_folder(folder: str | Path) -> None:
+def _sync_folder(folder: str) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(fd, content) :]
+
+
+def _content(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
 

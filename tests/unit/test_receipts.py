@@ -29,7 +29,7 @@ def of(folder: Path) -> Receipts[Receipt]:
 
 def file_of(folder: Path) -> Path:
     """Where the receipt lies."""
-    return folder / "ab/ab" / f"{NAME[4:]}.json"
+    return folder / NAME[0] / f"{NAME[1:]}.json"
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from msgspec.structs import replace
-from tests.unit.test_receipts import NAME, of
+from tests.unit.test_receipts import BLANK, NAME, of
 receipts = of(Path(sys.argv[1]))
 step, moment = sys.argv[2:]
 real = getattr(os, step)
@@ -115,7 +115,7 @@ def fatal(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 old = receipts.read(NAME)
 setattr(os, step, fatal)
-receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
+receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1))
 """
 
 
@@ -142,6 +142,22 @@ def test_a_writer_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> 
     assert new.attempt == new.generation - 1
     assert tries <= 2
     assert receipts.read(NAME) == new
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["mkdir", "write", "fsync", "link", "unlink"])
+def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> None:
+    """There is no receipt, or a whole one; who comes next writes without hindrance."""
+    receipts = of(tmp_path)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, step, moment], cwd=PROJECT, check=False)
+    found = receipts.read(NAME)
+    new = receipts.swap(NAME, found, replace(found or BLANK, attempt=5))
+
+    assert killed.returncode == -signal.SIGKILL
+    assert found in (None, replace(BLANK, generation=1, attempt=1))
+    assert receipts.read(NAME) == new
+    assert not list(tmp_path.glob("*/*damaged*"))
 
 
 def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
