@@ -17,7 +17,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -30,10 +30,18 @@ DONE_MAX = 64
 """Contents remembered per destination; an older one is found again on Drive."""
 
 
+_AN_ID = msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]+\Z")
+"""An id as Drive gives them; anything else in its place is damage."""
+
+Id: TypeAlias = Annotated[FileId, _AN_ID]
+
+Generation: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class RemoteRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file on Drive."""
 
-    id: FileId
+    id: Id
     name: str
     link: str | None = None
 
@@ -41,9 +49,9 @@ class RemoteRef(msgspec.Struct, frozen=True, omit_defaults=True):
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an upload is about to do, under an id that is its own."""
 
-    id: FileId
+    id: Id
     name: str
-    folder: FileId
+    folder: Id
     content: Fingerprint
     revises: bool = False
     """New content for an existing file, instead of a new file."""
@@ -62,7 +70,7 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
 class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     """A content that was uploaded, verified and logged."""
 
-    id: FileId
+    id: Id
     name: str
     content: Fingerprint
     attempt: int
@@ -76,7 +84,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     account: str
     destination: str
-    generation: int = 0
+    generation: Generation = 0
     version: int = VERSION
     attempt: int = 0
     """Attempts made for the content `attempted`."""
@@ -101,9 +109,9 @@ class FolderReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     account: str
     destination: str
-    id: FileId
-    parent: str
-    generation: int = 0
+    id: Id
+    parent: Annotated[str, _AN_ID]
+    generation: Generation = 0
     version: int = VERSION
     made: bool = False
     """We created it (or are about to); otherwise it was found."""
@@ -128,12 +136,9 @@ class Receipts(Generic[R]):
         """The receipt of that name (a hex hash), or None. A damaged one is set aside. Raises VolumeUnavailable."""
         path = self._path(name)
         try:
-            receipt = self._load(path)
+            return self._load(path)
         except OSError as error:
             raise _unavailable(path, error) from error
-        if receipt and receipt.version > VERSION:
-            raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
-        return receipt
 
     def swap(self, name: str, old: R | None, new: R, *, durably: bool = True) -> R:
         """Put `new` in the place of `old` and return it with its generation.
@@ -192,14 +197,20 @@ class Receipts(Generic[R]):
 
     def _load(self, path: str) -> R | None:
         """What the file says; None where there is none, or a damaged one, which is set aside."""
+        receipt = None
         try:
-            return msgspec.json.decode(_content(path), type=self.kind)
+            receipt = msgspec.json.decode(_content(path), type=self.kind)
         except FileNotFoundError:
             return None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path, f"{path}.damaged-{time.time_ns()}")
-            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IsADirectoryError):
+            pass
+        if receipt and receipt.version > VERSION:
+            raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
+        if receipt and receipt.generation:
+            return receipt
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, f"{path}.damaged-{time.time_ns()}")
+        return None
 
     def _generation(self, name: str) -> int:
         receipt = self.read(name)

@@ -19,6 +19,8 @@ from function.receipts import DONE_MAX, VERSION, Claim, Done, Receipt, Receipts,
 NAME = "ab" * 16
 BLANK = Receipt("default", "MemoryVDB/Meta/note.txt")
 CONTENT = Fingerprint(Stamp(3, 10**18, 7), Digests("a" * 32, "b" * 64))
+BARE = b'{"account": "default", "destination": "MemoryVDB/Meta/note.txt"}'
+"""A receipt of no generation."""
 PROJECT = Path(__file__).parents[2]
 
 
@@ -171,7 +173,7 @@ def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
             receipts.swap(NAME, outdated, BLANK)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', BARE, b"\xff\xfe", b"[" * 100_000])
 def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
     """It counts as none, is kept for people, and a new one can be written."""
     file = file_of(tmp_path)
@@ -185,6 +187,50 @@ def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
     assert found is None
     assert aside.read_bytes() == content
     assert of(tmp_path).read(NAME) == written
+
+
+def test_a_folder_in_a_receipts_place_is_set_aside(tmp_path: Path) -> None:
+    """Like any other damage, with all that is in it."""
+    (file_of(tmp_path) / "inside").mkdir(parents=True)
+
+    with pytest.raises(Superseded):
+        of(tmp_path).swap(NAME, None, BLANK)
+    written = of(tmp_path).swap(NAME, None, BLANK)
+
+    (aside,) = file_of(tmp_path).parent.glob("*damaged*")
+    assert (aside / "inside").is_dir()
+    assert of(tmp_path).read(NAME) == written
+
+
+@pytest.mark.parametrize("content", [None, b"", b'"\xff"', b"{}", b"[" * 100_000])
+def test_a_damaged_marker_is_set_aside(tmp_path: Path, content: bytes | None) -> None:
+    """Left by a dead writer and damaged since, or a folder: it hinders nobody twice."""
+    receipts = of(tmp_path)
+    first = receipts.swap(NAME, None, BLANK)
+    marker = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
+    marker.mkdir() if content is None else marker.write_bytes(content)
+
+    with pytest.raises(Superseded):
+        receipts.swap(NAME, first, BLANK)
+    second = receipts.swap(NAME, first, BLANK)
+
+    assert receipts.read(NAME) == second
+    assert len(list(marker.parent.glob("*.json.2.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("file_id", ["", " ", "a/b", "a\n"])
+def test_an_id_that_is_none_is_damage(tmp_path: Path, file_id: str) -> None:
+    """Neither of a claim nor of what is done: Drive would be asked for something else."""
+    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT)
+    done = Done(FileId("id"), "note.txt", CONTENT, 1, 5)
+
+    for each in (
+        replace(BLANK, claim=replace(claim, id=FileId(file_id))),
+        replace(BLANK, claim=replace(claim, folder=FileId(file_id))),
+        BLANK.finished(replace(done, id=FileId(file_id))),
+    ):
+        of(tmp_path).swap(NAME, None, each)
+        assert of(tmp_path).read(NAME) is None
 
 
 def test_a_newer_versions_receipt_is_left_alone(tmp_path: Path) -> None:
