@@ -27,6 +27,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reset in the body": {"do": "reset_in_body"},
     "lost answer": {"do": "lose_answer"},
     "truncated answer": {"do": "truncate_answer"},
+    "an empty answer": {"do": "status", "status": 200, "body": ""},
+    "an answer without content": {"do": "status", "status": 200, "body": "{}"},
+    "a list for an answer": {"do": "status", "status": 200, "body": "[]"},
     "expired token": {"do": "expire_token"},
     "lost session": {"do": "lose_session"},
 }
