@@ -13,7 +13,7 @@ from function.deadline import Deadline
 from function.deferred import deferred
 from function.drive import Drive, Usage
 from function.drive_errors import translate
-from function.errors import NotFound, SessionLost
+from function.errors import NotFound, SessionLost, TransientDriveError
 from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, NewFile, RemoteFile
 from function.pacer import Pacer
 from function.transport import Answer, Body, Transport, nonsense
@@ -233,9 +233,9 @@ class _Http:
         return answer
 
     def _report(self, answer: Answer, *, write: bool) -> None:
-        """Tell the pacer whether Drive let the request in, whatever it thought of it."""
+        """Tell the pacer whether Drive let the request in, whatever it thought of it. A day's limit is no rate."""
         refusal = translate(answer.status, answer.headers, answer.body) if answer.status in (403, 429) else None
-        if refusal and refusal.reason == "rate_limited":
+        if isinstance(refusal, TransientDriveError) and refusal.reason == "rate_limited":
             self.drive.pacer.refused(write=write, retry_after_s=refusal.retry_after_s)
         elif answer.status < 500 and answer.status != 401:
             self.drive.pacer.succeeded(write=write)
