@@ -16,7 +16,7 @@ from function.drive_errors import translate
 from function.errors import NotFound, SessionLost, TransientDriveError
 from function.model import FOLDER_MIME_TYPE, ID_PROPERTY, KEY_PROPERTY, FileId, NewFile, RemoteFile
 from function.pacer import Pacer
-from function.transport import Answer, Body, Transport
+from function.transport import Answer, Body, Transport, nonsense
 
 FIELDS = (
     "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"
@@ -85,13 +85,13 @@ class GoogleDrive:
         return dataclasses.replace(self, usage=usage, transport=dataclasses.replace(self.transport, deadline=deadline))
 
     def reserve_ids(self, count: int) -> list[str]:
-        return list(
-            self._repeat(lambda: self.files.generateIds(count=count, space="drive", type="files", fields="ids"))["ids"]
+        return self._repeat(
+            lambda: self.files.generateIds(count=count, space="drive", type="files", fields="ids"), _ids
         )
 
     def get(self, file_id: str) -> RemoteFile | None:
         try:
-            return _remote(self._repeat(lambda: self.files.get(fileId=file_id, **_ALL)))
+            return self._repeat(lambda: self.files.get(fileId=file_id, **_ALL), _remote)
         except NotFound:
             return None
 
@@ -110,10 +110,10 @@ class GoogleDrive:
         if self.drive_id:
             options |= {"corpora": "drive", "driveId": self.drive_id}
         while True:
-            page = self._repeat(lambda: self.files.list(**options))
-            options["pageToken"] = page.get("nextPageToken")
-            yield [_remote(each) for each in page.get("files", ())], not options["pageToken"]
-            if not options["pageToken"]:
+            files, next_page = self._repeat(lambda: self.files.list(**options), _page)
+            options["pageToken"] = next_page
+            yield files, next_page is None
+            if next_page is None:
                 return
 
     def list(self, query: str) -> list[RemoteFile]:
@@ -127,7 +127,7 @@ class GoogleDrive:
             "parents": [parent],
             "appProperties": _mark(file_id, key),
         }
-        return _remote(self._once(self.files.create(body=body, **_ALL)))
+        return self._once(self.files.create(body=body, **_ALL), _remote)
 
     def create(self, file: NewFile, content: bytes) -> RemoteFile:
         return self._in_one_request(self._create(file), file, content)
@@ -135,7 +135,10 @@ class GoogleDrive:
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
         request = self._revise(file) if revises else self._create(file)
         request.headers |= {"x-upload-content-type": file.mime_type, "x-upload-content-length": str(size)}
-        return self._http(request).send(request.uri, request.method, request.body, request.headers).headers["location"]
+        answer = self._http(request).send(request.uri, request.method, request.body, request.headers)
+        if not answer.headers.get("location"):
+            raise nonsense()
+        return answer.headers["location"]
 
     def session_status(self, uri: str, size: int) -> RemoteFile | int:
         if urlsplit(uri).netloc != urlsplit(self.endpoint).netloc:
@@ -150,7 +153,7 @@ class GoogleDrive:
     ) -> RemoteFile:
         body = {key: value for key, value in (("name", name), ("trashed", trashed)) if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
-        return _remote(self._repeat(lambda: self.files.update(fileId=file.id, body=body, **_ALL, **move)))
+        return self._repeat(lambda: self.files.update(fileId=file.id, body=body, **_ALL, **move), _remote)
 
     def _in_one_request(self, request: Any, file: NewFile, content: bytes) -> RemoteFile:
         """A multipart upload. Source: Drive guide, 'Upload file data'.
@@ -166,7 +169,7 @@ class GoogleDrive:
             "content-length": str(sum(len(each) for each in parts)),
         }
         uri = request.uri.replace("uploadType=resumable", "uploadType=multipart")
-        return _remote(_json(self._http(request).send(uri, request.method, parts, headers)))
+        return self._http(request).send(uri, request.method, parts, headers).told(_remote)
 
     def _create(self, file: NewFile) -> Any:
         body = {"id": file.id, "name": file.name, "parents": [file.folder], "mimeType": file.mime_type}
@@ -178,22 +181,21 @@ class GoogleDrive:
     def _repeated(self, operation: Callable[[], T]) -> T:
         return retry.call(operation, deadline=self.transport.deadline)
 
-    def _repeat(self, make: Callable[[], Any]) -> dict[str, Any]:
-        return self._repeated(lambda: self._once(make()))
+    def _repeat(self, make: Callable[[], Any], read: Callable[[dict[str, Any]], T]) -> T:
+        return self._repeated(lambda: self._once(make(), read))
 
-    def _once(self, request: Any) -> dict[str, Any]:
-        try:
-            return dict(request.execute(http=self._http(request)))
-        except ValueError as error:
-            raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
+    def _once(self, request: Any, read: Callable[[dict[str, Any]], T]) -> T:
+        request.postproc = lambda _, body: Answer(200, {}, body)
+        answer: Answer = request.execute(http=self._http(request))
+        return answer.told(read)
 
     def _http(self, request: Any) -> "_Http":
         return _Http(self, UNITS.get(request.methodId.rpartition(".")[2], 5))
 
-    def _session(self, operation: Callable[[], dict[str, Any] | int]) -> RemoteFile | int:
+    def _session(self, operation: Callable[[], Answer | int]) -> RemoteFile | int:
         self.usage.count(0)
         progress = operation()
-        return progress if isinstance(progress, int) else _remote(progress)
+        return progress if isinstance(progress, int) else progress.told(_remote)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -237,9 +239,9 @@ class _Http:
         return answer
 
     def _report(self, answer: Answer, *, write: bool) -> None:
-        """Tell the pacer whether Drive let the request in, whatever it thought of it."""
+        """Tell the pacer whether Drive let the request in, whatever it thought of it. A day's limit is no rate."""
         refusal = translate(answer.status, answer.headers, answer.body) if answer.status in (403, 429) else None
-        if refusal and refusal.reason == "rate_limited":
+        if isinstance(refusal, TransientDriveError) and refusal.reason == "rate_limited":
             self.drive.pacer.refused(write=write, retry_after_s=refusal.retry_after_s)
         elif answer.status < 500 and answer.status != 401:
             self.drive.pacer.succeeded(write=write)
@@ -250,13 +252,6 @@ def _media(file: NewFile) -> Any:
     from googleapiclient.http import MediaIoBaseUpload
 
     return MediaIoBaseUpload(io.BytesIO(), mimetype=file.mime_type, resumable=True)
-
-
-def _json(answer: Answer) -> dict[str, Any]:
-    try:
-        return dict(json.loads(answer.body))
-    except ValueError as error:
-        raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
 
 
 def _mark(file_id: FileId, key: str) -> dict[str, str]:
@@ -276,6 +271,18 @@ def _marks(file: NewFile) -> dict[str, Any]:
     if file.description is not None:
         marks["description"] = file.description
     return marks
+
+
+def _ids(answer: dict[str, Any]) -> list[str]:
+    ids = [str(each) for each in answer["ids"]]
+    if not ids:
+        raise ValueError("no ids")
+    return ids
+
+
+def _page(answer: dict[str, Any]) -> tuple[list[RemoteFile], str | None]:
+    """The files of a page, and the token of the next one."""
+    return [_remote(each) for each in answer["files"]], answer.get("nextPageToken")
 
 
 def _remote(resource: dict[str, Any]) -> RemoteFile:

@@ -6,6 +6,7 @@ used: an id handed out twice would be two destinations in one file.
 
 import os
 import re
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -53,6 +54,9 @@ class IdPool:
                 file.truncate(sum(len(line) + 1 for line in kept))
                 os.fsync(file.fileno())
         except FileNotFoundError:
+            return []
+        except IsADirectoryError:
+            os.replace(self.path, f"{self.path}.damaged-{time.time_ns()}")
             return []
         except OSError as error:
             raise VolumeUnavailable(f"{self.path}: can't be written ({error.strerror}).") from error

@@ -6,8 +6,9 @@ Writing one is three steps on the disk, each of them safe to die after:
     2. an exclusive hard link `<receipt>.<generation>`: of two that replace the same generation, one wins
     3. a rename over the receipt, and a sync of the folder
 
-Who finds a left-over link of step 2 finishes step 3 for the one that died. Receipts are sharded by two levels of two
-hex digits, so that a million destinations stay quick.
+Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
+to its name at once. Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred,
+whereas each new folder costs more than a receipt.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -29,10 +30,18 @@ DONE_MAX = 64
 """Contents remembered per destination; an older one is found again on Drive."""
 
 
+_AN_ID = msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]+\Z")
+"""An id as Drive gives them; anything else in its place is damage."""
+
+Id: TypeAlias = Annotated[FileId, _AN_ID]
+
+Generation: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class RemoteRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file on Drive."""
 
-    id: FileId
+    id: Id
     name: str
     link: str | None = None
 
@@ -40,9 +49,9 @@ class RemoteRef(msgspec.Struct, frozen=True, omit_defaults=True):
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an upload is about to do, under an id that is its own."""
 
-    id: FileId
+    id: Id
     name: str
-    folder: FileId
+    folder: Id
     content: Fingerprint
     revises: bool = False
     """New content for an existing file, instead of a new file."""
@@ -61,7 +70,7 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
 class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     """A content that was uploaded, verified and logged."""
 
-    id: FileId
+    id: Id
     name: str
     content: Fingerprint
     attempt: int
@@ -75,7 +84,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     account: str
     destination: str
-    generation: int = 0
+    generation: Generation = 0
     version: int = VERSION
     attempt: int = 0
     """Attempts made for the content `attempted`."""
@@ -100,9 +109,9 @@ class FolderReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
 
     account: str
     destination: str
-    id: FileId
-    parent: str
-    generation: int = 0
+    id: Id
+    parent: Annotated[str, _AN_ID]
+    generation: Generation = 0
     version: int = VERSION
     made: bool = False
     """We created it (or are about to); otherwise it was found."""
@@ -127,19 +136,9 @@ class Receipts(Generic[R]):
         """The receipt of that name (a hex hash), or None. A damaged one is set aside. Raises VolumeUnavailable."""
         path = self._path(name)
         try:
-            with open(path, "rb") as file:
-                receipt = msgspec.json.decode(file.read(), type=self.kind)
-        except FileNotFoundError:
-            return None
+            return self._load(path)
         except OSError as error:
             raise _unavailable(path, error) from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(path, f"{path}.damaged-{time.time_ns()}")
-            return None
-        if receipt.version > VERSION:
-            raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
-        return receipt
 
     def swap(self, name: str, old: R | None, new: R, *, durably: bool = True) -> R:
         """Put `new` in the place of `old` and return it with its generation.
@@ -149,58 +148,92 @@ class Receipts(Generic[R]):
         """
         path = self._path(name)
         new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
-        marker = f"{path}.{new.generation}"
         try:
-            self._publish(new, marker, durably=durably)
-            if self._generation(name) != new.generation - 1:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(marker)
-                raise Superseded(name)
-            with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
-                os.replace(marker, path)
+            if old is None:
+                self._claim(name, new, durably=durably)
+            else:
+                self._replace(name, new, durably=durably)
             if durably:
                 _sync_folder(os.path.dirname(path))
-        except FileExistsError as error:
-            self._finish(name, marker)
-            raise Superseded(name) from error
         except OSError as error:
             raise _unavailable(path, error) from error
         return new
 
-    def _publish(self, receipt: R, marker: str, *, durably: bool) -> None:
-        temporary = f"{marker}.{uuid.uuid4().hex}.tmp"
-        fd = _create(temporary)
+    def _claim(self, name: str, first: R, *, durably: bool) -> None:
         try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(receipt), indent=1))
-                file.flush()
-                if durably:
-                    os.fsync(fd)
-            os.link(temporary, marker)
-        finally:
-            os.unlink(temporary)
+            _publish(first, self._path(name), durably=durably)
+        except FileExistsError as error:
+            self.read(name)  # what is damaged is set aside, what is newer said
+            raise Superseded(name) from error
+
+    def _replace(self, name: str, new: R, *, durably: bool) -> None:
+        path = self._path(name)
+        marker = f"{path}.{new.generation}"
+        try:
+            _publish(new, marker, durably=durably)
+        except FileExistsError as error:
+            self._finish(name, marker)
+            raise Superseded(name) from error
+        if self._generation(name) != new.generation - 1:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(marker)
+            raise Superseded(name)
+        with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
+            os.replace(marker, path)
 
     def _finish(self, name: str, marker: str) -> None:
         """Do the rename of a writer that died, or was overtaken, between its link and its rename."""
         try:
-            with open(marker, "rb") as file:
-                generation = msgspec.json.decode(file.read(), type=self.kind).generation
-            if self._generation(name) == generation - 1:
+            new = self._load(marker)
+            if new is None:
+                return  # its writer was alive and did it
+            if self._generation(name) == new.generation - 1:
                 os.replace(marker, self._path(name))
             else:
                 os.unlink(marker)
             _sync_folder(os.path.dirname(marker))
         except FileNotFoundError:
-            return  # its writer was alive and did it
-        except msgspec.MsgspecError:
-            os.replace(marker, f"{marker}.damaged-{time.time_ns()}")
+            return
+
+    def _load(self, path: str) -> R | None:
+        """What the file says; None where there is none, or a damaged one, which is set aside."""
+        receipt = None
+        try:
+            receipt = msgspec.json.decode(_content(path), type=self.kind)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IsADirectoryError):
+            pass
+        if receipt and receipt.version > VERSION:
+            raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
+        if receipt and receipt.generation:
+            return receipt
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, f"{path}.damaged-{time.time_ns()}")
+        return None
 
     def _generation(self, name: str) -> int:
         receipt = self.read(name)
         return receipt.generation if receipt else 0
 
     def _path(self, name: str) -> str:
-        return f"{self.folder}/{name[:2]}/{name[2:4]}/{name[4:]}.json"
+        return f"{self.folder}/{name[0]}/{name[1:]}.json"
+
+
+def _publish(receipt: Receipt | FolderReceipt, path: str, *, durably: bool) -> None:
+    """Let a whole receipt appear under that name. Raises FileExistsError."""
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    fd = _create(temporary)
+    try:
+        try:
+            _write(fd, msgspec.json.format(msgspec.json.encode(receipt), indent=1))
+            if durably:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
 
 
 def _create(path: str) -> int:
@@ -209,21 +242,38 @@ def _create(path: str) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        _make_folder(Path(path).parent)
+        _make_folder(os.path.dirname(path))
         return os.open(path, flags, 0o600)
 
 
-def _make_folder(folder: Path) -> None:
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True, mode=0o700)
-        _sync_folder(each.parent)
+def _make_folder(folder: str) -> None:
+    """The folder, and those that it lies in, each on the disk before what is in it."""
+    with contextlib.suppress(FileExistsError):  # another makes it just now
+        try:
+            os.mkdir(folder, 0o700)
+        except FileNotFoundError:
+            _make_folder(os.path.dirname(folder))
+            os.mkdir(folder, 0o700)
+    _sync_folder(os.path.dirname(folder))
 
 
-def _sync_folder(folder: str | Path) -> None:
+def _sync_folder(folder: str) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(fd, content) :]
+
+
+def _content(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
 

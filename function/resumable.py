@@ -9,9 +9,7 @@ All that is left goes in one request, as Google recommends. The URI is the permi
 it is never shown. Source: Drive guide, 'Upload file data'.
 """
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from function.drive_errors import translate
 from function.errors import (
@@ -20,18 +18,17 @@ from function.errors import (
     DriveError,
     NotFound,
     SessionLost,
-    TransientDriveError,
 )
 from function.transport import Answer, Transport
 
 
-def status(transport: Transport, uri: str, size: int) -> dict[str, Any] | int:
-    """The file's resource when the session is complete, else how many bytes it has kept."""
+def status(transport: Transport, uri: str, size: int) -> Answer | int:
+    """The answer with the file when the session is complete, else how many bytes it has kept."""
     headers = {"content-length": "0", "content-range": f"bytes */{size}"}
     return _progress(transport.send("PUT", uri, headers, b""))
 
 
-def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> dict[str, Any] | int:
+def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> Answer | int:
     """Send the bytes from `offset` to the end; as `status`.
 
     Raises TransientDriveError after which the session must be asked where it is: repeating the same bytes where the
@@ -43,9 +40,9 @@ def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterabl
     return _progress(transport.send("PUT", uri, headers, blocks))
 
 
-def _progress(answer: Answer) -> dict[str, Any] | int:
+def _progress(answer: Answer) -> Answer | int:
     if answer.status in (200, 201):
-        return _resource(answer)
+        return answer
     if answer.status == 308:
         kept = answer.headers.get("range")
         return int(kept.rpartition("-")[2]) + 1 if kept else 0
@@ -55,13 +52,3 @@ def _progress(answer: Answer) -> dict[str, Any] | int:
     if type(error) is DriveError and error.reason == "drive_rejected":
         raise SessionLost(error.message) from None
     raise error
-
-
-def _resource(answer: Answer) -> dict[str, Any]:
-    try:
-        resource = json.loads(answer.body)
-    except ValueError as error:
-        raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
-    if not isinstance(resource, dict):
-        raise TransientDriveError("Drive's answer makes no sense; call again.")
-    return resource

@@ -5,11 +5,12 @@ is already consumed: both make twins. This transport, over urllib3, sends each r
 open, is safe for threads, and streams bodies.
 """
 
+import json
 import ssl
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
@@ -39,6 +40,8 @@ def pool(endpoint: str) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, **options)
 
 
+T = TypeVar("T")
+
 Body: TypeAlias = bytes | str | Iterable[memoryview] | None
 
 
@@ -49,6 +52,22 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+
+    def told(self, read: Callable[[dict[str, Any]], T]) -> T:
+        """What `read` finds in the body's JSON. Raises TransientDriveError where it is cut short or makes no sense."""
+        try:
+            document = json.loads(self.body)
+        except ValueError as error:
+            raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
+        try:
+            return read(document)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise nonsense() from error
+
+
+def nonsense() -> TransientDriveError:
+    """Drive said yes, but not what was asked for."""
+    return TransientDriveError("Drive's answer makes no sense; call again.")
 
 
 @dataclass(frozen=True, slots=True)

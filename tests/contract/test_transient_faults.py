@@ -3,6 +3,7 @@
 The requests are not listed here: a dry run of each story shows them, so a new request in the job is a new case.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     "reset in the body": {"do": "reset_in_body"},
     "lost answer": {"do": "lose_answer"},
     "truncated answer": {"do": "truncate_answer"},
+    "an empty answer": {"do": "status", "status": 200, "body": ""},
+    "an answer without content": {"do": "status", "status": 200, "body": "{}"},
+    "a list for an answer": {"do": "status", "status": 200, "body": "[]"},
     "expired token": {"do": "expire_token"},
     "lost session": {"do": "lose_session"},
 }
@@ -91,3 +95,16 @@ def test_one_fault_at_any_request(story: str, fault: str, tmp_path: Path, post: 
             assert home.stored(trashed=True) == {}, case
             assert len(set(home.folders())) == len(home.folders()), case
             assert [each["status"] for each in home.log()] == ["uploaded"], case
+
+
+@pytest.mark.parametrize(("reason", "slows"), [("userRateLimitExceeded", True), ("dailyLimitExceeded", False)])
+def test_a_days_limit_is_no_rate(reason: str, slows: bool, tmp_path: Path, post: Post, quick_retries: None) -> None:
+    """Nothing is learned from it of how fast the account's requests may follow each other."""
+    with told("small", tmp_path) as (home, payload):
+        home.drive.faults.add({"on": "files.create", "do": "status", "status": 403, "reason": reason})
+
+        answer = post(home, payload)
+
+        learned = [each for file in tmp_path.rglob("pace/*.json") for each in json.loads(file.read_bytes()).values()]
+        assert answer.code == (200 if slows else 503)
+        assert any(each["closed_at"] for each in learned) is slows

@@ -69,7 +69,7 @@ class Home:
 
     def receipts(self, kind: str = "receipts") -> Iterator[tuple[Path, dict[str, Any]]]:
         """All receipts: of destinations, or of `folders`."""
-        for file in sorted(self.state.glob(f"*/{kind}/*/*/*/*.json")):
+        for file in sorted(self.state.glob(f"*/{kind}/*/*/*.json")):
             yield file, json.loads(file.read_bytes())
 
 

@@ -88,6 +88,8 @@ class Real(RuleBasedStateMachine):
     @rule(death=st.none() | DEATHS, answer=st.sampled_from(ANSWERS))
     def invoke(self, death: Death | None, answer: str) -> None:
         """The same invocation in the model and in a process of its own."""
+        if death and death.step == "claim" and self._is_half():
+            death = None  # what is done for the model is claimed once more before it shows to be done
         expected = self.model.invoke(death, answer)
         self.world.drive.faults.clear()
         if answer in FAULTS:
@@ -107,7 +109,7 @@ class Real(RuleBasedStateMachine):
 
     def _is_half(self) -> bool:
         """Whether a receipt is still to be put in its place by whoever comes next: its writer died behind the link."""
-        return any(self.world.home.state.glob("*/receipts/*/*/*/*.json.*"))
+        return any(self.world.home.state.glob("*/receipts/*/*/*.json.[0-9]"))
 
     def teardown(self) -> None:
         """Two plain invocations, and the promise is kept."""

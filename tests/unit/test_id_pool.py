@@ -106,3 +106,14 @@ def test_discarded_ids_never_come_back(tmp_path: Path) -> None:
 
     assert not set(before) & set(pool(tmp_path / "ids").take(5, reserve, Deadline.after(10)))
     assert reserve.calls == 2
+
+
+def test_a_folder_in_the_pools_place_is_set_aside(tmp_path: Path) -> None:
+    """Ids are reserved anew, and what was there is kept."""
+    (tmp_path / "ids" / "inside").mkdir(parents=True)
+
+    taken = [pool(tmp_path / "ids").take(1, Reserving(), Deadline.after(10)) for _ in range(2)]
+
+    (aside,) = tmp_path.glob("ids.damaged-*")
+    assert (aside / "inside").is_dir()
+    assert taken[0] != taken[1]

@@ -19,6 +19,8 @@ from function.receipts import DONE_MAX, VERSION, Claim, Done, Receipt, Receipts,
 NAME = "ab" * 16
 BLANK = Receipt("default", "MemoryVDB/Meta/note.txt")
 CONTENT = Fingerprint(Stamp(3, 10**18, 7), Digests("a" * 32, "b" * 64))
+BARE = b'{"account": "default", "destination": "MemoryVDB/Meta/note.txt"}'
+"""A receipt of no generation."""
 PROJECT = Path(__file__).parents[2]
 
 
@@ -29,7 +31,7 @@ def of(folder: Path) -> Receipts[Receipt]:
 
 def file_of(folder: Path) -> Path:
     """Where the receipt lies."""
-    return folder / "ab/ab" / f"{NAME[4:]}.json"
+    return folder / NAME[0] / f"{NAME[1:]}.json"
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from msgspec.structs import replace
-from tests.unit.test_receipts import NAME, of
+from tests.unit.test_receipts import BLANK, NAME, of
 receipts = of(Path(sys.argv[1]))
 step, moment = sys.argv[2:]
 real = getattr(os, step)
@@ -115,7 +117,7 @@ def fatal(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 old = receipts.read(NAME)
 setattr(os, step, fatal)
-receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
+receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1))
 """
 
 
@@ -144,6 +146,22 @@ def test_a_writer_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> 
     assert receipts.read(NAME) == new
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["mkdir", "write", "fsync", "link", "unlink"])
+def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> None:
+    """There is no receipt, or a whole one; who comes next writes without hindrance."""
+    receipts = of(tmp_path)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, step, moment], cwd=PROJECT, check=False)
+    found = receipts.read(NAME)
+    new = receipts.swap(NAME, found, replace(found or BLANK, attempt=5))
+
+    assert killed.returncode == -signal.SIGKILL
+    assert found in (None, replace(BLANK, generation=1, attempt=1))
+    assert receipts.read(NAME) == new
+    assert not list(tmp_path.glob("*/*damaged*"))
+
+
 def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
     """What was read is no longer there."""
     receipts = of(tmp_path)
@@ -155,7 +173,7 @@ def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
             receipts.swap(NAME, outdated, BLANK)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', BARE, b"\xff\xfe", b"[" * 100_000])
 def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
     """It counts as none, is kept for people, and a new one can be written."""
     file = file_of(tmp_path)
@@ -169,6 +187,50 @@ def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
     assert found is None
     assert aside.read_bytes() == content
     assert of(tmp_path).read(NAME) == written
+
+
+def test_a_folder_in_a_receipts_place_is_set_aside(tmp_path: Path) -> None:
+    """Like any other damage, with all that is in it."""
+    (file_of(tmp_path) / "inside").mkdir(parents=True)
+
+    with pytest.raises(Superseded):
+        of(tmp_path).swap(NAME, None, BLANK)
+    written = of(tmp_path).swap(NAME, None, BLANK)
+
+    (aside,) = file_of(tmp_path).parent.glob("*damaged*")
+    assert (aside / "inside").is_dir()
+    assert of(tmp_path).read(NAME) == written
+
+
+@pytest.mark.parametrize("content", [None, b"", b'"\xff"', b"{}", b"[" * 100_000])
+def test_a_damaged_marker_is_set_aside(tmp_path: Path, content: bytes | None) -> None:
+    """Left by a dead writer and damaged since, or a folder: it hinders nobody twice."""
+    receipts = of(tmp_path)
+    first = receipts.swap(NAME, None, BLANK)
+    marker = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
+    marker.mkdir() if content is None else marker.write_bytes(content)
+
+    with pytest.raises(Superseded):
+        receipts.swap(NAME, first, BLANK)
+    second = receipts.swap(NAME, first, BLANK)
+
+    assert receipts.read(NAME) == second
+    assert len(list(marker.parent.glob("*.json.2.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("file_id", ["", " ", "a/b", "a\n"])
+def test_an_id_that_is_none_is_damage(tmp_path: Path, file_id: str) -> None:
+    """Neither of a claim nor of what is done: Drive would be asked for something else."""
+    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT)
+    done = Done(FileId("id"), "note.txt", CONTENT, 1, 5)
+
+    for each in (
+        replace(BLANK, claim=replace(claim, id=FileId(file_id))),
+        replace(BLANK, claim=replace(claim, folder=FileId(file_id))),
+        BLANK.finished(replace(done, id=FileId(file_id))),
+    ):
+        of(tmp_path).swap(NAME, None, each)
+        assert of(tmp_path).read(NAME) is None
 
 
 def test_a_newer_versions_receipt_is_left_alone(tmp_path: Path) -> None:
