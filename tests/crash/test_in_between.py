@@ -1,11 +1,13 @@
 """What others do on Drive between two of our calls, and what becomes of it: their doings are respected, nothing ends
 in the bin, nothing of theirs is touched."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
-from tests.crash.scenarios import LARGE
+from tests.crash import promise
+from tests.crash.scenarios import LARGE, Wanted
 from tests.crash.strike import Strike
 from tests.crash.world import FOLDER_TYPE, Remote, World
 
@@ -132,6 +134,69 @@ def test_an_edited_file_is_left_as_it_is(world: World) -> None:
 
     assert world.content(edited["id"]) == b"the owner's own zones"
     assert live(world) == ["MemoryVDB/Meta/zones (2).txt", "MemoryVDB/Meta/zones.txt"]
+
+
+def edit(world: World, path: str) -> None:
+    """The owner gives it other content, some time after it was made."""
+    file_id = only(world, path)["id"]
+    world.overwrite(file_id, b"the owner's own")
+    world.call("PATCH", f"files/{file_id}", {"modifiedTime": "2100-01-01T00:00:00Z"})
+
+
+@pytest.mark.parametrize("act", [trash, delete, rename, move, edit])
+@pytest.mark.parametrize("content", [b"zones", LARGE], ids=["in one request", "in a session"])
+def test_what_was_logged_before_the_death_is_its_owners(
+    world: World, content: bytes, act: Callable[[World, str], None]
+) -> None:
+    """Killed between the log's entry and the receipt's: whatever the owner does then stays, and nothing comes again."""
+    upload(world, "Meta/earlier.txt")
+    world.home.put("Meta/zones.txt", content)
+    dead = world.run(ZONES, strike=Strike(0, "after", only="pwrite upload_log.json"))
+    act(world, "MemoryVDB/Meta/zones.txt")
+    before = world.files()
+
+    assert dead.code is None
+    assert upload(world, content=content) == ["unchanged"]
+    assert world.files() == before
+    assert promise.times_logged(world.home, Wanted("Meta/zones.txt", content)) == 1
+
+
+def test_an_edit_behind_a_lost_answer_is_kept(world: World) -> None:
+    """A large file was complete when its sender died, and its owner wrote into it: ours goes beside it, once."""
+    upload(world, "Meta/earlier.txt")
+    world.home.put("Meta/zones.txt", LARGE)
+    world.run(ZONES, strike=Strike(0, "after", only="request PUT"))
+    world.settle()
+    edit(world, "MemoryVDB/Meta/zones.txt")
+    theirs = only(world, "MemoryVDB/Meta/zones.txt")["id"]
+
+    assert upload(world, content=LARGE) == ["uploaded"]
+
+    assert world.content(theirs) == b"the owner's own"
+    assert only(world, "MemoryVDB/Meta/zones (2).txt")["size"] == len(LARGE)
+
+
+@pytest.mark.parametrize("put_away", [rename, move, trash])
+def test_a_folder_that_goes_during_a_long_transfer_is_noticed(
+    world: World, put_away: Callable[[World, str], None]
+) -> None:
+    """The file ends where its entry in the log says, whatever its owner did to the folder meanwhile."""
+    upload(world, "Meta/earlier.txt")
+    world.home.put("Meta/zones.txt", LARGE)
+    world.drive.faults.add({"on": "upload.send", "do": "slow_body", "ms": 300})
+
+    def interfere() -> None:
+        while not world.drive.requests.count("upload.start"):
+            threading.Event().wait(0.005)
+        put_away(world, "MemoryVDB/Meta")
+
+    interfering = threading.Thread(target=interfere)
+    interfering.start()
+    ended = world.run(ZONES)
+    interfering.join()
+
+    assert ended.statuses == ["uploaded"]
+    assert only(world, ended.document["results"][0]["destination"])["size"] == len(LARGE)
 
 
 def test_a_foreign_file_of_the_name_is_not_touched(world: World) -> None:

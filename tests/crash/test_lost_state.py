@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,49 @@ def test_a_state_from_a_backup_hands_out_no_id_twice(world: World) -> None:
         assert upload(world, each.source, each.content)[0] in ("uploaded", "unchanged")
 
     assert promise.broken(world, [*newest, *later, *WANTED]) == []
+
+
+@pytest.mark.parametrize("size", [5, 5_500_000], ids=["small", "large"])
+def test_a_state_from_a_backup_overwrites_no_earlier_upload(world: World, size: int) -> None:
+    """Restored, the pool gives the next state of a source the id of the last one, whose file stays as it is."""
+    upload(world, "Meta/earlier.txt", b"earlier")
+    backup = world.home.folder / "backup"
+    shutil.copytree(world.home.state, backup)
+    first, second = (Wanted("Meta/zones.txt", each * size) for each in (b"1", b"2"))
+    upload(world, first.source, first.content)
+    shutil.rmtree(world.home.state)
+    backup.rename(world.home.state)
+
+    assert upload(world, second.source, second.content) == ["uploaded"]
+
+    assert [len(promise.copies(world.files(), each)) for each in (first, second)] == [1, 1]
+    assert [promise.times_logged(world.home, each) for each in (first, second)] == [1, 1]
+
+
+@pytest.mark.parametrize("knows_the_folder", [True, False])
+def test_a_state_that_is_removed_while_an_upload_runs(world: World, knows_the_folder: bool) -> None:
+    """The upload ends as if nothing had happened: its file is there once, and logged once."""
+    if knows_the_folder:
+        upload(world, "Meta/earlier.txt", b"earlier")
+    world.home.put("Meta/zones.txt", b"zones")
+    creates = world.drive.requests.count("files.create")
+    due = creates + (1 if knows_the_folder else 3)
+    world.drive.faults.add({"on": "files.create", "nth": due - creates, "do": "delay", "ms": 300})
+
+    def remove() -> None:
+        while world.drive.requests.count("files.create") < due:
+            threading.Event().wait(0.005)
+        shutil.rmtree(world.home.state)
+
+    removing = threading.Thread(target=remove)
+    removing.start()
+    ended = world.run(ZONES)
+    removing.join()
+
+    assert ended.statuses == ["uploaded"]
+    assert world.run(ZONES).statuses == ["unchanged"]
+    assert promise.times_logged(world.home, WANTED[0]) == 1
+    assert len(promise.copies(world.files(), WANTED[0])) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 300, b'{"generation": 7}', b"not json", b"[" * 5000])

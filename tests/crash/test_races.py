@@ -61,6 +61,40 @@ def test_racers_that_share_nothing_but_drive_leave_one_file_after_a_look(station
         assert list(promise.twin_folders(world.files())) == []
 
 
+def test_racers_that_share_nothing_know_the_folder(station: Station) -> None:
+    """Also where each knows the chain from before, and so creates at once, one file is left, and logged by one."""
+    with station.world(homes=RACERS) as world:
+        for home in world.homes:
+            home.put("Meta/earlier.txt", b"earlier")
+            world.run({"path": "Data/Meta/earlier.txt"}, home=home)
+            home.put("Meta/zones.txt", b"zones")
+
+        ended = world.at_once([world.invocation({"path": "Data/Meta/zones.txt"}, home=home) for home in world.homes])
+
+        live = [each for each in world.files() if each["path"] == "MemoryVDB/Meta/zones.txt" and not each["trashed"]]
+        assert {each.code for each in ended} == {200}
+        assert len(live) == 1
+
+
+def test_a_file_that_a_listing_hides_is_not_put_away_with_its_folder(station: Station) -> None:
+    """Of two twin folders the younger holds a file that is too new to be listed: it doesn't end in the bin."""
+    with station.world(homes=2) as world:
+        world.drive.set_weather(list_lag_s=30)
+        for home in world.homes:
+            home.put("Meta/zones.txt", home.folder.name.encode())
+            world.run({"path": "Data/Meta/zones.txt"}, home=home)
+        world.advance(20)
+        world.homes[1].put("Meta/late.txt", b"late")
+        world.run({"path": "Data/Meta/late.txt"}, home=world.homes[1])
+        world.advance(11)
+
+        world.homes[0].put("Meta/plans.txt", b"plans")
+        world.run({"path": "Data/Meta/plans.txt"}, home=world.homes[0])
+
+        late = [each for each in world.files() if each["name"] == "late.txt"]
+        assert [each["trashed"] for each in late] == [False]
+
+
 def test_a_lagging_list_makes_nobody_create_again(station: Station) -> None:
     """With listings 30 seconds behind, calls one after the other, killed or not, still make one file and one chain."""
     wanted = [Wanted("Meta/zones.txt", b"zones"), Wanted("Meta/plans.txt", b"plans")]

@@ -182,6 +182,10 @@ class World:
         body = {"name": name, "parents": [parent], "mimeType": FOLDER_TYPE}
         return str(self.call("POST", "files", body, account)["id"])
 
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass for Drive."""
+        self.drive.set_weather(advance_s=self.drive.drive.weather.advance_s + seconds)
+
     def settle(self) -> None:
         """Wait until Drive has done what is still on its way from processes that died."""
         deadline = time.monotonic() + 10

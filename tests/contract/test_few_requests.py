@@ -1,0 +1,75 @@
+"""Requests are Drive's price: how many each situation takes, as the Drive counts them, and as the log does."""
+
+from typing import Any
+
+import pytest
+
+from tests.home import Home, Post
+from tests.owner import Owner
+
+COUNT = 100
+
+
+def batch(home: Home, *, content: str = "", **options: Any) -> dict[str, Any]:
+    """A payload for a hundred files of one folder."""
+    paths = [home.put(f"Data/Many/{number:03}.txt", f"{content}{number}") for number in range(COUNT)]
+    for path in paths:
+        home.age(path)
+    return {"files": [{"path": path} | options for path in paths]}
+
+
+def asked(home: Home, post: Post, payload: Any) -> int:
+    """Requests that a payload takes; fails where the log's sum is another."""
+    home.drive.requests.clear()
+    answer = post(home, payload)
+    assert answer.code == 200, answer
+    assert sum(each["requests"] for each in answer.entries) == len(home.drive.requests)
+    return len(home.drive.requests)
+
+
+def test_a_hundred_changed_files_cost_little_more_than_their_creates(home: Home, post: Post) -> None:
+    """New states of files that are there go beside them: all names are looked at together, before and after."""
+    post(home, batch(home))
+
+    assert asked(home, post, batch(home, content="new ")) <= COUNT + 3
+    assert asked(home, post, batch(home, content="new ")) == 0
+
+
+@pytest.mark.parametrize("policy", ["skip", "new_revision"])
+def test_a_hundred_names_that_are_taken_are_looked_at_once(home: Home, post: Post, policy: str) -> None:
+    """One listing tells of all; a revision is a session of two requests."""
+    post(home, batch(home))
+
+    assert asked(home, post, batch(home, content="new ", if_exists=policy)) <= (
+        2 * COUNT + 1 if policy != "skip" else 1
+    )
+
+
+def test_a_hundred_clashes_that_are_met_late_are_settled_together(home: Home, post: Post) -> None:
+    """In a folder that is warm a clash is found after the create: each costs a rename, and all of them two looks."""
+    post(home, {"path": home.put("Data/Many/first.txt")})
+    for number in range(COUNT):
+        Owner(home.drive).make(f"MemoryVDB/Many/{number:03}.txt", f"theirs {number}".encode())
+
+    assert asked(home, post, batch(home)) <= 2 * COUNT + 2
+
+    assert home.stored()["MemoryVDB/Many/007.txt"] == b"theirs 7"
+    assert home.stored()["MemoryVDB/Many/007 (2).txt"] == b"7"
+
+
+def test_without_receipts_nothing_is_sent_again(home: Home, post: Post) -> None:
+    """One look at the folder tells what is there; from then on each create waits for a look."""
+    post(home, batch(home))
+    for file in (home.folder / ".drive_upload").rglob("receipts/**/*.json"):
+        file.unlink()
+    for file in (home.folder / ".drive_upload").rglob("folders/**/*.json"):
+        file.unlink()
+    sent = home.drive.requests.bytes_in
+
+    files = batch(home)["files"]
+    first = post(home, files[0])
+    others = [post(home, each) for each in files[1:4]]
+
+    assert [each.entry["status"] for each in (first, *others)] == ["unchanged"] * 4
+    assert asked(home, post, {"files": files}) == 1
+    assert home.drive.requests.bytes_in - sent < COUNT
