@@ -213,6 +213,7 @@ def refused_entry(invocation_id: str, error: UploadError) -> LogEntry:
         requests=0,
         units=0,
         metadata=None,
+        if_exists=None,
     )
 
 
