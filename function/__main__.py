@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_TEMPFAIL = 0, 64, 65, 75
 
-STOP_GRACE_S = 5.0
-"""Time for an upload in hand to finish after SIGTERM, before it is left to be resumed: Cloud Run kills after 10 s."""
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -50,8 +47,10 @@ def _serve() -> int:
     code = """
 import sys
 from functions_framework._cli import _cli
+from function import stopping
 from gunicorn import config
 config.ControlSocketDisable.default = True  # it would be a socket in the user's home that nobody asked for
+config.PostWorkerInit.default = staticmethod(lambda worker: stopping.on_sigterm())
 sys.argv[0] = 'functions-framework'
 _cli()
 """
@@ -61,7 +60,7 @@ _cli()
 
 
 def _upload(options: argparse.Namespace) -> int:
-    from function import log_format
+    from function import log_format, stopping
     from function.app import current, refusal
     from function.errors import UploadError
 
@@ -75,10 +74,8 @@ def _upload(options: argparse.Namespace) -> int:
         app = current()
     except UploadError as error:
         return _print(refusal(uuid.uuid4().hex, error, from_queue=False))
-    signal.signal(
-        signal.SIGTERM, lambda *_: app.stop("SIGTERM: stopped before the end; call again to go on.", STOP_GRACE_S)
-    )
-    signal.signal(signal.SIGINT, lambda *_: app.stop("Interrupted; call again to go on.", 0))
+    stopping.on_sigterm()
+    signal.signal(signal.SIGINT, lambda *_: stopping.stop("Interrupted; call again to go on.", 0))
     code = _print(app.handle(body, {}))
     if threading.active_count() > 1:  # a read that hangs must not keep the process
         sys.stderr.flush()

@@ -7,13 +7,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 
-from function import batch, job
+from function import batch, job, stopping
 from function.account import Account
 from function.batch import Batch
 from function.deadline import Deadline
@@ -62,7 +62,6 @@ class App:
     locks: Locks
     log: UploadLog
     accounts: dict[str, Account]
-    under_way: list[Deadline] = field(default_factory=list)
 
     def handle(self, body: bytes, headers: Mapping[str, str], progress: Told | None = None) -> Answer:
         """Do what a request asks, within its deadline. Never raises UploadError."""
@@ -119,15 +118,11 @@ class App:
 
     def _run_in_time(self, items: list[Item]) -> None:
         """Run, and fail what has not ended when the deadline is past: a read that hangs can't be interrupted."""
-        deadline = Deadline.after(self.settings.deadline_s)
-        self.under_way.append(deadline)
-        try:
+        with stopping.deadline(self.settings.deadline_s) as deadline:
             running = threading.Thread(target=self._run, args=(items, deadline), daemon=True)
             running.start()
             while running.is_alive() and time.monotonic() < deadline.at_s + GRACE_S:
                 running.join(min(1.0, max(0.01, deadline.at_s + GRACE_S - time.monotonic())))
-        finally:
-            self.under_way.remove(deadline)
         is_over = not running.is_alive()
         late = [each for each in items if each.entry is None or not (is_over or each.is_logged)]
         for item in late:
@@ -186,11 +181,6 @@ class App:
         _tell(answer.results[0])
         return answer
 
-    def stop(self, why: str, grace_s: float) -> None:
-        """Bring the deadline of what is under way forward."""
-        for deadline in list(self.under_way):
-            deadline.cancel(why, grace_s)
-
 
 def refusal(invocation_id: str, error: UploadError, *, from_queue: bool) -> Answer:
     """The answer to a request that was refused before any file was met: one entry, without the payload."""
@@ -223,6 +213,7 @@ def refused_entry(invocation_id: str, error: UploadError) -> LogEntry:
         requests=0,
         units=0,
         metadata=None,
+        if_exists=None,
     )
 
 

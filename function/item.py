@@ -146,6 +146,7 @@ class Item:
             requests=requests,
             units=units,
             metadata=self.request.metadata,
+            if_exists=self.request.if_exists,
         )
 
 

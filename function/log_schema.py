@@ -38,6 +38,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         "minimum": 0,
     },
     "metadata": {"description": "As the caller gave it; null where the request was refused."},
+    "if_exists": {"description": "As the caller gave it; null where the settings decide."},
 }
 """What a schema of types alone doesn't say."""
 
@@ -59,9 +60,11 @@ def schema() -> dict[str, Any]:
 
 def _plain(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """The field's type without references and alternatives."""
-    if "$ref" in field:
-        return {"type": "string", "enum": definitions[field["$ref"]]["enum"]}
-    return {"type": [each["type"] for each in field["anyOf"]] if "anyOf" in field else field["type"]}
+    either = field.get("anyOf", [field])
+    kinds = [definitions[each["$ref"]] | {"type": "string"} if "$ref" in each else each for each in either]
+    types = [each["type"] for each in kinds]
+    values = [value for each in kinds for value in each.get("enum", [None])]
+    return {"type": types if len(types) > 1 else types[0]} | ({"enum": values} if any(values) else {})
 
 
 if __name__ == "__main__":

@@ -168,3 +168,5 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     """Drive quota units used: get 5, create and update 50, list 100."""
     metadata: dict[str, Any] | None
+    if_exists: Policy | None
+    """As the caller asked; None where the settings were to decide."""

@@ -19,9 +19,10 @@ class OpenFailure:
 
     @property
     def request(self) -> Request:
-        """The same upload once more: for the account that failed, with its metadata."""
-        metadata = {"metadata": self.entry["metadata"]} if isinstance(self.entry.get("metadata"), dict) else {}
-        return {"path": self.entry["path"], "account": self.entry["account"], **metadata}
+        """The same upload once more: for the account that failed, with what its caller gave."""
+        given = (("metadata", dict), ("if_exists", str))
+        kept = {name: self.entry[name] for name, kind in given if isinstance(self.entry.get(name), kind)}
+        return {"path": self.entry["path"], "account": self.entry["account"], **kept}
 
 
 def open_failures(entries: Iterable[Entry]) -> list[OpenFailure]:

@@ -21,7 +21,7 @@ from local_runner.walk import LeftOut
 def retry(
     at_once: bool, if_exists: str | None, url: str | None, header: Mapping[str, str], emulator: bool, as_json: bool
 ) -> None:
-    """Try again what failed and is due: each path only for the account that failed, with the same metadata."""
+    """Try again what failed and is due: each path only for the account that failed, as it was called for."""
     home = settings()
     try:
         found = open_failures(log_reader.entries(home.log))

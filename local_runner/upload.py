@@ -6,14 +6,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from function.app import current
+from function import stopping
 from function.errors import SettingsError
 from function.job import loads
 from function.model import Policy
@@ -169,8 +169,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
     def stop(number: int, frame: FrameType | None) -> None:
         signals.append(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        with suppress(SettingsError):  # a function elsewhere ends by its own rules
-            current().stop("Interrupted; call again to go on.", 0)
+        stopping.stop("Interrupted; call again to go on.", 0)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,5 +1,6 @@
 """An invocation whose time is up before its files have ended: what it answers, and what becomes of them."""
 
+import math
 import os
 import threading
 import time
@@ -7,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from function import app
+from function import app, stopping
+from function.deadline import Deadline
 from tests.home import Answer, Home, Post
 
 pytestmark = pytest.mark.usefixtures("unreported")
@@ -58,7 +60,9 @@ def test_an_upload_whose_entry_is_still_being_written_is_not_called_done(
     assert statuses(home).count("uploaded") == 1
 
 
-def test_an_upload_that_ends_after_the_answer_is_logged(home: Home, post: Post) -> None:
+def test_an_upload_that_ends_after_the_answer_is_logged(
+    home: Home, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its caller was told to come again; that the file stands is in the log before the receipt says so."""
     post(home, {"path": home.put("Data/Meta/first.txt")})
     path = home.put()
@@ -68,13 +72,17 @@ def test_an_upload_that_ends_after_the_answer_is_logged(home: Home, post: Post) 
 
     caller.start()
     until(lambda: home.drive.requests.count("files.create") == 4)
-    app.current().stop("Stopped.", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(stopping, "_end", Deadline(math.inf))
+        stopping.stop("Stopped.", 0)
+        too_late = post(home, {"path": home.put("Data/Meta/last.txt")})
     caller.join()
     until(lambda: not any(each.name.endswith("(_run)") for each in threading.enumerate()))
     again = post(home, {"path": path, "if_exists": "skip"})
 
     (late,) = answers
     assert (late.code, late.entry["reason"], late.entry["message"]) == (503, "deadline_exceeded", "Stopped.")
+    assert (too_late.code, too_late.entry["message"]) == (503, "Stopped.")
     assert again.code == 200
-    assert statuses(home)[1] == "failed"
+    assert statuses(home)[1:3] == ["failed", "failed"]
     assert statuses(home).count("uploaded") == 2

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,28 +106,36 @@ def hang_up(port: int, payload: object) -> socket.socket:
     return client
 
 
-def test_a_client_that_hangs_up_and_a_server_that_stops_lose_nothing(world: World) -> None:
-    """The upload of a client that left ends as any other; one that SIGTERM cuts off is resumed by the next call."""
+def test_the_upload_of_a_client_that_hangs_up_ends_as_any_other(world: World) -> None:
+    """Who asks again is told that it is there."""
     world.home.put("Meta/small.txt", b"small")
-    world.home.put("Meta/zones.bin", LARGE)
-    with serving(world) as (process, port):
+    with serving(world) as (_, port):
         world.drive.faults.add({"on": "files.create", "nth": 3, "do": "delay", "ms": 200})
         client = hang_up(port, {"path": "Data/Meta/small.txt"})
         until(lambda: world.drive.requests.count("files.create") == 3, "the create")
         client.close()
         again = urllib3.request("POST", f"http://127.0.0.1:{port}/", json={"path": "Data/Meta/small.txt"})
 
-        world.drive.faults.add(SLOW)
-        client = hang_up(port, ZONES)
+    assert [each["status"] for each in json.loads(again.data)["results"]] == ["unchanged"]
+    assert promise.broken(world, [Wanted("Meta/small.txt", b"small")]) == []
+
+
+def test_a_server_that_is_told_to_stop_answers_first(world: World) -> None:
+    """SIGTERM: 503 with a failed entry before a container is killed; the next call uses the same session."""
+    world.home.put("Meta/zones.bin", LARGE)
+    world.drive.faults.add(SLOW)
+    with serving(world) as (process, port), ThreadPoolExecutor(1) as caller:
+        ask = partial(urllib3.request, retries=False, timeout=2 * GRACE_S)
+        asked = caller.submit(ask, "POST", f"http://127.0.0.1:{port}/", json=ZONES)
         until(lambda: is_sending(world), "the upload begins")
         process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-        client.close()
+        answer = asked.result(GRACE_S)
+    logged = [each["reason"] for each in world.home.log()]
     world.drive.faults.clear()
     ended = world.run(ZONES)
 
-    assert [each["status"] for each in json.loads(again.data)["results"]] == ["unchanged"]
+    assert answer.status == 503
+    assert logged == [each["reason"] for each in json.loads(answer.data)["results"]] == ["deadline_exceeded"]
     assert ended.statuses == ["uploaded"]
     assert world.drive.requests.count("upload.start") == 1
-    assert promise.broken(world, [*WANTED, Wanted("Meta/small.txt", b"small")]) == []
+    assert promise.broken(world, WANTED) == []

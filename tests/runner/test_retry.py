@@ -72,6 +72,20 @@ def test_retry_waits_until_it_is_due_unless_told_otherwise(
     assert all(each["properties"] == {"tag": "kept"} for each in drive.files() if each["size"] is not None)
 
 
+def test_retry_keeps_the_policy_of_the_call(home: Path, drive: DriveEmulator, run: Run, log: Log) -> None:
+    """What was to be skipped where its name is taken is not uploaded beside it later."""
+    run("upload", "Data/Meta/b.txt")
+    drive.faults.add({"on": "files.list", "do": "status", "status": 403, "reason": "storageQuotaExceeded"})
+    (home / "Data/Meta/b.txt").write_text("changed")
+    failed = run("upload", "Data/Meta/b.txt", "--if-exists", "skip", "--json")
+
+    retried = run("retry", "--all", "--json")
+
+    assert json.loads(failed.stdout)["results"][0]["reason"] == "storage_quota_exceeded"
+    assert json.loads(retried.stdout)["status"] == "skipped"
+    assert [each["if_exists"] for each in log()] == [None, "skip", "skip"]
+
+
 def test_a_poison_file_does_not_block_the_others(home: Path, drive: DriveEmulator, run: Run, log: Log) -> None:
     """A file that fails again leaves the others to succeed; the exit code tells."""
     token = (home / "drive_token.json").rename(home / "aside.json")
