@@ -6,8 +6,10 @@ open, is safe for threads, and streams bodies.
 """
 
 import json
+import socket
 import ssl
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -33,11 +35,34 @@ def pool(endpoint: str) -> urllib3.PoolManager:
     url = urlsplit(endpoint)
     if url.scheme == "https":
         # urllib3 would read all certificates that the machine trusts again for each connection: 25 ms every time.
-        options["ssl_context"] = ssl.create_default_context()
+        options["ssl_context"] = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
     proxy = urllib.request.getproxies().get(url.scheme)
     if proxy is None or urllib.request.proxy_bypass(url.netloc):
         return urllib3.PoolManager(**options)
     return urllib3.ProxyManager(proxy, **options)
+
+
+class _Resuming(ssl.SSLContext):
+    """Opens a connection with the session of an earlier one to that host: a third of a handshake's work.
+
+    TLS 1.3 gives a session's ticket behind the handshake, so it is taken when the next connection opens.
+    """
+
+    _latest: weakref.WeakValueDictionary[Any, ssl.SSLSocket]
+    _sessions: dict[Any, ssl.SSLSession]
+
+    def __init__(self, *_: object) -> None:
+        self._latest, self._sessions = weakref.WeakValueDictionary(), {}
+        self.load_default_certs()
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        host = options.get("server_hostname")
+        latest = self._latest.get(host)
+        if latest and latest.session and latest.session.has_ticket:
+            self._sessions[host] = latest.session
+        options["session"] = self._sessions.get(host)
+        secure = self._latest[host] = super().wrap_socket(sock, *args, **options)
+        return secure
 
 
 T = TypeVar("T")

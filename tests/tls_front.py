@@ -61,6 +61,11 @@ class TlsFront:
         """The variables by which clients go through the front and believe its certificates."""
         return environ(self.url, self.authority)
 
+    @property
+    def resumed(self) -> int:
+        """Connections that went on with the session of an earlier one."""
+        return self._context.session_stats()["hits"]
+
     def _accept(self) -> None:
         while True:
             try:
