@@ -1,7 +1,7 @@
 """The command `retry`: tries again what the log says is retryable and due."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import click
@@ -24,22 +24,30 @@ def retry(
     """Try again what failed and is due: each path only for the account that failed, as it was called for."""
     home = settings()
     try:
-        found = open_failures(log_reader.entries(home.log))
+        found = open_failures(log_reader.entries(home.log), home.home)
     except log_reader.NotALog as error:
         raise NoLog(str(error)) from error
     accounts = {each.name for each in home.accounts}
-    gone = [LeftOut(each.entry["path"], _gone(each), True) for each in found if each.entry["account"] not in accounts]
-    known = [each for each in found if each.entry["account"] in accounts]
+    known: list[OpenFailure] = []
+    left_out: list[LeftOut] = []
+    for each in found:
+        why = _why_not(each, accounts)
+        if why:
+            left_out.append(LeftOut(each.entry["path"], why, True))
+        else:
+            known.append(each)
     now = datetime.now(UTC)
     due = [each for each in known if at_once or each.due <= now]
     _tell_waiting([] if at_once else [each for each in known if each.due > now])
     policy = {"if_exists": if_exists} if if_exists else {}
     with upload.function(url, header, emulator=emulator) as (call, _):
-        sys.exit(upload.run(call, [each.request | policy for each in due], gone, as_json=as_json))
+        sys.exit(upload.run(call, [each.request | policy for each in due], left_out, as_json=as_json))
 
 
-def _gone(failure: OpenFailure) -> str:
-    return f"the settings have no account {failure.entry['account']!r} any more"
+def _why_not(failure: OpenFailure, accounts: Collection[str]) -> str | None:
+    if failure.entry["account"] not in accounts:
+        return f"the settings have no account {failure.entry['account']!r} any more"
+    return failure.refusal
 
 
 def _tell_waiting(waiting: list[OpenFailure]) -> None:

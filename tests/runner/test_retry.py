@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 
 from local_runner.drive_emulator import DriveEmulator
@@ -13,6 +14,9 @@ from local_runner.open_failures import open_failures
 
 Run = Callable[..., Result]
 Log = Callable[[], list[dict[str, Any]]]
+
+
+HOME = Path("/srv/home")
 
 
 def entry(path: str = "Data/a", status: str = "failed", account: str = "default", **fields: Any) -> dict[str, Any]:
@@ -31,14 +35,14 @@ def test_the_last_entry_of_an_account_and_path_counts() -> None:
         {"status": "failed", "path": None, "account": None, "retryable": False},
     ]  # fmt: skip
 
-    found = open_failures(entries)
+    found = open_failures(entries, HOME)
 
     assert [(each.entry["path"], each.entry["account"]) for each in found] == [("b", "one"), ("d", "default")]
 
 
 def test_what_failed_often_waits_longer_and_comes_last() -> None:
     """Failures in a row make the due time later, also where an attempt isn't counted."""
-    found = open_failures([entry("poison"), entry("poison"), entry("poison"), entry("fresh")])
+    found = open_failures([entry("poison"), entry("poison"), entry("poison"), entry("fresh")], HOME)
 
     assert [each.entry["path"] for each in found] == ["fresh", "poison"]
     assert [each.failures for each in found] == [1, 3]
@@ -49,7 +53,32 @@ def test_what_failed_often_waits_longer_and_comes_last() -> None:
 
 def test_an_entry_without_a_good_time_is_due() -> None:
     """What others appended without a time is taken for long past."""
-    assert open_failures([entry(time="yesterday")])[0].due < datetime.now(UTC)
+    assert open_failures([entry(time="yesterday")], HOME)[0].due < datetime.now(UTC)
+
+
+@pytest.mark.parametrize("path", ["/srv/home/Data/a", "./Data//a", "Data/a/", "/srv/./home//Data/a"])
+def test_a_success_closes_a_failure_under_another_spelling(path: str) -> None:
+    """What others logged under a path that the job spells otherwise ends with the job's own entry."""
+    assert open_failures([entry(path), entry("Data/a", "unchanged")], HOME) == []
+
+
+def test_a_path_outside_the_home_is_spelled_as_the_job_does() -> None:
+    """data_root may lie beside the home."""
+    assert open_failures([entry("/srv/zone/a"), entry("../zone/a", "uploaded")], HOME) == []
+
+
+def test_what_the_job_would_refuse_is_left_out(home: Path, drive: DriveEmulator, run: Run, log: Log) -> None:
+    """Others may log what no call can mend: it is named, and not called for again and again."""
+    hopeless = [entry(""), entry("Data/\0x"), entry("Data/Meta/b.txt", if_exists="perhaps")]
+    lines = ",\n".join(json.dumps(each) for each in [*hopeless, entry("Data/Meta/a.txt")])
+    (home / "upload_log.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+    document = json.loads(run("retry", "--json").stdout)
+
+    assert [each["path"] for each in document["results"]] == ["Data/Meta/a.txt"]
+    assert sorted(each["path"] for each in document["left_out"]) == ["", "Data/\0x", "Data/Meta/b.txt"]
+    assert all(each["why"] for each in document["left_out"])
+    assert len(log()) == len(hopeless) + 2
 
 
 def test_retry_waits_until_it_is_due_unless_told_otherwise(
