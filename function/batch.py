@@ -87,6 +87,7 @@ class Batch:
             if is_first:
                 visit.chain = self.account.folders.known(item.folder_path)
             count = plan.names_due(item.contents_done, item.policy)
+            visit.keys.add(plan.key(item.destination))
             visit.names.update(islice(plan.candidates(plan.drive_name(item.local_name)), count))
         unknown = [path for path, visit in self._visits.items() if visit.chain is None]
         if len(unknown) > 1:

@@ -246,7 +246,7 @@ class Upload:
             for each in map(self.to.means.drive.get, recent)
             if each and not each.trashed and (leaf == "root" or leaf in each.parents)
         )
-        return Look(look.names, look.files + hidden)
+        return dataclasses.replace(look, files=look.files + hidden)
 
     def _names(self, count: int) -> list[str]:
         return list(islice(plan.candidates(self.to.name), count))
@@ -375,7 +375,7 @@ class Upload:
         if not claim.revises and sending.was_taken and claim.id == self._new_id:
             self._give_up_ids()
             raise _StartOver
-        if not claim.revises and look_first and recovery.was_edited(file):  # it is its owner's by now
+        if not claim.revises and look_first and file.was_edited:  # it is its owner's by now
             self.ledger.drop_claim()
             raise _StartOver
         return self._mend(claim, hold)

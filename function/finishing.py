@@ -80,7 +80,7 @@ class Finishing:
         if isinstance(verdict, plan.Yield):
             self.to.visit.expect_more()
             return self.give_way(sent.claim, verdict.to, sent.digests)
-        self.bin_twins(Look(look.names, (*(each for each in look.files if each.id != file.id), file)))
+        self.bin_twins(look.without(file.id, instead=file))
         if isinstance(verdict, plan.Rename):
             name = verdict.name or file.name
             self.ledger.write(replace(self.ledger.current, claim=replace(sent.claim, name=name)))

@@ -54,6 +54,11 @@ class Item:
         return "/".join((*self.account.account.root.folders, *self._drive_folders()))
 
     @property
+    def destination(self) -> str:
+        """The destination as it is shown."""
+        return f"{self.folder}/{drive_name(self.local_name)}".lstrip("/")
+
+    @property
     def local_name(self) -> str:
         """The source's file name."""
         return self.relative.rpartition("/")[2]
@@ -77,7 +82,7 @@ class Item:
     def fail(self, error: UploadError, attempt: int | None = None, shared: Usage | None = None) -> None:
         """Tell that the item failed."""
         source = self.source if isinstance(self.source, Source) else None
-        destination = f"{self.folder}/{drive_name(self.local_name)}".lstrip("/") if self.relative else None
+        destination = self.destination if self.relative else None
         message = error.message
         if isinstance(error, DriveError | Locked) and destination and destination not in message:
             message = f"{destination}: {message}"

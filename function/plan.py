@@ -33,10 +33,17 @@ class Look:
 
     names: frozenset[str] | None
     files: tuple[RemoteFile, ...]
+    away: tuple[RemoteFile, ...] = ()
+    """Files with our mark that are elsewhere, or that somebody put into the bin: asked for where state may be lost."""
 
     def tells(self, name: str) -> bool:
         """Whether the look says if there is a file of that name."""
         return self.names is None or name in self.names
+
+    def without(self, file_id: str, *, instead: RemoteFile | None = None) -> "Look":
+        """The look at everything but that file, or with what has become of it since."""
+        files = (*(each for each in self.files if each.id != file_id), *filter(None, [instead]))
+        return Look(self.names, files, tuple(each for each in self.away if each.id != file_id))
 
     def named(self, name: str) -> list[RemoteFile]:
         """The files of exactly that name, oldest first."""
@@ -139,8 +146,9 @@ def decide(name: str, key: str, size: int, digests: Digests | None, look: Look, 
     same = equal(name, key, size, digests, look)
     if policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
         same = [each for each in same if each.name == name]
-    if same:
-        return Adopt(same[0])
+    elsewhere = _away(key, size, digests, look) if policy is not Policy.NEW_REVISION else []
+    if same or elsewhere:
+        return Adopt((same or elsewhere)[0])
     held = look.named(name)
     if not held:
         return Create(name)
@@ -159,8 +167,9 @@ def settle(
     mine: RemoteFile, name: str, key: str, size: int, digests: Digests, look: Look, policy: Policy
 ) -> Keep | Yield | Rename:
     """What to do about our new file once a look has shown what else has its name."""
-    others = Look(look.names, tuple(each for each in look.files if each.id != mine.id))
-    same = equal(name, key, size, digests, others)
+    others = look.without(mine.id)
+    away = [each for each in _away(key, size, digests, others) if not each.trashed]
+    same = sorted([*equal(name, key, size, digests, others), *away], key=lambda each: each.seniority)
     if same and same[0].seniority < mine.seniority:
         return Yield(same[0])
     older = [each for each in others.named(mine.name) if each.seniority < mine.seniority]
@@ -170,14 +179,31 @@ def settle(
 
 
 def twins(key: str, look: Look) -> list[tuple[RemoteFile, RemoteFile]]:
-    """Files of ours that racers made of one content under one name: who belongs in the bin, and who stays."""
-    first: dict[tuple[str, int | None, str | None], RemoteFile] = {}
+    """Files of ours that racers made of one content: who belongs in the bin, and who stays."""
+    staying: list[RemoteFile] = []
     younger: list[tuple[RemoteFile, RemoteFile]] = []
-    for each in sorted((each for each in look.files if each.key == key), key=lambda each: each.seniority):
-        senior = first.setdefault((each.name, each.size, each.md5), each)
-        if senior is not each and each.md5:
+    live = (each for each in (*look.files, *look.away) if each.key == key and each.md5 and not each.trashed)
+    for each in sorted(live, key=lambda each: each.seniority):
+        senior = next((one for one in staying if _are_twins(one, each)), None)
+        if senior:
             younger.append((each, senior))
+        else:
+            staying.append(each)
     return younger
+
+
+def _are_twins(one: RemoteFile, two: RemoteFile) -> bool:
+    """Of one content, and made so: under another name or elsewhere, a revision may have come to equal another file."""
+    is_one_place = (one.name, one.parents) == (two.name, two.parents)
+    return (one.size, one.md5) == (two.size, two.md5) and (is_one_place or not (one.was_edited or two.was_edited))
+
+
+def _away(key: str, size: int, digests: Digests | None, look: Look) -> list[RemoteFile]:
+    """The files away that hold the content, those in the bin last."""
+    return sorted(
+        (each for each in look.away if each.key == key and digests and each.holds(size, digests)),
+        key=lambda each: (each.trashed, each.seniority),
+    )
 
 
 def equal(name: str, key: str, size: int, digests: Digests | None, look: Look) -> list[RemoteFile]:

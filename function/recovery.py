@@ -1,13 +1,9 @@
 """What to do about a claim that another invocation left, by looking at what stands under its id: pure."""
 
-from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from function.model import Fingerprint, RemoteFile
 from function.receipts import Claim
-
-EDIT_SLACK = timedelta(seconds=2)
-"""Drive dates a file's creation and first content apart by less than this."""
 
 
 class Recovery(Enum):
@@ -41,7 +37,7 @@ def decide(claim: Claim, content: Fingerprint, remote: RemoteFile | None, key: s
         return Recovery.FINISH_OLDER
     if claim.revises and not claim.mends:
         return Recovery.SEND if same else Recovery.DROP
-    if not claim.mends and was_edited(remote):
+    if not claim.mends and remote.was_edited:
         return Recovery.DROP
     return Recovery.MEND
 
@@ -51,12 +47,3 @@ def needs_digests(claim: Claim, remote: RemoteFile | None, size: int) -> bool:
     return (remote is not None and remote.size == size) or (
         claim.content.digests is not None and claim.content.stamp.size == size
     )
-
-
-def was_edited(remote: RemoteFile) -> bool:
-    """Whether its owner gave the file other content after we made it; what we send at once carries one date."""
-    try:
-        created, modified = map(datetime.fromisoformat, (remote.created_time, remote.modified_time))
-    except ValueError:
-        return False
-    return modified - created > EDIT_SLACK

@@ -15,8 +15,11 @@ from function.deadline import Deadline
 from function.drive import Drive, escape, files_named
 from function.errors import BadRequest, DriveError, NotFound, UploadError
 from function.folders import NAMES_PER_QUERY, REPAIRS_MAX, Chain, Folders
-from function.model import FOLDER_MIME_TYPE, RemoteFile
+from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, RemoteFile
 from function.plan import EXTRA_NAMES, Look, candidates
+
+KEYS_PER_QUERY = 8
+"""Marks asked for in one query: each makes it dearer for Drive."""
 
 HEAD_START_S = 0.01
 """How much sooner than the look beside it a create is sent: of two racers, the later one's look shows the other's."""
@@ -34,6 +37,8 @@ class Visit:
     deadline: Deadline
     names: set[str] = field(default_factory=set)
     """Names of the batch's files, and those that they may get instead: looked for all at once."""
+    keys: set[str] = field(default_factory=set)
+    """Our marks on the batch's files."""
     chain: Chain | None = None
     shown: Look | None = None
     """The last look, if there was one."""
@@ -147,10 +152,11 @@ class Visit:
             astray = self.folders.astray(chain, shown, {str(fetched.id): fetched} if fetched else {}, self.drive)
             twins = self._twins(chain, listed, shown)
             if not astray and not twins:
-                inside = tuple(each for each in listed if self._is_in(each, chain))
+                inside = [each for each in listed if self._is_in(each, chain) and not each.trashed]
+                away = tuple(each for each in listed if each.key in self.keys and self._is_away(each, chain))
                 if is_whole:
-                    return Look(None, inside)
-                return Look(frozenset(self.names), tuple(each for each in inside if each.name in self.names))
+                    return Look(None, tuple(inside), away)
+                return Look(frozenset(self.names), tuple(each for each in inside if each.name in self.names), away)
             self._mend(astray | {each.younger.id for each in twins} & {each.id for each in chain.folders})
             for each in twins:
                 self._folded.add(each.younger.id)
@@ -174,21 +180,29 @@ class Visit:
     def _is_in(self, remote: RemoteFile, chain: Chain) -> bool:
         return chain.leaf == "root" or chain.leaf in remote.parents
 
+    def _is_away(self, remote: RemoteFile, chain: Chain) -> bool:
+        return remote.explicitly_trashed or not (remote.trashed or self._is_in(remote, chain))
+
     def _list(self, chain: Chain) -> tuple[list[RemoteFile], bool]:
-        """What is shown of the chain and of our names; or of the whole folder (True), where one request shows that."""
+        """What is shown of the chain and of our names; or of the whole folder (True), where one request shows that.
+
+        In a chain that was unknown so far, state may have been lost: what has our mark is asked for wherever it is.
+        """
         folders = [clause] if (clause := self.folders.clause(chain)) else []
+        marked = sorted(self.keys) if chain.is_new and len(self.keys) <= KEYS_PER_QUERY else []
         inside = f"'{escape(chain.leaf)}' in parents"
         names = sorted(self.names)
         try:
             if chain.is_made or len(names) > NAMES_PER_QUERY:
-                page, is_all = self.drive.first_page(_live(inside, *folders))
+                page, is_all = self.drive.first_page(_either(_live(inside, *folders), marked))
                 if is_all:
                     return page, True
             found: dict[str, RemoteFile] = {}
             for start in range(0, max(1, len(names)), NAMES_PER_QUERY):
                 part = names[start : start + NAMES_PER_QUERY]
                 clauses = [files_named(chain.leaf, part), *folders] if part else folders
-                found |= {each.id: each for each in (self.drive.list(_live(*clauses)) if clauses else [])}
+                query = _either(_live(*clauses), marked) if clauses else ""
+                found |= {each.id: each for each in (self.drive.list(query) if query else [])}
             return list(found.values()), False
         except BadRequest:  # too long or too complex a query: the whole folder says it too
             return self.drive.list(_live(inside)), True
@@ -199,6 +213,12 @@ class Visit:
 def _live(*clauses: str) -> str:
     """The query for what matches any of the clauses and isn't in the bin."""
     return f"trashed = false and ({' or '.join(clauses)})"
+
+
+def _either(query: str, keys: Iterable[str]) -> str:
+    """The query, or also for files that carry one of our keys."""
+    marked = [f"appProperties has {{ key='{KEY_PROPERTY}' and value='{key}' }}" for key in keys]
+    return " or ".join([f"({query})", *marked]) if marked else query
 
 
 def _instead(name: str) -> Iterable[str]:

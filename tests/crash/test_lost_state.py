@@ -62,6 +62,26 @@ def test_a_state_from_a_backup_hands_out_no_id_twice(world: World) -> None:
     assert promise.broken(world, [*newest, *later, *WANTED]) == []
 
 
+@pytest.mark.parametrize(
+    "changes", [{"trashed": True}, {"name": "renamed"}, {"moved": True}], ids=["binned", "renamed", "moved"]
+)
+def test_without_its_state_an_upload_respects_what_its_owner_did(world: World, changes: dict[str, object]) -> None:
+    """A file that its owner put away or elsewhere is known by our mark: it is not brought back."""
+    upload(world, "Meta/zones.txt", b"zones")
+    upload(world, "Meta/plans.txt", b"plans")
+    (file,) = [each for each in world.files() if each["name"] == "zones.txt"]
+    if changes.pop("moved", False):
+        world.call("PATCH", f"files/{file['id']}?addParents=root&removeParents={file['parents'][0]}", {})
+    else:
+        world.call("PATCH", f"files/{file['id']}", changes)
+    before = world.files()
+    shutil.rmtree(world.home.state)
+
+    assert upload(world, "Meta/zones.txt", b"zones") == ["unchanged"]
+
+    assert world.files() == before
+
+
 @pytest.mark.parametrize("size", [5, 5_500_000], ids=["small", "large"])
 def test_a_state_from_a_backup_overwrites_no_earlier_upload(world: World, size: int) -> None:
     """Restored, the pool gives the next state of a source the id of the last one, whose file stays as it is."""

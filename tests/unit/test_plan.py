@@ -25,7 +25,8 @@ DOCUMENT = "application/vnd.google-apps.document"
 
 @st.composite
 def remotes(draw: st.DrawFn) -> RemoteFile:
-    """A file as a listing may show it: equal or other content, ours or theirs, or Google's own type."""
+    """A file as a listing may show it: equal or other content, edited or not, ours or theirs, or Google's own type."""
+    day = draw(st.integers(1, 5))
     digests = draw(st.sampled_from([OURS, OTHER, None]))
     return RemoteFile(
         id=FileId(draw(st.text("abc", min_size=4, max_size=8))),
@@ -34,13 +35,16 @@ def remotes(draw: st.DrawFn) -> RemoteFile:
         size=SIZE if digests else None,
         md5=digests.md5 if digests else None,
         sha256=digests.sha256 if digests and draw(st.booleans()) else None,
-        created_time=f"2026-01-0{draw(st.integers(1, 5))}",
+        created_time=f"2026-01-0{day}",
+        modified_time=f"2026-01-0{day + draw(st.integers(0, 1))}",
         key=draw(st.sampled_from([KEY, "another", None])),
     )
 
 
-looks = st.builds(
-    lambda files: Look(frozenset(NAMES), tuple(files)), st.lists(remotes(), max_size=6, unique_by=lambda each: each.id)
+several = st.lists(remotes(), max_size=6, unique_by=lambda each: each.id)
+looks = st.builds(lambda files: Look(frozenset(NAMES), tuple(files)), several)
+wide_looks = st.builds(
+    lambda files, here: Look(None, tuple(files[:here]), tuple(files[here:])), several, st.integers(0, 6)
 )
 policies = st.sampled_from(list(Policy))
 
@@ -101,18 +105,30 @@ def test_of_twins_exactly_one_stays(files: list[RemoteFile], policy: Policy) -> 
     assert left == ({min(ours, key=lambda each: each.seniority).id} if ours else set())
 
 
-@given(looks)
+@given(looks | wide_looks)
 def test_only_our_own_twins_go_to_the_bin(look: Look) -> None:
-    """Each carries our key and has an older one of its name and content that stays."""
+    """Each carries our key and has an older one of its content that stays; of its name, too, if one was edited."""
     pairs = plan.twins(KEY, look)
 
     binned = {younger.id for younger, _ in pairs}
     for younger, senior in pairs:
         assert younger.key == senior.key == KEY
-        assert (younger.name, younger.size, younger.md5) == (senior.name, senior.size, senior.md5)
+        assert (younger.size, younger.md5) == (senior.size, senior.md5)
+        assert younger.name == senior.name or not (younger.was_edited or senior.was_edited)
         assert younger.md5 is not None
         assert senior.seniority < younger.seniority
         assert senior.id not in binned
+
+
+@given(wide_looks, policies)
+def test_what_we_uploaded_is_found_wherever_its_owner_put_it(look: Look, policy: Policy) -> None:
+    """A file with our mark and the content counts, also in the bin; what carries no mark of ours only in its place."""
+    match plan.decide(NAME, KEY, SIZE, OURS, look, policy):
+        case Adopt(file):
+            assert file in look.files or (file.key == KEY and file.holds(SIZE, OURS))
+        case _:
+            ours = [each for each in look.away if each.key == KEY and each.holds(SIZE, OURS)]
+            assert not ours or policy is Policy.NEW_REVISION
 
 
 @given(looks, remotes(), policies)
