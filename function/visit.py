@@ -5,7 +5,7 @@ A visit is shared by all files of a batch that go into the folder: one listing s
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -152,11 +152,10 @@ class Visit:
             astray = self.folders.astray(chain, shown, {str(fetched.id): fetched} if fetched else {}, self.drive)
             twins = self._twins(chain, listed, shown)
             if not astray and not twins:
+                named = None if is_whole else frozenset(self.names)
                 inside = [each for each in listed if self._is_in(each, chain) and not each.trashed]
-                away = tuple(each for each in listed if each.key in self.keys and self._is_away(each, chain))
-                if is_whole:
-                    return Look(None, tuple(inside), away)
-                return Look(frozenset(self.names), tuple(each for each in inside if each.name in self.names), away)
+                files = tuple(each for each in inside if named is None or each.name in named)
+                return Look(named, files, tuple(each for each in listed if self._is_away(each, files)))
             self._mend(astray | {each.younger.id for each in twins} & {each.id for each in chain.folders})
             for each in twins:
                 self._folded.add(each.younger.id)
@@ -180,8 +179,9 @@ class Visit:
     def _is_in(self, remote: RemoteFile, chain: Chain) -> bool:
         return chain.leaf == "root" or chain.leaf in remote.parents
 
-    def _is_away(self, remote: RemoteFile, chain: Chain) -> bool:
-        return remote.explicitly_trashed or not (remote.trashed or self._is_in(remote, chain))
+    def _is_away(self, remote: RemoteFile, shown: Sequence[RemoteFile]) -> bool:
+        is_put_away = remote.explicitly_trashed or not (remote.trashed or remote in shown)
+        return remote.key in self.keys and is_put_away
 
     def _list(self, chain: Chain) -> tuple[list[RemoteFile], bool]:
         """What is shown of the chain and of our names; or of the whole folder (True), where one request shows that.
