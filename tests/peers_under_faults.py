@@ -8,6 +8,8 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,8 +145,18 @@ def _seen(running: Stage, room: Room, path: str, runs: int, ended_well: bool) ->
     files = [each for each in ours if each["name"] == path.rpartition("/")[2]]
     right = [each for each in files if each["md5Checksum"] == hashlib.md5(content, usedforsecurity=False).hexdigest()]
     folders = [each for each in ours if each["mimeType"] == "application/vnd.google-apps.folder"]
-    sent = sum(each["bytes_in"] for each in running.records() if each["bytes_in"] >= SMALL)
+    sent = sum(each["bytes_in"] for each in _settled(running) if each["bytes_in"] >= SMALL)
     return Result(len(files), len(right), len(folders), sent, runs, ended_well)
+
+
+def _settled(running: Stage) -> list[dict[str, Any]]:
+    """The records of all requests, once those of killed processes have ended too."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not all(each["duration_ms"] or each["method_id"].startswith("emulator.") for each in running.records()):
+        if time.monotonic() > deadline:
+            raise RuntimeError("a request never ended")
+        threading.Event().wait(0.05)
+    return running.records()
 
 
 def main() -> None:

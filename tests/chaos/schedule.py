@@ -80,16 +80,14 @@ def schedule(seed: int, number: int) -> Schedule:
     homes = dice.choice((1, 1, 1, 2, 3))
     lease_s = LEASE_S if dice.random() < 0.15 else None
     lag_s = LAG_S if dice.random() < 0.3 else 0
-    deeds = homes == 1 or not lag_s
-    rounds = tuple(_round(dice, at, sources, homes, deeds=deeds) for at in range(dice.choice((1, 1, 2, 3))))
+    rounds = tuple(_round(dice, at, sources, homes) for at in range(dice.choice((1, 1, 2, 3))))
     return Schedule(dice.choice(POLICIES), sources, homes, lag_s, lease_s, rounds)
 
 
-def _round(dice: Random, number: int, sources: tuple[str, ...], homes: int, *, deeds: bool) -> Round:
+def _round(dice: Random, number: int, sources: tuple[str, ...], homes: int) -> Round:
     faults = tuple(_fault(dice) for _ in range(dice.choice((0, 1, 1, 2, 3))))
     calls = tuple(_call(dice, sources, homes) for _ in range(dice.choice((1, 1, 2, 3)) + homes - 1))
-    deed = _deed(dice, number, sources, homes)
-    return Round(deed if deeds else None, faults, calls)
+    return Round(_deed(dice, number, sources, homes), faults, calls)
 
 
 def _deed(dice: Random, number: int, sources: tuple[str, ...], homes: int) -> str | None:
