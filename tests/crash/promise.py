@@ -91,13 +91,27 @@ def _twins_and_losses(files: Sequence[Remote], wanted: Sequence[Wanted]) -> Iter
 
 
 def twin_folders(files: Sequence[Remote]) -> Iterator[str]:
-    """Folders of ours beside others of ours with their name."""
+    """Folders of ours beside others of ours with their name, unless they hold what isn't ours, and so must stay."""
     live = [each for each in files if each["mimeType"] == FOLDER_TYPE and not each["trashed"]]
-    ours = [each for each in live if KEY_PROPERTY in each["appProperties"]]
+    held = _holding_what_is_not_ours(files)
+    ours = [each for each in live if KEY_PROPERTY in each["appProperties"] and each["id"] not in held]
     counts = Counter((each["parents"][0], each["name"]) for each in ours)
     for each in ours:
         if counts[each["parents"][0], each["name"]] > 1:
             yield f"the folder {each['path']} has a twin"
+
+
+def _holding_what_is_not_ours(files: Sequence[Remote]) -> set[str]:
+    parents = {each["id"]: each["parents"] for each in files}
+    theirs = [each for each in files if KEY_PROPERTY not in each["appProperties"] and not each["trashed"]]
+    held: set[str] = set()
+    pending = [parent for each in theirs for parent in each["parents"]]
+    while pending:
+        folder = pending.pop()
+        if folder not in held:
+            held.add(folder)
+            pending += parents.get(folder, ())
+    return held
 
 
 def _log_of(home: Home, wanted: Sequence[Wanted]) -> Iterator[str]:
