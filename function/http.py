@@ -52,7 +52,7 @@ def _answered(request: Request) -> Response:
     except (InvalidPayload, SettingsError) as error:
         _log.error("%s", error.message)
         return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
-    return _response(app.handle(body, headers, request.environ.get("drive_upload.progress")))
+    return _response(app.handle(body, headers))
 
 
 def _body(request: Request) -> bytes:

@@ -1,19 +1,21 @@
 """Calling the function with many files: in batches, over HTTP or in this process, until each file has its entry.
 
-The request is the same in both cases: in this process it goes through functions-framework's app, as it would arrive.
+The payload and its answer are the same in both cases: in this process the job gets them from the caller's hands, since
+Flask and functions-framework, which would only carry them, take as long to import as a request to Drive.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import click
 import urllib3
 
-import function
+from function import log_format
+from function.app import current
+from function.errors import SettingsError
 from function.job import BATCH_MAX_FILES, BODY_MAX_BYTES
 
 BODY_BYTES = BODY_MAX_BYTES - 64 * 1024
@@ -54,18 +56,15 @@ class NotTheFunction(CallFailed):
 
 
 def in_process() -> Call:
-    """The function in this process, behind functions-framework's app."""
-    import functions_framework
-
-    main = Path(function.__file__).with_name("main.py")
-    app = functions_framework.create_app(target="drive_upload", source=str(main))  # type: ignore[no-untyped-call]
+    """The function in this process: what its HTTP entry does with a body, by the settings as they are at each call."""
+    log_format.set_up()
 
     def call(body: bytes, progress: Progress) -> Reply:
-        with app.test_client() as client:
-            answer = client.post(
-                "/", data=body, content_type="application/json", environ_overrides={"drive_upload.progress": progress}
-            )
-            return _reply(answer.status_code, answer.get_data(), "The function")
+        try:
+            answer = current().handle(body, {}, progress)
+        except SettingsError as error:
+            raise CallFailed(error.message) from error
+        return Reply(answer.code, answer.document()["results"])
 
     return call
 
