@@ -220,17 +220,16 @@ class Upload:
 
     def _decided(self) -> tuple[Look, plan.Action]:
         count = plan.names_due(len(self.ledger.current.done), self.to.policy)
+        # A small content is hashed before others' look is waited for, a large one when something of its size is there.
+        digests = self._digests() if self.size <= MULTIPART_MAX_BYTES else None
         while True:
             look = self._look(count)
-            digests = self._digests() if self._is_digest_due(look) else None
+            if digests is None and any(each.size == self.size for each in (*look.files, *look.away)):
+                digests = self._digests()
             action = plan.decide(self.to.name, self.to.key, self.size, digests, look, self.to.policy)
             if not isinstance(action, plan.Create) or action.name is not None:
                 return look, action
             count += plan.EXTRA_NAMES
-
-    def _is_digest_due(self, look: Look) -> bool:
-        """A small content is hashed before it is sent; a large one only when something of its size is there."""
-        return self.size <= MULTIPART_MAX_BYTES or any(each.size == self.size for each in look.files)
 
     def _look(self, count: int) -> Look:
         """What Drive shows of the first `count` names, and what a listing may not show yet of what we made."""
