@@ -76,11 +76,14 @@ def _sync_folder(folder: Path) -> None:
 def _write_in_place(path: Path, content: bytes) -> None:
     """Overwrite a file that can't be replaced, in one write and never empty in between.
 
-    Shorter content is padded with spaces to the old length before the rest is cut off: JSON at every moment.
+    The shorter content, old or new, is padded with spaces to the longer one's length: a reader may meet the old length
+    with the new bytes, which then are JSON all the same.
     """
     fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.pwrite(fd, content.ljust(os.fstat(fd).st_size), 0)
+        old_size = os.fstat(fd).st_size
+        os.pwrite(fd, b" " * (len(content) - old_size), old_size)
+        os.pwrite(fd, content.ljust(old_size), 0)
         os.ftruncate(fd, len(content))
         os.fsync(fd)
         with suppress(PermissionError):

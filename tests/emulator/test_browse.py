@@ -168,7 +168,7 @@ def test_a_person_allows_an_app_by_clicking(drive: DriveEmulator, browser: webdr
 
     browser.find_element(By.CSS_SELECTOR, "button[value='bob@example.com']").click()
 
-    WebDriverWait(browser, 20).until(expected_conditions.url_contains("/emulator/weather"))
+    WebDriverWait(browser, 20).until(expected_conditions.url_contains("state=s1&code=4"))
     assert browser.current_url.startswith(f"{drive.url}/emulator/weather?state=s1&code=4")
 
 
