@@ -12,6 +12,7 @@ from function.drive import Drive
 from function.folders import Folders
 from function.id_pool import IdPool
 from function.locks import Locks
+from function.log_memory import LogMemory
 from function.model import FileId
 from function.plan import key
 from function.receipts import FolderReceipt, Receipt, Receipts
@@ -26,6 +27,7 @@ class Account:
     settings: Settings
     account: AccountSettings
     locks: Locks
+    memory: LogMemory
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -48,6 +50,7 @@ class Account:
             take_ids=self.take_ids,
             discard_ids=self.ids.discard,
             lock=lambda deadline: self.locks.of(key(f"folders of {self.name}"), deadline),
+            last_upload=lambda folder: self.memory.last_below(self.name, folder),
         )
 
     @cached_property

@@ -21,6 +21,7 @@ from function.errors import HTTP_CODE, InvalidPayload, UploadError
 from function.item import Item, log_items, now
 from function.job import FileRequest, Job
 from function.locks import Locks
+from function.log_memory import LogMemory
 from function.model import LogEntry, Status
 from function.settings import Settings, load
 from function.source import Source, Zone, find_source
@@ -246,7 +247,8 @@ def open_app(settings: Settings) -> App:
     """The App of those settings, kept between invocations."""
     locks = Locks(settings.state_root, settings.state_root / ".drive_upload" / "locks", settings.lock)
     log = UploadLog(settings.log, locks.shared, _log.warning)
-    accounts = {each.name: Account(settings, each, locks) for each in settings.accounts}
+    memory = LogMemory(settings.log)
+    accounts = {each.name: Account(settings, each, locks, memory) for each in settings.accounts}
     return App(settings, locks, log, accounts)
 
 

@@ -81,6 +81,7 @@ class Batch:
 
     def _prepare(self) -> None:
         """A visit for each folder, all names known; every folder that is unknown ensured in one walk."""
+        self.account.memory.read_on()
         for item in self.items:
             is_first = item.folder_path not in self._visits
             visit = self._visit(item.folder_path)
@@ -143,7 +144,8 @@ class Batch:
             take_id=self._take_id,
             discard_ids=self._discard_ids,
             log_size=self.log.size,
-            logged_upload=self.log.upload_of,
+            logged_upload=self.account.memory.upload_of,
+            logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
             small_file=self._small_file,
             deadline=self.deadline,
         )

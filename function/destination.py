@@ -1,6 +1,6 @@
 """Where one source goes in one account, and the means to bring it there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from function.deadline import Deadline
 from function.drive import Drive
 from function.locks import Hold
+from function.log_memory import LoggedUpload
 from function.model import FileId, NewFile, Outcome, Policy
 from function.plan import drive_name, key, marks, mime_type
 from function.receipts import Claim, Receipt, Receipts
@@ -27,8 +28,10 @@ class Means:
     take_id: Callable[[], FileId]
     discard_ids: Callable[[], None]
     log_size: Callable[[], int]
-    logged_upload: Callable[[str, int], Outcome | None]
+    logged_upload: Callable[[str, int], LoggedUpload | None]
     """What the log tells of an upload: file id, byte of the log to look behind."""
+    logged_uploads: Callable[[], Sequence[LoggedUpload]]
+    """What the log tells of the source's uploads, oldest first."""
     small_file: Callable[[int], AbstractContextManager[object]]
     """Waits until that many bytes may be held in memory."""
     deadline: Deadline

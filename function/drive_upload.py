@@ -31,6 +31,7 @@ from function.errors import (
 from function.finishing import Finishing, Sent, known
 from function.ledger import Ledger
 from function.locks import Hold
+from function.log_memory import LoggedUpload
 from function.model import (
     FILE_MAX_BYTES,
     MULTIPART_MAX_BYTES,
@@ -44,7 +45,7 @@ from function.model import (
     Status,
 )
 from function.plan import Look
-from function.receipts import Claim, Done, Receipt, Superseded
+from function.receipts import Claim, Done, Receipt, RemoteRef, Superseded
 from function.recovery import Recovery
 from function.sending import Sending
 from function.source import Source
@@ -179,7 +180,8 @@ class Upload:
         return known(self.to.folder, done) if done else None
 
     def _planned(self, hold: Hold) -> Outcome | Sent:
-        if self._may_look_later():
+        logged = self._logged_before()
+        if not logged and self._may_look_later():
             claim = self.ledger.claim(self._new_claim(self.to.name))
             if self.to.visit.is_for_one and self.to.visit.is_warm:
                 self.to.visit.look_beside()
@@ -188,9 +190,13 @@ class Upload:
         finishing = Finishing(self.to, self.ledger, hold)
         finishing.bin_twins(look)
         match action:
+            case plan.Adopt(file) if self._unused and file.id == self._unused.id:  # a request came through after all
+                return Sent(self.ledger.claim(self._unused), file, self._digests(), was_found=True)
             case plan.Adopt(file):
                 self.to.visit.expect_more()
                 return finishing.adopt(file, self.source.fingerprint)
+            case _ if logged and (standing := self._stands(logged)):
+                return finishing.adopt(standing, self.source.fingerprint)
             case plan.Skip(file):
                 return self._skipped(file)
             case plan.Fail(file):
@@ -202,6 +208,21 @@ class Upload:
                 return self._claim_and_send(self._revision_claim(file), hold)
             case plan.Create(name):
                 return self._claim_and_send(self._new_claim(name or self.to.name), hold)
+
+    def _logged_before(self) -> LoggedUpload | None:
+        """What the log tells of this content where no receipt does: the state was lost, or is old."""
+        uploads = [each for each in self.to.means.logged_uploads() if each.folder == self.to.folder]
+        if self.to.policy is Policy.NEW_REVISION:  # only what was put there last counts
+            uploads = [] if self.ledger.current.done else uploads[-1:]
+        of_size = [each for each in uploads if each.size == self.size]
+        return next((each for each in reversed(of_size) if each.digests == self._digests()), None)
+
+    def _stands(self, logged: LoggedUpload) -> RemoteRef | None:
+        """The file that the log tells of, where it is: on this Drive, and still ours or as it was."""
+        file = self.to.means.drive.get(logged.file_id)
+        if file and (file.key == self.to.key or file.holds(self.size, logged.digests)):
+            return RemoteRef(logged.file_id, logged.name, logged.link)
+        return None
 
     def _may_look_later(self) -> bool:
         """A create never overwrites: with keep_both a clash may be found afterwards, and is settled by a rename.
@@ -434,10 +455,8 @@ class Upload:
         return None
 
 
-def _done_as_logged(claim: Claim, logged: Outcome) -> Done:
+def _done_as_logged(claim: Claim, logged: LoggedUpload) -> Done:
     """What the log says of a claim whose upload didn't live to say it in the receipt."""
-    assert logged.digests
     is_claimed = claim.content.digests == logged.digests
-    content = claim.content if is_claimed else Fingerprint(Stamp(logged.size or 0, 0, 0), logged.digests)
-    name = (logged.destination or claim.name).rpartition("/")[2]
-    return Done(claim.id, name, content, logged.attempt or 1, time.time_ns(), logged.link)
+    content = claim.content if is_claimed else Fingerprint(Stamp(logged.size, 0, 0), logged.digests)
+    return Done(claim.id, logged.name, content, logged.attempt or 1, time.time_ns(), logged.link)

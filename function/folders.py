@@ -19,6 +19,7 @@ from function import creating
 from function.deadline import Deadline
 from function.drive import Drive, any_name, escape
 from function.errors import BadRequest, DriveError, NotFound
+from function.log_memory import LoggedUpload
 from function.model import FOLDER_MIME_TYPE, FileId, RemoteFile
 from function.plan import key
 from function.receipts import FolderReceipt, Receipts, Superseded
@@ -79,6 +80,8 @@ class Folders:
     take_ids: Callable[[int, Drive, Deadline], list[FileId]]
     discard_ids: Callable[[], None]
     lock: Callable[[Deadline], AbstractContextManager[object]]
+    last_upload: Callable[[str], LoggedUpload | None]
+    """What the log last tells of a file below a folder, which is named as it is shown."""
     surprising: set[str] = field(default_factory=set)
     """Ids of folders that hold files of ours that no receipt knows."""
     _seen: dict[str, float] = field(default_factory=dict)
@@ -214,7 +217,8 @@ class Folders:
         listed = self._shown(walk, [each for each in unknown if each.rpartition("/")[0] not in walk.fresh], below)
         for path in list(unknown):
             place = (walk.parent(path), _leaf(path))
-            twins = [each for each in listed.get(place, ()) if each.id not in walk.distrusted]
+            shown = listed.get(place) or self._logged(walk, path).get(place) or []
+            twins = [each for each in shown if each.id not in walk.distrusted]
             if twins:
                 walk.found[path] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
                 unknown.remove(path)
@@ -251,6 +255,29 @@ class Folders:
                 continue
             for place, each in _by_place(listed, places, set()).items():
                 shown.setdefault(place, []).extend(each)
+        return shown
+
+    def _logged(self, walk: "_Walk", path: str) -> "Shown":
+        """The folders above the file that was last put below this one, as the log tells.
+
+        Where receipts are lost, a listing that lags doesn't show what we made a moment ago.
+        """
+        upload = self.last_upload(self._label(path))
+        if upload and upload.file_id not in walk.logged:
+            walk.logged[upload.file_id] = self._above(upload, walk.drive)
+        return walk.logged[upload.file_id] if upload else {}
+
+    def _above(self, upload: LoggedUpload, drive: Drive) -> "Shown":
+        shown: Shown = {}
+        base = self._real(self.root.base, drive)
+        remote = drive.get(upload.file_id)
+        for _ in range(upload.destination.count("/")):
+            if remote is None or not remote.parents or base in remote.parents:
+                break
+            remote = drive.get(remote.parents[0])
+            if remote and not remote.trashed:
+                parents = (self.root.base if each == base else each for each in remote.parents)
+                shown |= {(parent, remote.name): [remote] for parent in parents}
         return shown
 
     def _places(self, walk: "_Walk", paths: Iterable[str]) -> dict[str, list[str]]:
@@ -316,8 +343,10 @@ class Folders:
             return  # another wrote what it saw at the same time; the next look decides between them
 
     def _receipt(self, path: str, folder: FileId, parent: str, *, made: bool, done: bool) -> FolderReceipt:
-        label = "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
-        return FolderReceipt(self.account, label, folder, parent, made=made, done=done)
+        return FolderReceipt(self.account, self._label(path), folder, parent, made=made, done=done)
+
+    def _label(self, path: str) -> str:
+        return "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
 
     def _name(self, path: str) -> str:
         return key(f"{self.account}\0{self.root.base}\0{path}")
@@ -342,6 +371,8 @@ class _Walk:
     """Paths of the folders that this walk made."""
     shown: Shown | None = None
     """Folders of all levels, where one request showed them."""
+    logged: dict[FileId, Shown] = field(default_factory=dict)
+    """The folders above files that the log tells of."""
 
     def parent(self, path: str) -> FileId:
         return self.found[path.rpartition("/")[0]].id

@@ -19,13 +19,15 @@ import msgspec
 
 from function.deadline import Deadline
 from function.errors import Locked, UploadError, VolumeUnavailable
-from function.model import Digests, LogEntry, Outcome, Status
+from function.model import LogEntry
 
 TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last entry, doubled where that entry is longer; what is no longer is
 looked at whole."""
 
-_CLOSE = b"\n]\n"
+CLOSE = b"\n]\n"
+"""What ends the log, and is written over by the next append."""
+
 _ENTRY_START = b'{"time":'
 
 
@@ -114,23 +116,9 @@ class UploadLog:
         try:
             with open(self.path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                return size if os.pread(file.fileno(), len(_CLOSE), size - len(_CLOSE)) == _CLOSE else 0
+                return size if os.pread(file.fileno(), len(CLOSE), size - len(CLOSE)) == CLOSE else 0
         except OSError:
             return 0
-
-    def upload_of(self, file_id: str, since: int) -> Outcome | None:
-        """The last upload under that file id that an entry behind byte `since` tells of."""
-        try:
-            with open(self.path, "rb") as file:
-                start = max(0, since - len(_CLOSE))
-                # Only where an entry ends is it still the log that was measured.
-                file.seek(start if os.pread(file.fileno(), 2, start) in (b",\n", _CLOSE[:2]) else 0)
-                told = [_upload(line, file_id) for line in file if file_id.encode() in line]
-                return next((each for each in reversed(told) if each), None)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise VolumeUnavailable(f"{self.path}: can't be read ({error.strerror}).") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +199,12 @@ def _is_entries(text: bytes) -> bool:
 def _put(fd: int, place: Place, lines: list[bytes]) -> None:
     """Write the lines at their place and sync; on an error put back what made the log whole before."""
     try:
-        end = _write_all(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + _CLOSE, place.offset)
+        end = _write_all(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + CLOSE, place.offset)
         if os.fstat(fd).st_size > end:
             os.ftruncate(fd, end)
         os.fsync(fd)
     except OSError:
-        whole = _write_all(fd, b"[]\n" if place.is_first else _CLOSE, place.offset)
+        whole = _write_all(fd, b"[]\n" if place.is_first else CLOSE, place.offset)
         os.ftruncate(fd, whole)
         raise
 
@@ -235,14 +223,3 @@ def encode(entry: LogEntry) -> bytes:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
         return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _upload(line: bytes, file_id: str) -> Outcome | None:
-    """The upload under that id that the line tells of."""
-    try:
-        outcome = msgspec.json.decode(line.strip().removesuffix(b","), type=Outcome)
-        digests = msgspec.json.decode(line.strip().removesuffix(b","), type=Digests)
-    except msgspec.MsgspecError:
-        return None
-    is_it = outcome.status is Status.UPLOADED and outcome.file_id == file_id
-    return msgspec.structs.replace(outcome, digests=digests) if is_it else None

@@ -10,8 +10,8 @@ import urllib3
 Before = Callable[[str, str, bytes], None]
 """Told method, path and body of a request before it goes on."""
 
-After = Callable[[str, str, bytes], bytes]
-"""Method, path and body of an answer -> the body that goes back."""
+After = Callable[[str, str, bytes], bytes | None]
+"""Method, path and body of an answer -> the body that goes back; None for a 404 in its place."""
 
 
 @contextmanager
@@ -33,13 +33,13 @@ def between(
                 self.command, url + self.path, headers=dict(self.headers), body=body, retries=False, redirect=False
             )
             back = after(self.command, self.path, answer.data)
-            self.send_response(answer.status)
+            self.send_response(answer.status if back is not None else 404)
             for name, value in answer.headers.items():
                 if name.lower() not in {"content-length", "connection", "transfer-encoding", "date", "server"}:
                     self.send_header(name, value)
-            self.send_header("Content-Length", str(len(back)))
+            self.send_header("Content-Length", str(len(back or b"")))
             self.end_headers()
-            self.wfile.write(back)
+            self.wfile.write(back or b"")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815 - names of http.server
 

@@ -1,7 +1,9 @@
 """Running a schedule in a world of its own, and the promise held against what is left."""
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -28,6 +30,10 @@ class Course:
     foreign: list[Remote] = field(default_factory=list)
     put_away: set[tuple[str, int]] = field(default_factory=set)
     """Sources, with their version, that lay on Drive when their owner put the folder into the bin."""
+    has_forgotten: bool = False
+    """A state was lost: what was not logged by then is found as somebody else's would be."""
+    is_blind: bool = False
+    """... and listings hid something of it: a look that comes later settles what was made again."""
 
     def run(self) -> list[str]:
         """What is wrong in the end; empty when all is well."""
@@ -44,6 +50,8 @@ class Course:
     def _round(self, each: Round) -> None:
         if each.deed:
             self._others(*each.deed.split(" "))
+        for home in self.world.homes:
+            _copy(home.state, home.folder / "backup")
         self.world.drive.faults.add(*each.faults)
         self.world.at_once([self._invocation(call) for call in each.calls])
         self.world.settle()
@@ -70,8 +78,31 @@ class Course:
         elif deed == "foreign":
             made = self.world.foreign_file(f"MemoryVDB/{what}", f"Not by us: {what}".encode())
             self.foreign += [each for each in self.world.files() if each["id"] == made]
+        elif deed in ("lose", "restore"):
+            self._forget(self.world.homes[int(what)], restores=deed == "restore")
         else:
             self._trash(what)
+
+    def _forget(self, home: Home, *, restores: bool) -> None:
+        """The state goes; in its place may come what it was when the last round began."""
+        self.has_forgotten = True
+        self.is_blind |= bool(self.plan.lag_s) and not self._is_logged(home)
+        shutil.rmtree(home.state, ignore_errors=True)
+        if restores:
+            _copy(home.folder / "backup", home.state)
+
+    def _is_logged(self, home: Home) -> bool:
+        """Whether the home's log tells of all that is on Drive."""
+        told = {each["file_id"] for each in home.log() if each["status"] == "uploaded"}
+        files = self.world.files()
+        above = {parent for each in files if each["id"] in told for parent in self._folders_above(each, files)}
+        return all(each["id"] in told | above for each in files if each["parents"])
+
+    def _folders_above(self, file: Remote, files: Sequence[Remote]) -> Iterator[str]:
+        by_id = {each["id"]: each for each in files}
+        while file and file["parents"]:
+            yield file["parents"][0]
+            file = by_id.get(file["parents"][0], {})
 
     def _trash(self, folder: str) -> None:
         for each in self.world.files():
@@ -89,7 +120,7 @@ class Course:
 
     def _end(self) -> dict[str, str]:
         """Plain invocations in every home, at last in one that knows nothing: source -> its last status."""
-        if len(self.world.homes) > 1:
+        if len(self.world.homes) > 1 or self.is_blind:
             self.world.new_home()
             self._write_all()
         statuses: dict[str, str] = {}
@@ -150,7 +181,7 @@ class Course:
 
     def _logged(self, wanted: Wanted, *, least: int) -> Iterator[str]:
         counts = [promise.times_logged(home, wanted) for home in self.world.homes]
-        if max(counts) > 1 or sum(counts) < least:
+        if max(counts) > 1 or (sum(counts) < least and not self.has_forgotten):
             yield f"{wanted.source} is logged as uploaded {counts} times"
 
 
@@ -159,6 +190,12 @@ def content_of(source: str, version: int) -> bytes:
     if source == LARGE_SOURCE:
         return Random(version).randbytes(LARGE_BYTES)
     return f"{source}, version {version}\n".encode() * 20
+
+
+def _copy(state: Path, to: Path) -> None:
+    shutil.rmtree(to, ignore_errors=True)
+    if state.exists():
+        shutil.copytree(state, to)
 
 
 def _status(entry: Mapping[str, Any]) -> str:

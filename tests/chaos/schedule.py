@@ -50,7 +50,7 @@ class Round:
     """What others do first, the faults in force, and the invocations that are made at one time."""
 
     deed: str | None
-    """`edit SOURCE`, `foreign SOURCE` or `trash FOLDER`."""
+    """`edit SOURCE`, `foreign SOURCE`, `trash FOLDER`, or of a home's state: `lose HOME`, `restore HOME`."""
     faults: tuple[dict[str, Any], ...]
     calls: tuple[Call, ...]
 
@@ -96,6 +96,8 @@ def _deed(dice: Random, number: int, sources: tuple[str, ...], homes: int) -> st
         return f"foreign {source}"
     if number and homes == 1 and dice.random() < 0.3:
         return dice.choice((f"edit {source}", f"edit {source}", f"trash {source.split('/')[0]}"))
+    if number and dice.random() < 0.25:
+        return f"{dice.choice(('lose', 'restore'))} {dice.randrange(homes)}"
     return None
 
 

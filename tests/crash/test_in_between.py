@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.between import between
 from tests.crash import promise
 from tests.crash.scenarios import LARGE, Wanted
 from tests.crash.strike import Strike
@@ -236,6 +237,30 @@ def test_a_name_that_was_free_before_the_death_is_looked_at_again(
     assert ended.statuses == [status]
     assert live(world) == there
     assert world.content(theirs) == b"theirs"
+
+
+@pytest.mark.parametrize("knows_the_folder", [True, False])
+def test_a_create_that_came_through_though_its_answer_denied_it_is_logged(world: World, knows_the_folder: bool) -> None:
+    """Something between us and Drive says 404 to a create that Drive did: found then, it is our upload, logged once."""
+    denied: list[str] = []
+
+    def deny(method: str, path: str, body: bytes) -> bytes | None:
+        if path.startswith("/upload") and not denied:
+            denied.append(path)
+            return None
+        return body
+
+    with between(world.drive.url, after=deny) as url:
+        world.home.environ["DRIVE_EMULATOR_HOST"] = url
+        if knows_the_folder:
+            denied.append("not yet")
+            upload(world, "Meta/earlier.txt")
+            denied.clear()
+        statuses = upload(world)
+
+    assert denied
+    assert statuses == ["uploaded"]
+    assert promise.times_logged(world.home, Wanted("Meta/zones.txt", b"zones")) == 1
 
 
 def test_a_foreign_file_with_the_content_is_adopted(world: World) -> None:

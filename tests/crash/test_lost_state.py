@@ -82,6 +82,101 @@ def test_without_its_state_an_upload_respects_what_its_owner_did(world: World, c
     assert world.files() == before
 
 
+@pytest.mark.parametrize("what", ["edited", "deleted for good"])
+def test_without_its_state_an_upload_knows_from_the_log_what_its_owner_edited(world: World, what: str) -> None:
+    """The log says which file it was: edited, it is the owner's and stays; gone for good, the content goes up again."""
+    upload(world, "Meta/zones.txt", b"zones")
+    (file,) = [each for each in world.files() if each["name"] == "zones.txt"]
+    if what == "edited":
+        world.overwrite(file["id"], b"The owner's own.")
+    else:
+        world.call("DELETE", f"files/{file['id']}")
+    shutil.rmtree(world.home.state)
+    before = world.files()
+
+    statuses = upload(world, "Meta/zones.txt", b"zones")
+
+    if what == "edited":
+        assert statuses == ["unchanged"]
+        assert world.files() == before
+    else:
+        assert statuses == ["uploaded"]
+        assert len(promise.copies(world.files(), WANTED[0])) == 1
+
+
+LAG_S = 30
+FILES = [
+    Wanted(f"{folder}/{name}.txt", f"{folder} {name}".encode()) for folder in ("Meta", "New/2026") for name in "ab"
+]
+
+
+@pytest.mark.parametrize("policy", ["keep_both", "new_revision", "skip", "fail"])
+@pytest.mark.parametrize("root", ["MemoryVDB", "Up/Memory VDB", "", "folder_id"])
+@pytest.mark.parametrize("in_a_batch", [False, True], ids=["one by one", "batch"])
+def test_without_its_state_and_with_listings_behind_nothing_is_made_twice(
+    station: Station, policy: str, root: str, in_a_batch: bool
+) -> None:
+    """What listings don't show yet, the log knows: each file is known, and new ones go into the same folders."""
+    with station.world() as world:
+        place = {"folder_id": world.foreign_folder("Base", "root")} if root == "folder_id" else root
+        home = world.new_home(if_exists=policy, drive_root=place)
+        world.drive.set_weather(list_lag_s=LAG_S)
+        for each in FILES:
+            assert upload(world, each.source, each.content, home) == ["uploaded"]
+        shutil.rmtree(home.state)
+        newest = [Wanted(source, b"newest") for source in ("Meta/new.txt", "New/2026/new.txt", "New/new.txt")]
+        before = world.files()
+
+        if in_a_batch:
+            for each in newest:
+                home.put(each.source, each.content)
+            sources = [each.source for each in [*newest, *FILES]]
+            ended = world.run({"files": [{"path": f"Data/{source}"} for source in sources]}, home=home)
+            statuses = ended.statuses
+        else:
+            statuses = [upload(world, each.source, each.content, home)[0] for each in [*newest, *FILES]]
+
+        assert statuses == ["uploaded"] * 3 + ["unchanged"] * len(FILES)
+        assert len(world.files()) == len(before) + 3
+        assert [each for each in world.files() if each["id"] in {one["id"] for one in before}] == before
+        assert not list(promise.twin_folders(world.files()))
+        assert [promise.times_logged(home, each) for each in [*newest, *FILES]] == [1] * 7
+
+
+def test_with_a_state_from_a_backup_and_listings_behind_nothing_is_made_twice(world: World) -> None:
+    """Receipts that are old know nothing of what the log tells; of several contents of a name each is known."""
+    upload(world, "Meta/earlier.txt", b"earlier")
+    backup = world.home.folder / "backup"
+    shutil.copytree(world.home.state, backup)
+    world.drive.set_weather(list_lag_s=LAG_S)
+    versions = [b"first", b"second", b"third"]
+    for content in versions:
+        assert upload(world, "Meta/zones.txt", content) == ["uploaded"]
+    assert upload(world, "New/zones.txt", b"zones") == ["uploaded"]
+    before = world.files()
+    shutil.rmtree(world.home.state)
+    backup.rename(world.home.state)
+
+    for content in versions:
+        assert upload(world, "Meta/zones.txt", content) == ["unchanged"]
+    assert upload(world, "New/zones.txt", b"zones") == ["unchanged"]
+
+    assert world.files() == before
+
+
+def test_with_new_revision_only_the_last_content_that_the_log_tells_of_counts(station: Station) -> None:
+    """With the state lost, a source that went back to an earlier content is revised again."""
+    with station.world(if_exists="new_revision") as world:
+        upload(world, "Meta/zones.txt", b"first")
+        upload(world, "Meta/zones.txt", b"second")
+        shutil.rmtree(world.home.state)
+
+        assert upload(world, "Meta/zones.txt", b"first") == ["uploaded"]
+
+        (file,) = [each for each in world.files() if each["name"] == "zones.txt"]
+        assert world.content(file["id"]) == b"first"
+
+
 @pytest.mark.parametrize("size", [5, 5_500_000], ids=["small", "large"])
 def test_a_state_from_a_backup_overwrites_no_earlier_upload(world: World, size: int) -> None:
     """Restored, the pool gives the next state of a source the id of the last one, whose file stays as it is."""

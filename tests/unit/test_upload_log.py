@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -24,7 +23,7 @@ from function import log_schema
 from function.app import refused_entry
 from function.deadline import Deadline
 from function.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
-from function.model import Digests, LogEntry, Status
+from function.model import LogEntry
 from function.upload_log import TAIL_BYTES, UploadLog, encode, find_place
 
 SCHEMA = Path(__file__).parents[2] / "function/upload_log.schema.json"
@@ -415,46 +414,3 @@ def test_the_schema_refuses_what_no_entry_is(change: dict[str, Any]) -> None:
     assert validator.is_valid(valid)
     assert not validator.is_valid(valid | change)
     assert not validator.is_valid({name: value for name, value in valid.items() if name != "link"})
-
-
-def uploaded(number: int) -> LogEntry:
-    """The entry of an upload."""
-    return msgspec.structs.replace(
-        entry(number),
-        status=Status.UPLOADED,
-        reason=None,
-        message=None,
-        file_id=f"file-{number}",
-        md5=f"{number:032}",
-        sha256=f"{number:064}",
-    )
-
-
-@pytest.mark.parametrize("cut", [1, 3, 4, 100, 250])
-def test_an_upload_is_found_behind_an_append_that_was_torn(tmp_path: Path, cut: int) -> None:
-    """What is logged after a torn entry is found, though the log was longer when the upload was claimed."""
-    path = tmp_path / "upload_log.json"
-    append(path, entry(1), entry(2, "a long message, to be torn" * 9))
-    path.write_bytes(path.read_bytes()[:-cut])
-    log = open_log(path)
-    since = log.size()
-
-    append(path, uploaded(3))
-
-    found = log.upload_of("file-3", since)
-    assert found
-    assert found.digests == Digests(f"{3:032}", f"{3:064}")
-    assert log.upload_of("file-4", since) is None
-
-
-def test_an_upload_is_found_in_a_log_that_was_begun_anew(tmp_path: Path) -> None:
-    """A claim remembers how long the log was; in another log that means nothing."""
-    path = tmp_path / "upload_log.json"
-    append(path, *(entry(number) for number in range(9)))
-    log = open_log(path)
-    since = log.size()
-
-    path.unlink()
-    append(path, uploaded(1), *(entry(number, "text") for number in range(20)))
-
-    assert log.upload_of("file-1", since)
