@@ -19,13 +19,9 @@ from msgspec.structs import replace
 from function import plan, recovery
 from function.destination import Destination
 from function.errors import (
-    BadRequest,
     DestinationExists,
     DriveError,
-    IntegrityError,
     Locked,
-    NotFound,
-    SourceError,
     VolumeUnavailable,
 )
 from function.finishing import Finishing, Sent, known
@@ -34,9 +30,6 @@ from function.locks import Hold
 from function.log_memory import LoggedUpload
 from function.model import (
     FILE_MAX_BYTES,
-    MULTIPART_MAX_BYTES,
-    Digests,
-    FileId,
     Fingerprint,
     Outcome,
     Policy,
@@ -47,8 +40,8 @@ from function.model import (
 from function.plan import Look
 from function.receipts import Claim, Done, Receipt, RemoteRef, Superseded
 from function.recovery import Recovery
-from function.sending import Sending
 from function.source import Source
+from function.transfer import StartOver, Transfer
 from function.visit import NEVER
 
 ROUNDS_MAX = 8
@@ -58,10 +51,6 @@ LISTING_LAG_NS = 3600 * 10**9
 """How long a listing may not show what we created: rclone's manual says to wait an hour."""
 
 
-class _StartOver(Exception):
-    """What was known no longer holds: read the receipt again."""
-
-
 @dataclass(slots=True)
 class Upload:
     """One source on its way to one destination."""
@@ -69,12 +58,7 @@ class Upload:
     to: Destination
     source: Source
     ledger: Ledger = field(init=False)
-    _sends_metadata: bool = True
-    _has_new_ids: bool = False
-    _unused: Claim | None = None
-    """A claim under whose id nothing came to stand: the next one takes it over."""
-    _new_id: FileId | None = None
-    """The last id taken from the pool: nobody sent anything under it before."""
+    transfer: Transfer = field(init=False)
     _sent: Sent | None = None
     """What this invocation has sent, and verified."""
     _written: int = 0
@@ -85,6 +69,7 @@ class Upload:
     def __post_init__(self) -> None:
         blank = Receipt(self.to.means.account, self.to.label())
         self.ledger = Ledger(self.to.means.receipts, self.to.receipt_name, blank, blank)
+        self.transfer = Transfer(self.to, self.source, self.ledger)
 
     @property
     def size(self) -> int:
@@ -122,7 +107,7 @@ class Upload:
                     return result
                 self._sent, self._written = result, self.ledger.current.generation
                 return self._finished(result, hold) if may_finish(result) else result
-            except (_StartOver, Superseded):
+            except (StartOver, Superseded):
                 self._since = time.monotonic()
         raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
@@ -171,7 +156,7 @@ class Upload:
         receipt, stamp, policy = self.ledger.current, self.source.stamp, self.to.policy
         done = plan.unchanged(receipt, stamp, policy)
         if done is None and plan.may_be_known(receipt, stamp, policy):
-            done = plan.known(receipt, stamp, self._digests(), policy)
+            done = plan.known(receipt, stamp, self.transfer.digests(), policy)
             if done:
                 fresh = replace(done, content=self.source.fingerprint, at_ns=time.time_ns())
                 self.ledger.write(
@@ -182,16 +167,17 @@ class Upload:
     def _planned(self, hold: Hold) -> Outcome | Sent:
         logged = self._logged_before()
         if not logged and self._may_look_later():
-            claim = self.ledger.claim(self._new_claim(self.to.name))
+            claim = self.ledger.claim(self.transfer.new_claim(self.to.name))
             if self.to.visit.is_for_one and self.to.visit.is_warm:
                 self.to.visit.look_beside()
-            return self._send(claim, hold, look_first=False)
+            return self.transfer.send(claim, hold)
         look, action = self._decided()
         finishing = Finishing(self.to, self.ledger, hold)
         finishing.bin_twins(look)
+        unused = self.transfer.unused
         match action:
-            case plan.Adopt(file) if self._unused and file.id == self._unused.id:  # a request came through after all
-                return Sent(self.ledger.claim(self._unused), file, self._digests(), was_found=True)
+            case plan.Adopt(file) if unused and file.id == unused.id:  # its request came through after all
+                return Sent(self.ledger.claim(unused), file, self.transfer.digests(), was_found=True)
             case plan.Adopt(file):
                 self.to.visit.expect_more()
                 return finishing.adopt(file, self.source.fingerprint)
@@ -205,9 +191,9 @@ class Upload:
                     "rename the source, or choose keep_both, skip or new_revision."
                 )
             case plan.Revise(file):
-                return self._claim_and_send(self._revision_claim(file), hold)
+                return self.transfer.revise(file, hold)
             case plan.Create(name):
-                return self._claim_and_send(self._new_claim(name or self.to.name), hold)
+                return self.transfer.create(name or self.to.name, hold)
 
     def _logged_before(self) -> LoggedUpload | None:
         """What the log tells of this content where no receipt does: the state was lost, or is old."""
@@ -215,7 +201,7 @@ class Upload:
         if self.to.policy is Policy.NEW_REVISION:  # only what was put there last counts
             uploads = [] if self.ledger.current.done else uploads[-1:]
         of_size = [each for each in uploads if each.size == self.size]
-        return next((each for each in reversed(of_size) if each.digests == self._digests()), None)
+        return next((each for each in reversed(of_size) if each.digests == self.transfer.digests()), None)
 
     def _stands(self, logged: LoggedUpload) -> RemoteRef | None:
         """The file that the log tells of, where it is: on this Drive, and still ours or as it was."""
@@ -232,7 +218,7 @@ class Upload:
         visit = self.to.visit
         return (
             self.to.policy is Policy.KEEP_BOTH
-            and self.size <= MULTIPART_MAX_BYTES
+            and self.transfer.is_small
             and self._since == NEVER
             and not self.ledger.current.done
             and visit.may_look_later
@@ -242,11 +228,11 @@ class Upload:
     def _decided(self) -> tuple[Look, plan.Action]:
         count = plan.names_due(len(self.ledger.current.done), self.to.policy)
         # A small content is hashed before others' look is waited for, a large one when something of its size is there.
-        digests = self._digests() if self.size <= MULTIPART_MAX_BYTES else None
+        digests = self.transfer.digests() if self.transfer.is_small else None
         while True:
             look = self._look(count)
             if digests is None and any(each.size == self.size for each in (*look.files, *look.away)):
-                digests = self._digests()
+                digests = self.transfer.digests()
             action = plan.decide(self.to.name, self.to.key, self.size, digests, look, self.to.policy)
             if not isinstance(action, plan.Create) or action.name is not None:
                 return look, action
@@ -271,9 +257,6 @@ class Upload:
     def _names(self, count: int) -> list[str]:
         return list(islice(plan.candidates(self.to.name), count))
 
-    def _digests(self) -> Digests:
-        return self.source.digests(self.to.means.deadline.check)
-
     def _skipped(self, file: RemoteFile) -> Outcome:
         return Outcome(
             status=Status.SKIPPED,
@@ -286,29 +269,7 @@ class Upload:
             digests=self.source.fingerprint.digests,
         )
 
-    # --- claims
-
-    def _new_claim(self, name: str) -> Claim:
-        if self.size <= MULTIPART_MAX_BYTES:
-            self._digests()
-        unused = self._unused
-        file_id = unused.id if unused else self.to.means.take_id()
-        self._new_id = None if unused else file_id
-        return Claim(
-            id=file_id,
-            name=name,
-            folder=self.to.visit.ready().leaf,
-            content=self.source.fingerprint,
-            settled=self.to.policy is not Policy.KEEP_BOTH and not self.to.visit.is_cold,
-            log_size=unused.log_size if unused else self.to.means.log_size(),
-        )
-
-    def _revision_claim(self, file: RemoteFile) -> Claim:
-        return replace(self._new_claim(file.name), id=file.id, revises=True, settled=True)
-
-    def _claim_and_send(self, claim: Claim, hold: Hold) -> Sent:
-        self.ledger.claim(claim)
-        return self._send(claim, hold, look_first=False)
+    # --- what another invocation left
 
     def _recover(self, claim: Claim, hold: Hold) -> Outcome | Sent:
         """Go on with a claim that a killed or failed invocation left: what it did may be in the log already."""
@@ -321,35 +282,35 @@ class Upload:
         finishing = Finishing(self.to, self.ledger, hold)
         if claim.yields_to and claim.content.digests:
             finishing.give_way(claim, claim.yields_to, claim.content.digests)
-            raise _StartOver
+            raise StartOver
         logged = self.to.means.logged_upload(claim.id, claim.log_size)
         if logged:
             self.ledger.finish(_done_as_logged(claim, logged))
-            raise _StartOver
+            raise StartOver
         if claim.session and claim.content.same_content(self.source.fingerprint) and not self._is_taken(claim):
-            return self._send(self.ledger.claim(replace(claim, settled=claim.revises)), hold, look_first=True)
+            return self.transfer.send(self.ledger.claim(replace(claim, settled=claim.revises)), hold, look_first=True)
         remote = self.to.means.drive.get(claim.id)
         if recovery.needs_digests(claim, remote, self.size):
-            self._digests()
+            self.transfer.digests()
         match recovery.decide(claim, self.source.fingerprint, remote, self.to.key):
             case Recovery.SEND:
                 renewed = replace(claim, folder=self.to.visit.ready().leaf, content=self.source.fingerprint)
-                return self._claim_and_send(renewed, hold)
+                return self.transfer.send(self.ledger.claim(renewed), hold)
             case Recovery.FINISH if remote:
                 claim = self.ledger.claim(replace(claim, content=self.source.fingerprint))
-                return Sent(claim, remote, self._digests())
+                return Sent(claim, remote, self.transfer.digests())
             case Recovery.FINISH_OLDER if remote and claim.content.digests:
                 look = None if claim.settled else self.to.visit.look(self._names(1))
                 self.ledger.claim(claim)
                 finishing.run(Sent(claim, remote, claim.content.digests, was_found=True), look)
-                raise _StartOver
+                raise StartOver
             case Recovery.MEND:
-                return self._mend(claim, hold)
+                return self.transfer.mend(claim, hold)
             case Recovery.PLAN:
-                self._unused = claim
+                self.transfer.unused = claim
                 return self._unchanged_after_all() or self._planned(hold)
         self.ledger.drop_claim()
-        raise _StartOver
+        raise StartOver
 
     def _is_taken(self, claim: Claim) -> bool:
         """Whether a name that was free when the session began holds a file now that the policy wants respected."""
@@ -363,96 +324,6 @@ class Upload:
         if unchanged:
             self.ledger.drop_claim()
         return unchanged
-
-    def _mend(self, claim: Claim, hold: Hold) -> Sent:
-        mending = replace(claim, content=self.source.fingerprint, revises=True, mends=True, session=None)
-        return self._claim_and_send(mending, hold)
-
-    # --- transfer
-
-    def _send(self, claim: Claim, hold: Hold, *, look_first: bool) -> Sent:
-        """The content under the claim's id, verified. Raises UploadError, or _StartOver when the id is no use."""
-        sending = self._sending(claim, hold)
-        since = time.monotonic()
-        try:
-            file = sending.run(claim.session, look_first=look_first)
-        except BadRequest as error:
-            return self._without_what_was_refused(claim, hold, error)
-        except NotFound:
-            if not claim.revises:
-                self.to.visit.distrust()
-                self._unused = claim
-            self.ledger.drop_claim()
-            raise _StartOver from None
-        if file is None or (file.key != self.to.key and not claim.revises):
-            self._give_up_ids()
-            raise _StartOver
-        if self.size > MULTIPART_MAX_BYTES:
-            since = time.monotonic()  # names and folders had time to change
-        sent = self._verified(claim, file, since)
-        if sent:
-            return sent
-        if not claim.revises and sending.was_taken and claim.id == self._new_id:
-            self._give_up_ids()
-            raise _StartOver
-        if not claim.revises and look_first and file.was_edited:  # it is its owner's by now
-            self.ledger.drop_claim()
-            raise _StartOver
-        return self._mend(claim, hold)
-
-    def _sending(self, claim: Claim, hold: Hold) -> Sending:
-        return Sending(
-            drive=self.to.means.drive,
-            source=self.source,
-            file=self.to.new_file(claim, with_metadata=self._sends_metadata),
-            revises=claim.revises,
-            deadline=self.to.means.deadline,
-            check=hold.check,
-            keep_session=self._keep_session,
-            progress=self.to.progress,
-        )
-
-    def _keep_session(self, uri: str | None) -> None:
-        current = self.ledger.current
-        if current.claim:
-            self.ledger.write(replace(current, claim=replace(current.claim, session=uri)))
-
-    def _without_what_was_refused(self, claim: Claim, hold: Hold, error: BadRequest) -> Sent:
-        """Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other."""
-        if self._sends_metadata and self.to.metadata:
-            self._sends_metadata = False
-            return self._send(claim, hold, look_first=False)
-        if claim.revises or self._has_new_ids:
-            raise error
-        self._has_new_ids = True
-        self._give_up_ids()
-        raise _StartOver from None
-
-    def _give_up_ids(self) -> None:
-        """Drive refuses the id, or another upload stands there: the pool is old."""
-        self._unused = None
-        self.to.means.discard_ids()
-        self.ledger.drop_claim()
-
-    def _verified(self, claim: Claim, file: RemoteFile, since: float) -> Sent | None:
-        """What stands there, when it is the source's content."""
-        claim = self.ledger.current.claim or claim
-        try:
-            digests = self.source.digests_shown_by(file, self.to.means.deadline.check)
-            self.source.check_unchanged()
-        except SourceError:  # what stands there was promised to nobody: the next invocation mends it
-            self.ledger.claim(replace(claim, content=Fingerprint(self.source.stamp), session=None))
-            raise
-        if file.holds(self.size, digests):
-            if not claim.revises:
-                self.to.visit.made.add(file.id)
-            return Sent(claim, file, digests, since=since)
-        if claim.mends:
-            raise IntegrityError(
-                f"{self.to.label()}: Drive stored {file.size} bytes with MD5 {file.md5}, the source has {self.size} "
-                f"with {digests.md5}; call again."
-            )
-        return None
 
 
 def _done_as_logged(claim: Claim, logged: LoggedUpload) -> Done:

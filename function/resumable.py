@@ -19,7 +19,7 @@ from function.errors import (
     NotFound,
     SessionLost,
 )
-from function.transport import Answer, Transport
+from function.transport import Answer, Transport, nonsense
 
 
 def status(transport: Transport, uri: str, size: int) -> Answer | int:
@@ -45,10 +45,18 @@ def _progress(answer: Answer) -> Answer | int:
         return answer
     if answer.status == 308:
         kept = answer.headers.get("range")
-        return int(kept.rpartition("-")[2]) + 1 if kept else 0
+        return _last_byte(kept) + 1 if kept else 0
     error = translate(answer.status, answer.headers, answer.body)
     if isinstance(error, NotFound | BadRequest | CredentialsError):
         raise SessionLost(error.message) from None
     if type(error) is DriveError and error.reason == "drive_rejected":
         raise SessionLost(error.message) from None
     raise error
+
+
+def _last_byte(kept: str) -> int:
+    """The number at the end of `bytes=0-N`."""
+    last = kept.rpartition("-")[2]
+    if not last.isdecimal():
+        raise nonsense()
+    return int(last)

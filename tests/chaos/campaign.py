@@ -92,7 +92,9 @@ class Course:
             _copy(home.folder / "backup", home.state)
 
     def _is_logged(self, home: Home) -> bool:
-        """Whether the home's log tells of all that is on Drive."""
+        """Whether the home's log tells of all that is on Drive; torn by a kill, it does not."""
+        if any(promise.valid_log(home)):
+            return False
         told = {each["file_id"] for each in home.log() if each["status"] == "uploaded"}
         files = self.world.files()
         above = {parent for each in files if each["id"] in told for parent in self._folders_above(each, files)}
