@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from function.deadline import Deadline
@@ -10,13 +12,13 @@ from function.drive import Drive
 from function.locks import Hold
 from function.log_memory import LoggedUpload
 from function.model import FileId, NewFile, Outcome, Policy
-from function.plan import drive_name, key, marks, mime_type
+from function.plan import Look, candidates, drive_name, key, marks, mime_type
 from function.receipts import Claim, Receipt, Receipts
 from function.sending import Progress
-from function.visit import Visit
+from function.visit import NEVER, Visit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Means:
     """What the uploads of one account share in one invocation."""
 
@@ -36,13 +38,13 @@ class Means:
     """Waits until that many bytes may be held in memory."""
     deadline: Deadline
 
-    @property
+    @cached_property
     def drive(self) -> Drive:
         """The account's Drive: opened when it is first needed, since what is unchanged needs none."""
         return self.open_drive()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Destination:
     """One destination. `folder` and `local_name` say it as paths; `label` is how it is shown."""
 
@@ -56,17 +58,17 @@ class Destination:
     """Makes an outcome durable in the log."""
     progress: Progress
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The file's name on Drive."""
         return drive_name(self.local_name)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Our mark on files made for this destination."""
         return key(self.label())
 
-    @property
+    @cached_property
     def receipt_name(self) -> str:
         """The name of the receipt, and of the lock: a hash that is also the source's, not only its name's on Drive."""
         return receipt_name(self.means.account, self.folder, self.local_name)
@@ -74,6 +76,11 @@ class Destination:
     def label(self, name: str | None = None) -> str:
         """The destination as shown, `MemoryVDB/Meta/AI_Architecture.txt`, or under another name."""
         return f"{self.folder}/{name or self.name}".lstrip("/")
+
+    def look(self, count: int = 1, *, also: str | None = None, since: float = NEVER) -> Look:
+        """What Drive shows of the first `count` names that the file may get, by a look that began after `since`."""
+        names = [*islice(candidates(self.name), count), *([also] if also else [])]
+        return self.visit.look(names, since=since).about(names, self.key)
 
     def new_file(self, claim: Claim, *, with_metadata: bool) -> NewFile:
         """What Drive is told of the file that the claim makes."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 
 from msgspec.structs import replace
 
@@ -85,7 +84,7 @@ class Upload:
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
-        self.to.visit.look(self._names(1), since=sent.since)  # may take long: not under the lock
+        self.to.look(since=sent.since)  # may take long: not under the lock
         with self.to.means.hold(self.to.receipt_name) as hold, self._content_at_hand():
             result = self._rounds(hold, lambda sent: True)
         assert isinstance(result, Outcome)
@@ -131,12 +130,12 @@ class Upload:
         if done is None:  # the receipt was removed
             return dataclasses.replace(sent, claim=self.ledger.claim(sent.claim), was_found=True)
         if done.id != sent.file.id:  # by an invocation that didn't know of this one
-            look = self.to.visit.look(self._names(1), since=self._since)
+            look = self.to.look(since=self._since)
             Finishing(self.to, self.ledger, hold).bin_twins(look)
         return known(self.to.folder, done)
 
     def _finished(self, sent: Sent, hold: Hold) -> Outcome:
-        look = None if sent.claim.settled else self.to.visit.look(self._names(1), since=sent.since)
+        look = None if sent.claim.settled else self.to.look(also=sent.claim.name, since=sent.since)
         return Finishing(self.to, self.ledger, hold).run(sent, look)
 
     def count_attempt(self) -> int | None:
@@ -240,7 +239,7 @@ class Upload:
 
     def _look(self, count: int) -> Look:
         """What Drive shows of the first `count` names, and what a listing may not show yet of what we made."""
-        look = self.to.visit.look(self._names(count), since=self._since)
+        look = self.to.look(count, since=self._since)
         shown = {each.id for each in look.files}
         now = time.time_ns()
         recent = [
@@ -253,9 +252,6 @@ class Upload:
             if each and not each.trashed and (leaf == "root" or leaf in each.parents)
         )
         return dataclasses.replace(look, files=look.files + hidden)
-
-    def _names(self, count: int) -> list[str]:
-        return list(islice(plan.candidates(self.to.name), count))
 
     def _skipped(self, file: RemoteFile) -> Outcome:
         return Outcome(
@@ -274,7 +270,7 @@ class Upload:
     def _recover(self, claim: Claim, hold: Hold) -> Outcome | Sent:
         """Go on with a claim that a killed or failed invocation left: what it did may be in the log already."""
         if not self.to.visit.is_warm:
-            self.to.visit.look(self._names(1))
+            self.to.look()
         result = self._recovered(claim, hold)
         return dataclasses.replace(result, was_found=True) if isinstance(result, Sent) else result
 
@@ -300,7 +296,7 @@ class Upload:
                 claim = self.ledger.claim(replace(claim, content=self.source.fingerprint))
                 return Sent(claim, remote, self.transfer.digests())
             case Recovery.FINISH_OLDER if remote and claim.content.digests:
-                look = None if claim.settled else self.to.visit.look(self._names(1))
+                look = None if claim.settled else self.to.look(also=claim.name)
                 self.ledger.claim(claim)
                 finishing.run(Sent(claim, remote, claim.content.digests, was_found=True), look)
                 raise StartOver
@@ -316,7 +312,7 @@ class Upload:
         """Whether a name that was free when the session began holds a file now that the policy wants respected."""
         if claim.revises or self.to.policy not in (Policy.SKIP, Policy.FAIL):
             return False
-        return any(each.id != claim.id for each in self.to.visit.look(self._names(1)).named(self.to.name))
+        return any(each.id != claim.id for each in self.to.look().named(self.to.name))
 
     def _unchanged_after_all(self) -> Outcome | None:
         """The outcome when the source is again what was done before the claim, which is forgotten then."""

@@ -6,7 +6,6 @@ entry comes before the receipt's: found in the log, an upload isn't logged again
 
 import time
 from dataclasses import dataclass
-from itertools import islice
 
 from msgspec.structs import replace
 
@@ -75,7 +74,7 @@ class Finishing:
         count = 1
         while isinstance(verdict, plan.Rename) and verdict.name is None:
             count += plan.EXTRA_NAMES
-            look = self.to.visit.look(islice(plan.candidates(self.to.name), count))
+            look = self.to.look(count, also=file.name)
             verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         if isinstance(verdict, plan.Yield):
             self.to.visit.expect_more()

@@ -73,28 +73,28 @@ class Locks:
     @contextmanager
     def shared(self, deadline: Deadline) -> Iterator[None]:
         """`drive_upload.lock`: for moments, around the files that all invocations share."""
-        with self._hold(self.state_root / "drive_upload.lock", deadline):
+        with self._hold(f"{self.state_root}/drive_upload.lock", deadline):
             yield
 
     @contextmanager
     def of(self, name: str, deadline: Deadline) -> Iterator[Hold]:
         """The lock of one destination (or folder chain), by its hash. Raises Locked, VolumeUnavailable."""
-        with self._hold(self.folder / name[:2] / f"{name[2:]}.lock", deadline) as hold:
+        with self._hold(f"{self.folder}/{name[:2]}/{name[2:]}.lock", deadline) as hold:
             yield hold
 
     @contextmanager
-    def _hold(self, path: Path, deadline: Deadline) -> Iterator[Hold]:
+    def _hold(self, path: str, deadline: Deadline) -> Iterator[Hold]:
         hold = self._acquired(path, deadline)
         try:
             yield hold
         finally:
             hold.release()
 
-    def _acquired(self, path: Path, deadline: Deadline) -> Hold:
+    def _acquired(self, path: str, deadline: Deadline) -> Hold:
         try:
             return _native(path, deadline) if self.mode == "native" else _leased(path, deadline)
         except Timeout as error:
-            raise Locked(f"{path.name} is held by another invocation; call again later.") from error
+            raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.") from error
         except PermissionError as error:
             raise VolumeUnavailable(
                 f"{path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
@@ -105,20 +105,20 @@ class Locks:
             ) from error
 
 
-def _native(path: Path, deadline: Deadline) -> Hold:
+def _native(path: str, deadline: Deadline) -> Hold:
     """A kernel lock, by filelock's lock on a descriptor: a tenth of the cost of its lock objects."""
     fd = _open(path)
     try:
         wait_s = _POLL_S / 10
         while not lock_descriptor(fd, blocking=False):
             if deadline.remaining_s() <= 0:
-                raise Timeout(str(path))
+                raise Timeout(path)
             time.sleep(min(wait_s, deadline.remaining_s()))
             wait_s = min(_POLL_S, 1.5 * wait_s)
     except BaseException:
         os.close(fd)
         raise
-    return Hold(path.name, lambda: _release(fd))
+    return Hold(os.path.basename(path), lambda: _release(fd))
 
 
 def _release(fd: int) -> None:
@@ -126,17 +126,17 @@ def _release(fd: int) -> None:
     os.close(fd)
 
 
-def _leased(path: Path, deadline: Deadline) -> Hold:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _leased(path: str, deadline: Deadline) -> Hold:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     lease = _Lease(path, lease_duration=LEASE_S, heartbeat_interval=HEARTBEAT_S, poll_interval=_POLL_S)
     lease.acquire(timeout=deadline.remaining_s())
-    return Hold(path.name, lease.release, lambda: lease.compromise is not None)
+    return Hold(os.path.basename(path), lease.release, lambda: lease.compromise is not None)
 
 
-def _open(path: Path) -> int:
+def _open(path: str) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o644)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, 0o644)

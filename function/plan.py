@@ -8,10 +8,10 @@ import hashlib
 import itertools
 import json
 import mimetypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias, TypeVar
 
 from function.model import GOOGLE_MIME_PREFIX, Digests, Fingerprint, Policy, RemoteFile, Stamp
 from function.receipts import Done, Receipt
@@ -22,12 +22,14 @@ RACY_NS = 2_000_000_000
 EXTRA_NAMES = 6
 """Names `Name (n)` asked for at once when a free one is searched."""
 
+T = TypeVar("T")
+
 PROPERTIES_MAX = 30
 PROPERTY_MAX_BYTES = 124
 """Public properties per file; UTF-8 bytes of key plus value. Source: Drive guide, 'Add custom file properties'."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look:
     """What Drive shows of a folder: the files of the names that were asked for, or of all names (None)."""
 
@@ -40,6 +42,21 @@ class Look:
         """Whether the look says if there is a file of that name."""
         return self.names is None or name in self.names
 
+    def about(self, names: Collection[str], key: str) -> "Look":
+        """What it shows of those names and of the files with that mark: of a folder's many files, a destination's."""
+        found = {each.id: each for name in names for each in self._by_name.get(name, ())}
+        found |= {each.id: each for each in self._by_key.get(key, ())}
+        away = tuple(each for each in self.away if each.key == key)
+        return Look(frozenset(filter(self.tells, names)), tuple(found.values()), away)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Sequence[RemoteFile]]:
+        return _grouped(self.files, lambda each: each.name)
+
+    @cached_property
+    def _by_key(self) -> Mapping[str | None, Sequence[RemoteFile]]:
+        return _grouped(self.files, lambda each: each.key)
+
     def without(self, file_id: str, *, instead: RemoteFile | None = None) -> "Look":
         """The look at everything but that file, or with what has become of it since."""
         files = (*(each for each in self.files if each.id != file_id), *filter(None, [instead]))
@@ -48,6 +65,13 @@ class Look:
     def named(self, name: str) -> list[RemoteFile]:
         """The files of exactly that name, oldest first."""
         return sorted((each for each in self.files if each.name == name), key=lambda each: each.seniority)
+
+
+def _grouped(files: Iterable[RemoteFile], by: Callable[[RemoteFile], T]) -> Mapping[T, Sequence[RemoteFile]]:
+    groups: dict[T, list[RemoteFile]] = {}
+    for each in files:
+        groups.setdefault(by(each), []).append(each)
+    return groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +244,9 @@ def equal(name: str, key: str, size: int, digests: Digests | None, look: Look) -
 
 def candidates(name: str) -> Iterator[str]:
     """`Name.ext`, `Name (2).ext`, `Name (3).ext`, … without end."""
-    path = PurePosixPath(name)
-    stem, suffix = (path.stem, path.suffix) if path.suffix != name else (name, "")
+    dot = name.rfind(".")
+    at = dot if 0 < dot < len(name) - 1 else len(name)
+    stem, suffix = name[:at], name[at:]
     yield name
     for number in itertools.count(2):
         yield f"{stem} ({number}){suffix}"

@@ -12,6 +12,7 @@ import urllib.request
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -95,6 +96,14 @@ def nonsense() -> TransientDriveError:
     return TransientDriveError("Drive's answer makes no sense; call again.")
 
 
+@lru_cache(maxsize=64)
+def _host(
+    connections: urllib3.PoolManager, scheme: str, name: str | None, port: int | None
+) -> urllib3.HTTPConnectionPool:
+    """The connections to a host: to find them takes a PoolManager as long as to send a request's head."""
+    return connections.connection_from_host(name, port, scheme)
+
+
 @dataclass(frozen=True, slots=True)
 class Transport:
     """Sends requests once each, within a deadline."""
@@ -110,7 +119,7 @@ class Transport:
         url = urlsplit(uri)
         try:
             # A PoolManager would parse and encode the URI again at each of its levels.
-            host = self.connections.connection_from_host(url.hostname, url.port, url.scheme)
+            host = _host(self.connections, url.scheme, url.hostname, url.port)
             response = host.urlopen(
                 method,
                 uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),

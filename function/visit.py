@@ -5,7 +5,7 @@ A visit is shared by all files of a batch that go into the folder: one listing s
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +15,7 @@ from function.deadline import Deadline
 from function.drive import Drive, escape, files_named
 from function.errors import BadRequest, DriveError, NotFound, UploadError
 from function.folders import NAMES_PER_QUERY, REPAIRS_MAX, Chain, Folders
-from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, RemoteFile
+from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, RemoteFile
 from function.plan import EXTRA_NAMES, Look, candidates
 
 KEYS_PER_QUERY = 8
@@ -155,7 +155,8 @@ class Visit:
                 named = None if is_whole else frozenset(self.names)
                 inside = [each for each in listed if self._is_in(each, chain) and not each.trashed]
                 files = tuple(each for each in inside if named is None or each.name in named)
-                return Look(named, files, tuple(each for each in listed if self._is_away(each, files)))
+                shown_ids = {each.id for each in files}
+                return Look(named, files, tuple(each for each in listed if self._is_away(each, shown_ids)))
             self._mend(astray | {each.younger.id for each in twins} & {each.id for each in chain.folders})
             for each in twins:
                 self._folded.add(each.younger.id)
@@ -179,8 +180,8 @@ class Visit:
     def _is_in(self, remote: RemoteFile, chain: Chain) -> bool:
         return chain.leaf == "root" or chain.leaf in remote.parents
 
-    def _is_away(self, remote: RemoteFile, shown: Sequence[RemoteFile]) -> bool:
-        is_put_away = remote.explicitly_trashed or not (remote.trashed or remote in shown)
+    def _is_away(self, remote: RemoteFile, shown: set[FileId]) -> bool:
+        is_put_away = remote.explicitly_trashed or not (remote.trashed or remote.id in shown)
         return remote.key in self.keys and is_put_away
 
     def _list(self, chain: Chain) -> tuple[list[RemoteFile], bool]:
