@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,9 +78,12 @@ class Account:
         state = self.settings.state
         pace = state / "pace" / f"{self.name}.json"
         pace.parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(1) as beside:  # the machine's certificates are read while Google's client is imported
+            connections = beside.submit(pool, self.settings.emulator or GOOGLE)
+            files = files_resource(self.settings.emulator)
         return GoogleDrive(
-            files=files_resource(self.settings.emulator),
-            transport=Transport(pool(self.settings.emulator or GOOGLE)),
+            files=files,
+            transport=Transport(connections.result()),
             tokens=self.tokens,
             pacer=Pacer(pace if self.settings.lock == "native" else None),
             endpoint=self.settings.emulator or GOOGLE,

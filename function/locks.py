@@ -79,7 +79,7 @@ class Locks:
     @contextmanager
     def of(self, name: str, deadline: Deadline) -> Iterator[Hold]:
         """The lock of one destination (or folder chain), by its hash. Raises Locked, VolumeUnavailable."""
-        with self._hold(f"{self.folder}/{name[:2]}/{name[2:]}.lock", deadline) as hold:
+        with self._hold(f"{self.folder}/{name[0]}/{name[1:]}.lock", deadline) as hold:
             yield hold
 
     @contextmanager

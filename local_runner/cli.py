@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from function.__main__ import leave
+
 EX_USAGE = 64
 
 COMMANDS = {
@@ -69,4 +71,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    cli(prog_name="python -m local_runner")
+    try:
+        cli(prog_name="python -m local_runner")
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            leave(end.code)
+        raise

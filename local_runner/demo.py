@@ -21,8 +21,9 @@ from local_runner.calling import Entry
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.embedded import embedded_drive
 from local_runner.function_process import PROJECT, FunctionFailed, function_process
+from local_runner.result_table import show
 from local_runner.screen import cell, output, size_cell, table
-from local_runner.tally import Tally, show
+from local_runner.tally import Tally
 from local_runner.walk import LeftOut, find
 
 FOLDER_TYPE = "application/vnd.google-apps.folder"

@@ -13,7 +13,7 @@ from function.errors import SettingsError
 from function.settings import load
 from local_runner import check_account, check_home, check_volume, warnings_shown
 from local_runner.findings import Finding, fail, has_failed, ok
-from local_runner.screen import cell, errors, output, table
+from local_runner.screen import cell, output, table
 
 EX_DATAERR = 65
 
@@ -24,7 +24,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def doctor(as_json: bool) -> None:
     """Check whether uploads can work from here, and say what to mend. Exits 65 where something fails."""
-    with warnings_shown.on(errors()):
+    with warnings_shown.on():
         findings = list(_findings())
     if as_json:
         click.echo(json.dumps({"findings": [asdict(each) for each in findings]}, indent=1))

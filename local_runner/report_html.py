@@ -13,7 +13,7 @@ from typing import Final
 from rich.filesize import decimal
 
 from local_runner.calling import Entry
-from local_runner.screen import printable
+from local_runner.printable import printable
 
 STATUSES: Final = {"uploaded": "✓", "unchanged": "=", "skipped": "↷", "failed": "✗"}
 """Status -> sign, so that colour is never the only difference."""

@@ -10,7 +10,6 @@ from function.model import Policy
 from local_runner import log_reader, upload
 from local_runner.home import NoLog, settings
 from local_runner.open_failures import OpenFailure, open_failures
-from local_runner.screen import errors
 from local_runner.walk import LeftOut
 
 
@@ -53,5 +52,6 @@ def _why_not(failure: OpenFailure, accounts: Collection[str]) -> str | None:
 def _tell_waiting(waiting: list[OpenFailure]) -> None:
     if waiting:
         first = min(each.due for each in waiting).astimezone()
-        console = errors()
-        console.print(f"{len(waiting)} not due yet, the first at {first:%Y-%m-%d %H:%M:%S}; --all tries them now.")
+        click.echo(
+            f"{len(waiting)} not due yet, the first at {first:%Y-%m-%d %H:%M:%S}; --all tries them now.", err=True
+        )

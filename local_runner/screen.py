@@ -1,4 +1,4 @@
-"""What people see: consoles, and names that can be shown whatever bytes they are made of."""
+"""What people see: consoles, and the cells of tables."""
 
 import sys
 
@@ -8,23 +8,12 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from local_runner.printable import printable
+
 NO_TERMINAL_WIDTH = 100_000
 """Columns where nobody's screen ends: lines stay whole for whoever reads them from a file or a pipe."""
 
 STATUS_STYLE = {"uploaded": "green", "unchanged": "cyan", "skipped": "yellow", "failed": "bold red"}
-
-
-def printable(text: str) -> str:
-    r"""The text with every character that isn't one escaped: bytes that aren't UTF-8 as \xff, controls as \n, \x1b."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else _escaped(each) for each in text)
-
-
-def _escaped(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
 
 
 def output() -> Console:

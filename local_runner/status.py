@@ -9,7 +9,8 @@ import click
 from local_runner import log_reader
 from local_runner.calling import Entry
 from local_runner.home import NoLog, settings
-from local_runner.screen import cell, output, printable, size_cell, status_cell, table
+from local_runner.printable import printable
+from local_runner.screen import cell, output, size_cell, status_cell, table
 
 
 @click.command()

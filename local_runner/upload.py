@@ -18,10 +18,10 @@ from function.errors import SettingsError
 from function.job import loads
 from function.model import Policy
 from function.settings import Settings, load
-from local_runner import calling, tally, warnings_shown
+from local_runner import calling, warnings_shown
 from local_runner.calling import Call, CallFailed, Entry, Request
 from local_runner.progress import Bars
-from local_runner.screen import errors, output
+from local_runner.tally import Tally
 from local_runner.walk import LeftOut, find
 
 EX_TEMPFAIL = 75
@@ -99,7 +99,7 @@ def function(url: str | None, header: Mapping[str, str], *, emulator: bool) -> I
                 raise CallFailed(error.message) from error
             settings = None
         call = calling.over_http(url, header) if url else calling.in_process()
-        stack.enter_context(warnings_shown.on(errors()))
+        stack.enter_context(warnings_shown.on())
         yield call, settings
 
 
@@ -121,8 +121,8 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def run(call: Call, requests: list[Request], left_out: list[LeftOut], *, as_json: bool) -> int:
     """Upload and show; the exit code."""
     started = time.monotonic()
-    told = tally.Tally()
-    bars = Bars(errors(), len(requests))
+    told = Tally()
+    bars = Bars(len(requests))
     failure: CallFailed | None = None
     with bars.showing(), _stopping() as is_stopped, _json_written(told, left_out, wanted=as_json) as write:
         try:
@@ -133,7 +133,10 @@ def run(call: Call, requests: list[Request], left_out: list[LeftOut], *, as_json
         except CallFailed as error:
             failure = error
     if not as_json:
-        tally.show(told, left_out, output(), time.monotonic() - started)
+        from local_runner.result_table import show
+        from local_runner.screen import output
+
+        show(told, left_out, output(), time.monotonic() - started)
     if failure:
         failure.show()
         return max(failure.exit_code, told.exit_code(left_out))
@@ -141,7 +144,7 @@ def run(call: Call, requests: list[Request], left_out: list[LeftOut], *, as_json
 
 
 @contextmanager
-def _json_written(told: tally.Tally, left_out: Iterable[LeftOut], *, wanted: bool) -> Iterator[Callable[[Entry], None]]:
+def _json_written(told: Tally, left_out: Iterable[LeftOut], *, wanted: bool) -> Iterator[Callable[[Entry], None]]:
     """Writes entries as they come, so that any number of them needs no memory; the rest of the answer at the end."""
     separator = ['{"results": [\n']
 

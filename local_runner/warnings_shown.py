@@ -4,27 +4,23 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+import click
 
-from local_runner.screen import printable
+from local_runner.printable import printable
 
 
 class _Shown(logging.Handler):
-    def __init__(self, console: Console) -> None:
-        super().__init__(logging.WARNING)
-        self._console = console
-
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "entry", None) is None:
-            self._console.print(printable(record.getMessage()), style="yellow", markup=False)
+            click.secho(printable(record.getMessage()), fg="yellow", err=True)
 
 
 @contextmanager
-def on(console: Console) -> Iterator[None]:
+def on() -> Iterator[None]:
     """Show them while the block lasts, instead of the lines that a server's log collector reads."""
     logger = logging.getLogger("function")
     before = logger.handlers[:], logger.level, logger.propagate
-    logger.handlers[:], logger.propagate = [_Shown(console)], False
+    logger.handlers[:], logger.propagate = [_Shown(logging.WARNING)], False
     logger.setLevel(logging.WARNING)
     try:
         yield
