@@ -26,7 +26,7 @@ from function.source import Source
 from function.upload_log import UploadLog
 from function.visit import Visit
 
-PARALLEL_MAX = 32
+PARALLEL_MAX = 50
 """Transfers side by side; the pacer holds them back when Drive does."""
 
 BULKY_BYTES = 256 * 1024
@@ -75,6 +75,8 @@ class Batch:
             for item in self.items:
                 self._fail(item, None, error)
             return
+        for visit in self._visits.values():
+            visit.look_ahead()
         with ThreadPoolExecutor(min(PARALLEL_MAX, len(self.items)), "upload") as pool:
             sent = [each for each in pool.map(self._begin, self._in_turns()) if each]
             list(pool.map(self._finish, *zip(*sent, strict=True))) if sent else None

@@ -37,7 +37,7 @@ from function.model import (
     Status,
 )
 from function.plan import Look
-from function.receipts import Claim, Done, Receipt, RemoteRef, Superseded
+from function.receipts import Claim, Done, Receipt, Superseded
 from function.recovery import Recovery
 from function.source import Source
 from function.transfer import StartOver, Transfer
@@ -165,23 +165,25 @@ class Upload:
 
     def _planned(self, hold: Hold) -> Outcome | Sent:
         logged = self._logged_before()
-        if not logged and self._may_look_later():
-            claim = self.ledger.claim(self.transfer.new_claim(self.to.name))
-            if self.to.visit.is_for_one and self.to.visit.is_warm:
-                self.to.visit.look_beside()
-            return self.transfer.send(claim, hold)
+        if not logged and self._is_expected_to_be_new():
+            if self._may_look_later():
+                return self._sent_unseen(hold)
+            if self.to.visit.is_looking:  # what is to be done in any case needn't wait
+                self.transfer.claim_early()
         look, action = self._decided()
-        finishing = Finishing(self.to, self.ledger, hold)
-        finishing.bin_twins(look)
+        Finishing(self.to, self.ledger, hold).bin_twins(look)
+        if logged and not isinstance(action, plan.Adopt):
+            action = self._standing(logged) or action
+        return self._acted(action, hold)
+
+    def _acted(self, action: plan.Action, hold: Hold) -> Outcome | Sent:
         unused = self.transfer.unused
         match action:
             case plan.Adopt(file) if unused and file.id == unused.id:  # its request came through after all
                 return Sent(self.ledger.claim(unused), file, self.transfer.digests(), was_found=True)
             case plan.Adopt(file):
                 self.to.visit.expect_more()
-                return finishing.adopt(file, self.source.fingerprint)
-            case _ if logged and (standing := self._stands(logged)):
-                return finishing.adopt(standing, self.source.fingerprint)
+                return Finishing(self.to, self.ledger, hold).adopt(file, self.source.fingerprint)
             case plan.Skip(file):
                 return self._skipped(file)
             case plan.Fail(file):
@@ -202,27 +204,28 @@ class Upload:
         of_size = [each for each in uploads if each.size == self.size]
         return next((each for each in reversed(of_size) if each.digests == self.transfer.digests()), None)
 
-    def _stands(self, logged: LoggedUpload) -> RemoteRef | None:
-        """The file that the log tells of, where it is: on this Drive, and still ours or as it was."""
+    def _standing(self, logged: LoggedUpload) -> plan.Adopt | None:
+        """The file that the log tells of, wherever it is on this Drive: ours still, or as it was."""
         file = self.to.means.drive.get(logged.file_id)
         if file and (file.key == self.to.key or file.holds(self.size, logged.digests)):
-            return RemoteRef(logged.file_id, logged.name, logged.link)
+            return plan.Adopt(dataclasses.replace(file, name=logged.name))
         return None
 
-    def _may_look_later(self) -> bool:
-        """A create never overwrites: with keep_both a clash may be found afterwards, and is settled by a rename.
+    def _is_expected_to_be_new(self) -> bool:
+        """A small content of which nothing is done: to go beside what has its name, whatever that is."""
+        is_known = bool(self.ledger.current.done)
+        return self.to.policy is Policy.KEEP_BOTH and self.transfer.is_small and self._since == NEVER and not is_known
 
-        A large file isn't sent in vain.
-        """
+    def _may_look_later(self) -> bool:
+        """A create never overwrites: a clash may be found afterwards, and is settled by a rename."""
         visit = self.to.visit
-        return (
-            self.to.policy is Policy.KEEP_BOTH
-            and self.transfer.is_small
-            and self._since == NEVER
-            and not self.ledger.current.done
-            and visit.may_look_later
-            and not (visit.shown and visit.shown.tells(self.to.name))
-        )
+        return visit.may_look_later and not (visit.shown and visit.shown.tells(self.to.name))
+
+    def _sent_unseen(self, hold: Hold) -> Sent:
+        claim = self.ledger.claim(self.transfer.new_claim(self.to.name))
+        if self.to.visit.is_for_one and self.to.visit.is_warm:
+            self.to.visit.look_beside()
+        return self.transfer.send(claim, hold)
 
     def _decided(self) -> tuple[Look, plan.Action]:
         count = plan.names_due(len(self.ledger.current.done), self.to.policy)

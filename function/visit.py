@@ -110,11 +110,24 @@ class Visit:
         """Whether the last look began after that."""
         return self.shown is not None and (since == NEVER or self._looked_at > since)
 
+    @property
+    def is_looking(self) -> bool:
+        """A first look is under way, at a chain that was known before."""
+        return self._beside is not None and self.shown is None and self.chain is not None and not self.chain.is_new
+
+    def look_ahead(self) -> None:
+        """Begin the first look without waiting for it, where the files to come need one and the chain is known."""
+        if self.chain is not None and not self.may_look_later:
+            self._begin_look(0, NEVER)
+
     def look_beside(self) -> None:
         """Begin a look a moment from now, without waiting for it, unless one was begun so."""
+        self._begin_look(HEAD_START_S, time.monotonic())
+
+    def _begin_look(self, after_s: float, since: float) -> None:
         with self._starting:
             if self._beside is None:
-                self._beside = threading.Timer(HEAD_START_S, self._look_quietly, [time.monotonic()])
+                self._beside = threading.Timer(after_s, self._look_quietly, [since])
                 self._beside.daemon = True
                 self._beside.start()
 
