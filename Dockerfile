@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="drive-upload" \
 COPY --from=build /install /usr/local
 RUN pip uninstall --quiet --yes --root-user-action ignore pip \
     && rm -rf /usr/local/lib/python3.13/ensurepip \
-    && python -c "import functions_framework._http.gunicorn, googleapiclient.discovery, pydrive2.auth" \
+    && python -c "import functions_framework._http.gunicorn, pydrive2.auth, urllib3" \
     && mkdir /mnt/home
 
 COPY --from=build /app /app

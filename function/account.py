@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ from function.settings import Settings
 
 @dataclass(frozen=True)
 class Account:
-    """The adapters of one account; google-api-python-client is imported when its Drive is first needed."""
+    """The adapters of one account; what talks to Drive is imported when its Drive is first needed."""
 
     settings: Settings
     account: AccountSettings
@@ -71,19 +70,15 @@ class Account:
 
     @cached_property
     def _drive(self) -> Drive:
-        from function.drive_google import GOOGLE, GoogleDrive, files_resource
+        from function.drive_google import GOOGLE, GoogleDrive
         from function.pacer import Pacer
         from function.transport import Transport, pool
 
         state = self.settings.state
         pace = state / "pace" / f"{self.name}.json"
         pace.parent.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(1) as beside:  # the machine's certificates are read while Google's client is imported
-            connections = beside.submit(pool, self.settings.emulator or GOOGLE)
-            files = files_resource(self.settings.emulator)
         return GoogleDrive(
-            files=files,
-            transport=Transport(connections.result()),
+            transport=Transport(pool(self.settings.emulator or GOOGLE)),
             tokens=self.tokens,
             pacer=Pacer(pace if self.settings.lock == "native" else None),
             endpoint=self.settings.emulator or GOOGLE,

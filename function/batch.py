@@ -75,8 +75,6 @@ class Batch:
             for item in self.items:
                 self._fail(item, None, error)
             return
-        for visit in self._visits.values():
-            visit.look_ahead()
         with ThreadPoolExecutor(min(PARALLEL_MAX, len(self.items)), "upload") as pool:
             sent = [each for each in pool.map(self._begin, self._in_turns()) if each]
             list(pool.map(self._finish, *zip(*sent, strict=True))) if sent else None

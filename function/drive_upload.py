@@ -168,7 +168,7 @@ class Upload:
         if not logged and self._is_expected_to_be_new():
             if self._may_look_later():
                 return self._sent_unseen(hold)
-            if self.to.visit.is_looking:  # what is to be done in any case needn't wait
+            if self.to.visit.look_ahead():  # what is to be done in any case needn't wait for it
                 self.transfer.claim_early()
         look, action = self._decided()
         Finishing(self.to, self.ledger, hold).bin_twins(look)

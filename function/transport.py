@@ -1,8 +1,8 @@
-"""HTTP below google-api-python-client, in the place of httplib2.
+"""HTTP to Drive.
 
-httplib2 repeats a POST by itself when a connection drops, below every retry setting, and hangs replaying a body that
-is already consumed: both make twins. This transport, over urllib3, sends each request exactly once, keeps connections
-open, is safe for threads, and streams bodies.
+httplib2, which Google's own client rests on, repeats a POST by itself when a connection drops, below every retry
+setting, and hangs replaying a body that is already consumed: both make twins. This transport, over urllib3, sends each
+request exactly once, keeps connections open, is safe for threads, and streams bodies.
 """
 
 import json

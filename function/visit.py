@@ -110,15 +110,12 @@ class Visit:
         """Whether the last look began after that."""
         return self.shown is not None and (since == NEVER or self._looked_at > since)
 
-    @property
-    def is_looking(self) -> bool:
-        """A first look is under way, at a chain that was known before."""
-        return self._beside is not None and self.shown is None and self.chain is not None and not self.chain.is_new
-
-    def look_ahead(self) -> None:
-        """Begin the first look without waiting for it, where the files to come need one and the chain is known."""
-        if self.chain is not None and not self.may_look_later:
-            self._begin_look(0, NEVER)
+    def look_ahead(self) -> bool:
+        """Begin the first look at a chain that is known, without waiting for it; whether one is under way."""
+        if self.chain is None or self.chain.is_new or self.shown is not None:
+            return False
+        self._begin_look(0, NEVER)
+        return True
 
     def look_beside(self) -> None:
         """Begin a look a moment from now, without waiting for it, unless one was begun so."""

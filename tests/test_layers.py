@@ -34,9 +34,7 @@ WALLS = {
     "filelock": ["function.locks", "function.pacer"],
     "flask": ["function.http", "function.main", "local_runner"],
     "functions_framework": ["function.main", "local_runner"],
-    "google_auth_httplib2": ["function.transport"],
-    "googleapiclient": ["function.drive_google", "function.drive_errors", "function.transport"],
-    "httplib2": ["function.drive_google", "function.transport", "function.credentials_pydrive2"],
+    "httplib2": ["function.credentials_pydrive2"],
     "oauth2client": ["function.credentials_pydrive2"],
     "pydrive2": ["function.credentials_pydrive2"],
     "rich": ["local_runner"],
@@ -52,10 +50,10 @@ VALUES_FOR_CORE = ["__version__", "receipts.Claim", "receipts.Done", "receipts.R
 OUTSIDE_OF_CORE = ["filelock", "flask", "google", "googleapiclient", "requests", "socket", "subprocess", "urllib3"]
 """What core modules never import, on top of our own modules at the edge."""
 
-LATE = ["flask", "functions_framework", "googleapiclient", "pydrive2", "rich"]
+LATE = ["flask", "functions_framework", "pydrive2", "rich", "urllib3"]
 """What `import function.__main__` must not load: a one-off starts fast, and asks for them when they are needed."""
 
-NEVER_IN_A_ONE_OFF = ["flask", "functions_framework", "oauth2client", "pydrive2", "rich"]
+NEVER_IN_A_ONE_OFF = ["flask", "functions_framework", "googleapiclient", "oauth2client", "pydrive2", "rich"]
 """What a whole `python -m function upload` does without, where the token is not PyDrive2's."""
 
 

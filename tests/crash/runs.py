@@ -129,7 +129,6 @@ def _run(document: dict[str, Any]) -> Run:
 def _warm(document: dict[str, Any]) -> bool:
     from function import app
 
-    _build_clients_once()
     _pace_quickly()
     _call(_run(document))
     app.open_app.cache_clear()
@@ -139,24 +138,6 @@ def _warm(document: dict[str, Any]) -> bool:
     gc.collect()
     gc.freeze()
     return threading.active_count() == 1
-
-
-def _build_clients_once() -> None:
-    """Let google-api-python-client make its client of one address only once: it takes longer than a whole run."""
-    from googleapiclient import discovery
-
-    if not hasattr(discovery.build_from_document, "clients"):
-        build: Any = discovery.build_from_document
-        clients: dict[str, Any] = {}
-
-        def build_once(service: dict[str, Any], **options: Any) -> Any:
-            address = service["rootUrl"]
-            if address not in clients:
-                clients[address] = build(service, **options)
-            return clients[address]
-
-        vars(build_once)["clients"] = clients
-        discovery.build_from_document = build_once
 
 
 def _pace_quickly() -> None:

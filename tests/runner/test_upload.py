@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from function import app
 from local_runner import calling
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.function_process import function_process
@@ -201,6 +202,20 @@ def test_the_embedded_drive_is_the_same_one_at_another_port(home: Path, run: Run
 
     assert document["status"] == "unchanged"
     assert document["totals"]["requests"] == 0
+
+
+def test_files_that_were_only_touched_cost_no_request(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """A fresh process reads them again, finds what it knows, and has nothing to ask."""
+    run("upload", "Data")
+    for file in (home / "Data").rglob("*.txt"):
+        os.utime(file, (1e9, 1e9))
+    app.open_app.cache_clear()
+    drive.requests.clear()
+
+    document = json.loads(run("upload", "Data", "--json").stdout)
+
+    assert document["status"] == "unchanged"
+    assert len(drive.requests) == 0
 
 
 def test_a_running_function_is_called_at_its_url(home: Path, drive: DriveEmulator, run: Run) -> None:
