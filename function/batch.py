@@ -26,8 +26,8 @@ from function.source import Source
 from function.upload_log import UploadLog
 from function.visit import Visit
 
-PARALLEL_MAX = 50
-"""Transfers side by side; the pacer holds them back when Drive does."""
+PARALLEL_MAX = 34
+"""Transfers side by side, a hundred files in three rounds; the pacer holds them back when Drive does."""
 
 BULKY_BYTES = 256 * 1024
 
