@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import threading
 import time
 import uuid
@@ -91,7 +90,7 @@ class App:
         try:
             location = zone.locate(request.path)
             relative = location.relative
-            shown = os.path.relpath(self.settings.data_root / relative, self.settings.home)
+            shown = zone.below_home(relative)
             source = find_source(location)
         except UploadError as error:
             source = error

@@ -38,6 +38,14 @@ class Zone:
     home: Path
     data_root: Path
     _resolved: dict[str, str] = field(default_factory=dict)
+    _root_below_home: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._root_below_home = os.path.relpath(self.data_root, self.home)
+
+    def below_home(self, relative: str) -> str:
+        """A path that is relative to `data_root`, relative to the home."""
+        return os.path.normpath(f"{self._root_below_home}/{relative}")
 
     def locate(self, given: str) -> Location:
         """Resolve a request's path. Raises SourceError (path_outside_data_root, source_missing, source_not_a_file)."""

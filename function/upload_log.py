@@ -114,9 +114,9 @@ class UploadLog:
     def size(self) -> int:
         """Bytes of the log now; 0 while its end is torn, since the next append cuts it back."""
         try:
-            with open(self.path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                return size if os.pread(file.fileno(), len(CLOSE), size - len(CLOSE)) == CLOSE else 0
+            with open(self.path, "rb", buffering=0) as file:
+                size = file.seek(-len(CLOSE), os.SEEK_END) + len(CLOSE)
+                return size if file.read() == CLOSE else 0
         except OSError:
             return 0
 
