@@ -1,6 +1,6 @@
 """Content on disk: finished blobs, each under a name of its own, and parts that are still arriving.
 
-    DIR/content/ab/abcdef...      one file per content; copies share it
+    DIR/content/a/abcdef...       one file per content; copies share it
     DIR/parts/ID                  bytes received so far of an upload
 
 A blob isn't named by its digest: MD5 can be forged, and SHA-256 of a large file isn't computed before it is asked for.
@@ -48,8 +48,11 @@ class Blobs:
         with self._lock:
             self._uses[content.blob] += 1
         target = self._path(content)
-        target.parent.mkdir(exist_ok=True)
-        part.path.replace(target)
+        try:
+            part.path.replace(target)
+        except FileNotFoundError:
+            target.parent.mkdir(exist_ok=True)
+            part.path.replace(target)
         return content
 
     def keep(self, content: Content) -> None:
@@ -115,4 +118,4 @@ class Blobs:
                 path.unlink()
 
     def _path(self, content: Content) -> Path:
-        return self._content / content.blob[1:3] / content.blob
+        return self._content / content.blob[1] / content.blob
