@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -80,6 +81,7 @@ def _grow(stage: Stage, room: Room, size: Size) -> None:
         file.writelines(line + b",\n" for _ in range(size.entries - 1))
         file.write(line + b"\n]\n")
     _fill(stage, entry["file_id"], size.files)
+    os.sync()  # what piled up is on the disk before anything is measured, instead of getting there meanwhile
 
 
 def _places_like(receipt: Path) -> Iterator[Path]:
