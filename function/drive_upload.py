@@ -164,19 +164,19 @@ class Upload:
         return known(self.to.folder, done) if done else None
 
     def _planned(self, hold: Hold) -> Outcome | Sent:
-        logged = self._logged_before()
+        logged, early = self._logged_before(), None
         if not logged and self._is_expected_to_be_new():
             if self._may_look_later():
                 return self._sent_unseen(hold)
-            if self.to.visit.look_ahead():  # what is to be done in any case needn't wait for it
-                self.transfer.claim_early()
+            if self.to.visit.look_ahead():  # mostly the name turns out to be free: the claim needn't wait for it
+                early = self.ledger.claim(self.transfer.new_claim(self.to.name))
         look, action = self._decided()
         Finishing(self.to, self.ledger, hold).bin_twins(look)
         if logged and not isinstance(action, plan.Adopt):
             action = self._standing(logged) or action
-        return self._acted(action, hold)
+        return self._acted(action, early, hold)
 
-    def _acted(self, action: plan.Action, hold: Hold) -> Outcome | Sent:
+    def _acted(self, action: plan.Action, early: Claim | None, hold: Hold) -> Outcome | Sent:
         unused = self.transfer.unused
         match action:
             case plan.Adopt(file) if unused and file.id == unused.id:  # its request came through after all
@@ -194,7 +194,7 @@ class Upload:
             case plan.Revise(file):
                 return self.transfer.revise(file, hold)
             case plan.Create(name):
-                return self.transfer.create(name or self.to.name, hold)
+                return self.transfer.create(name or self.to.name, hold, early)
 
     def _logged_before(self) -> LoggedUpload | None:
         """What the log tells of this content where no receipt does: the state was lost, or is old."""

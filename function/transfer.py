@@ -29,8 +29,6 @@ class Transfer:
     ledger: Ledger
     unused: Claim | None = None
     """A claim under whose id nothing came to stand: the next one takes it over."""
-    _early: Claim | None = None
-    """What was claimed while a look was under way."""
     _new_id: FileId | None = None
     """The last id taken from the pool: nobody sent anything under it before."""
     _has_new_ids: bool = False
@@ -45,16 +43,12 @@ class Transfer:
         """The content's."""
         return self.source.digests(self.to.means.deadline.check)
 
-    def claim_early(self) -> None:
-        """Claim the destination's own name while a look is under way: mostly it turns out to be free."""
-        self._early = self.ledger.claim(self.new_claim(self.to.name))
-
-    def create(self, name: str, hold: Hold) -> Sent:
-        """Send it as a new file of that name."""
-        early = self._early
-        if early and (early.name, early.folder) == (name, self.to.visit.ready().leaf):
-            return self.send(early, hold)
-        return self.send(self.ledger.claim(self.new_claim(name)), hold)
+    def create(self, name: str, hold: Hold, early: Claim | None) -> Sent:
+        """Send it as a new file of that name; under the claim that was made `early`, if one was."""
+        if early is None:
+            return self.send(self.ledger.claim(self.new_claim(name)), hold)
+        claim = replace(early, name=name, folder=self.to.visit.ready().leaf)
+        return self.send(early if claim == early else self.ledger.claim(claim), hold)
 
     def revise(self, file: RemoteFile, hold: Hold) -> Sent:
         """Send it as that file's new revision."""
@@ -70,9 +64,9 @@ class Transfer:
         """A claim to a new file of that name, still to be written down."""
         if self.is_small:
             self.digests()
-        unused = self.unused or self._early
+        unused = self.unused
         file_id = unused.id if unused else self.to.means.take_id()
-        self._new_id = None if self.unused else file_id
+        self._new_id = None if unused else file_id
         return Claim(
             id=file_id,
             name=name,

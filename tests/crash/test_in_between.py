@@ -263,6 +263,31 @@ def test_a_create_that_came_through_though_its_answer_denied_it_is_logged(world:
     assert promise.times_logged(world.home, Wanted("Meta/zones.txt", b"zones")) == 1
 
 
+def put_in_its_place(world: World, path: str) -> None:
+    """Somebody puts a file of their own where one of the batch is to go."""
+    world.foreign_file(f"{path}/b.txt", b"theirs")
+
+
+@pytest.mark.parametrize("act", [trash, delete, put_in_its_place])
+def test_a_batch_that_claims_its_names_early_goes_by_what_the_look_shows(
+    world: World, act: Callable[[World, str], None]
+) -> None:
+    """In a folder that is known the claims don't wait for the look: what it shows counts all the same."""
+    upload(world, "Meta/earlier.txt")
+    act(world, "MemoryVDB/Meta")
+    wanted = [Wanted(f"Meta/{name}.txt", name.encode()) for name in "abc"]
+    for each in wanted:
+        world.home.put(each.source, each.content)
+
+    ended = world.run({"files": [{"path": f"Data/{each.source}"} for each in wanted]})
+
+    assert ended.statuses == ["uploaded"] * 3
+    names = {each["name"] for each in world.files() if not each["trashed"]}
+    assert ("b (2).txt" in names) == (act is put_in_its_place)
+    assert [len(promise.copies(world.files(), each)) for each in wanted] == [1, 1, 1]
+    assert not [each for each in world.files() if each["trashed"] and each["name"] in ("a.txt", "b.txt", "c.txt")]
+
+
 def test_a_foreign_file_with_the_content_is_adopted(world: World) -> None:
     """The content is at its destination already, by whomever: nothing is uploaded, and so it is said."""
     theirs = world.foreign_file("MemoryVDB/Meta/zones.txt", b"zones")
