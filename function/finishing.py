@@ -77,6 +77,7 @@ class Finishing:
             look = self.to.look(count, also=file.name)
             verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         if isinstance(verdict, plan.Yield):
+            self.bin_twins(look.without(file.id))
             self.to.visit.expect_more()
             return self.give_way(sent.claim, verdict.to, sent.digests)
         self.bin_twins(look.without(file.id, instead=file))

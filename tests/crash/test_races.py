@@ -2,6 +2,7 @@
 
 import pytest
 
+from function import plan
 from tests.crash import promise
 from tests.crash.scenarios import Wanted
 from tests.crash.world import Station
@@ -74,6 +75,24 @@ def test_racers_that_share_nothing_know_the_folder(station: Station) -> None:
         live = [each for each in world.files() if each["path"] == "MemoryVDB/Meta/zones.txt" and not each["trashed"]]
         assert {each.code for each in ended} == {200}
         assert len(live) == 1
+
+
+def test_who_gives_way_leaves_no_twins_of_others_behind(station: Station) -> None:
+    """Two racers left twins, and a third, which saw them only after its create, puts away its own and the younger."""
+    with station.world() as world:
+        world.home.put("Meta/earlier.txt", b"earlier")
+        world.run({"path": "Data/Meta/earlier.txt"})
+        mark = {"appProperties": {promise.KEY_PROPERTY: plan.key("MemoryVDB/Meta/zones.txt")}}
+        oldest, younger = (world.foreign_file("MemoryVDB/Meta/zones.txt", b"zones") for _ in range(2))
+        for each in (oldest, younger):
+            world.call("PATCH", f"files/{each}", mark)
+        world.home.put("Meta/zones.txt", b"zones")
+
+        ended = world.run({"path": "Data/Meta/zones.txt"})
+
+        live = [each["id"] for each in world.files() if each["name"] == "zones.txt" and not each["trashed"]]
+        assert ended.statuses == ["unchanged"]
+        assert live == [oldest]
 
 
 def test_a_file_that_a_listing_hides_is_not_put_away_with_its_folder(station: Station) -> None:
