@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -106,8 +107,9 @@ def leave(code: int) -> NoReturn:
 
     A read that hangs must not keep it, and to free what the kernel frees anyway takes as long as half a request.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(BrokenPipeError):  # who read the output has had enough of it
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
