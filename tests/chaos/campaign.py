@@ -174,12 +174,17 @@ class Course:
                 met |= {each["id"] for each in there}
                 is_due = version == last and statuses[source] in ("uploaded", "unchanged")
                 least = 1 if is_due and (source, version) not in self.put_away else 0
-                if not least <= len(there) <= 1:
+                if len(there) < least or sum(not self._is_theirs(each) for each in there) > 1:
                     yield f"{source}, version {version}, is on Drive {len(there)} times: {there}"
                 yield from self._logged(wanted, least=least)
         for each in live:
             if promise.KEY_PROPERTY in each["appProperties"] and each["id"] not in met:
                 yield f"{each['path']} ({each['id']}, {each['size']} bytes) is ours and was never wanted"
+
+    def _is_theirs(self, each: Remote) -> bool:
+        """A file of others that one of several homes was asked to revise: never put away, whatever a racer made."""
+        is_revisable = self.plan.policy == "new_revision" and len(self.world.homes) > 1
+        return is_revisable and each["id"] in {one["id"] for one in self.foreign}
 
     def _logged(self, wanted: Wanted, *, least: int) -> Iterator[str]:
         counts = [promise.times_logged(home, wanted) for home in self.world.homes]
