@@ -26,8 +26,9 @@ from function.source import Source
 from function.upload_log import UploadLog
 from function.visit import Visit
 
-PARALLEL_MAX = 34
-"""Transfers side by side, a hundred files in three rounds; the pacer holds them back when Drive does."""
+PARALLEL_MAX = 30
+"""Transfers side by side; the pacer holds them back when Drive does. With more, two accounts keep the processor busy
+instead of waiting at the same time."""
 
 BULKY_BYTES = 256 * 1024
 
@@ -88,6 +89,7 @@ class Batch:
             if is_first:
                 visit.chain = self.account.folders.known(item.folder_path)
             count = plan.names_due(item.contents_done, item.policy)
+            visit.coming.add(item.receipt_name)
             visit.keys.add(plan.key(item.destination))
             visit.names.update(islice(plan.candidates(plan.drive_name(item.local_name)), count))
         unknown = [path for path, visit in self._visits.items() if visit.chain is None]
@@ -120,6 +122,8 @@ class Batch:
                 return item, upload, result
         except Exception as error:  # noqa: BLE001 - one failure never hides the others
             self._fail(item, upload, error)
+        finally:
+            self._visit(item.folder_path).goes(item.receipt_name)
         return None
 
     def _finish(self, item: Item, upload: Upload, sent: Sent) -> None:

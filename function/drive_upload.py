@@ -167,7 +167,7 @@ class Upload:
         logged, early = self._logged_before(), None
         if not logged and self._is_expected_to_be_new():
             if self._may_look_later():
-                return self._sent_unseen(hold)
+                return self.transfer.create(self.to.name, hold, None)
             if self.to.visit.look_ahead():  # mostly the name turns out to be free: the claim needn't wait for it
                 early = self.ledger.claim(self.transfer.new_claim(self.to.name))
         look, action = self._decided()
@@ -220,12 +220,6 @@ class Upload:
         """A create never overwrites: a clash may be found afterwards, and is settled by a rename."""
         visit = self.to.visit
         return visit.may_look_later and not (visit.shown and visit.shown.tells(self.to.name))
-
-    def _sent_unseen(self, hold: Hold) -> Sent:
-        claim = self.ledger.claim(self.transfer.new_claim(self.to.name))
-        if self.to.visit.is_for_one and self.to.visit.is_warm:
-            self.to.visit.look_beside()
-        return self.transfer.send(claim, hold)
 
     def _decided(self) -> tuple[Look, plan.Action]:
         count = plan.names_due(len(self.ledger.current.done), self.to.policy)

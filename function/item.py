@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import msgspec
 
@@ -20,7 +21,7 @@ from function.source import Source
 from function.upload_log import UploadLog
 
 
-@dataclass(slots=True)
+@dataclass
 class Item:
     """A located source and its account. Ends in exactly one entry; the first outcome told counts."""
 
@@ -43,17 +44,17 @@ class Item:
     _started: float = field(default_factory=time.monotonic)
     _telling: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """The destination's folder as it is shown."""
         return "/".join(filter(None, (self.account.account.root.label, *self._drive_folders())))
 
-    @property
+    @cached_property
     def folder_path(self) -> str:
         """The destination's folder below the base of the drive root."""
         return "/".join((*self.account.account.root.folders, *self._drive_folders()))
 
-    @property
+    @cached_property
     def destination(self) -> str:
         """The destination as it is shown."""
         return f"{self.folder}/{drive_name(self.local_name)}".lstrip("/")
@@ -63,7 +64,7 @@ class Item:
         """The source's file name."""
         return self.relative.rpartition("/")[2]
 
-    @property
+    @cached_property
     def receipt_name(self) -> str:
         """The name of the destination's receipt and lock."""
         return receipt_name(self.account.name, self.folder, self.local_name)

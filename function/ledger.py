@@ -1,11 +1,15 @@
 """One destination's receipt in the hands of one invocation: what it last read or wrote, and its attempt."""
 
+import time
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from function.model import Fingerprint
 from function.receipts import Claim, Done, Receipt, Receipts, Superseded
+
+INSTANT_S = 0.005
+"""No longer than the append to the log that follows a check: between those two another could write, too."""
 
 
 @dataclass(slots=True)
@@ -18,9 +22,12 @@ class Ledger:
     """What stands for a receipt where there is none."""
     current: Receipt
     is_counted: bool = False
+    _known_at: float = float("-inf")
+    """When `current` was last seen to be the receipt, on the monotonic clock."""
 
     def reread(self) -> Receipt:
         """The receipt as it is now."""
+        self._known_at = time.monotonic()
         self.current = self.receipts.read(self.name) or self.blank
         return self.current
 
@@ -30,7 +37,9 @@ class Ledger:
         self.current = self.receipts.swap(self.name, old, receipt, durably=durably)
 
     def check(self) -> None:
-        """Raise Superseded when another has written since."""
+        """Raise Superseded when another has written since; what was read this instant needn't be read again."""
+        if time.monotonic() - self._known_at < INSTANT_S:
+            return
         now = self.receipts.read(self.name)
         if (now.generation if now else 0) != self.current.generation:
             raise Superseded(self.name)

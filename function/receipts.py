@@ -29,6 +29,9 @@ VERSION = 1
 DONE_MAX = 64
 """Contents remembered per destination; an older one is found again on Drive."""
 
+USUAL_BYTES = 64 * 1024
+"""What a receipt is read in; a longer one takes another read."""
+
 
 _AN_ID = msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]+\Z")
 """An id as Drive gives them; anything else in its place is damage."""
@@ -273,7 +276,10 @@ def _write(fd: int, content: bytes) -> None:
 def _content(path: str) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, os.fstat(fd).st_size)
+        content = os.read(fd, USUAL_BYTES)
+        if len(content) == USUAL_BYTES:
+            content += os.read(fd, os.fstat(fd).st_size)
+        return content
     finally:
         os.close(fd)
 

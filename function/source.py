@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from function.errors import SourceError
@@ -152,7 +153,8 @@ class Source:
         for block in self.blocks(0, check):
             for each in hashes:
                 each.update(block)
-        self.check_unchanged()
+        if self.stamp.size > MULTIPART_MAX_BYTES:  # a small one was looked at again when it was read
+            self.check_unchanged()
         return [each.hexdigest() for each in hashes]
 
     @contextmanager
@@ -258,10 +260,15 @@ def _open(location: Location) -> int:
         fd = os.open(location.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise _unusable(location, error) from error
-    if os.path.exists("/proc/self/fd") and os.readlink(f"/proc/self/fd/{fd}") != location.path:
+    if _has_proc() and os.readlink(f"/proc/self/fd/{fd}") != location.path:
         os.close(fd)
         raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
     return fd
+
+
+@cache
+def _has_proc() -> bool:
+    return os.path.exists("/proc/self/fd")
 
 
 def _unusable(location: Location, error: OSError) -> SourceError:

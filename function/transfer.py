@@ -80,6 +80,8 @@ class Transfer:
         """The content under the claim's id, verified. Raises UploadError, or StartOver when the id is no use."""
         sending = self._sending(claim, hold)
         since = time.monotonic()
+        if self.is_small:
+            self.to.visit.goes(self.to.receipt_name, is_unsettled=not claim.settled)
         try:
             file = sending.run(claim.session, look_first=look_first)
         except BadRequest as error:

@@ -114,11 +114,16 @@ class UploadLog:
     def size(self) -> int:
         """Bytes of the log now; 0 while its end is torn, since the next append cuts it back."""
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                size = file.seek(-len(CLOSE), os.SEEK_END) + len(CLOSE)
-                return size if file.read() == CLOSE else 0
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return 0
+        try:
+            size = os.fstat(fd).st_size
+            return size if os.pread(fd, len(CLOSE), max(0, size - len(CLOSE))) == CLOSE else 0
+        except OSError:
+            return 0
+        finally:
+            os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ KEYS_PER_QUERY = 8
 """Marks asked for in one query: each makes it dearer for Drive."""
 
 HEAD_START_S = 0.01
-"""How much sooner than the look beside it a create is sent: of two racers, the later one's look shows the other's."""
+"""How much sooner than the look beside them creates are sent: of two racers, the later one's look shows the other's."""
 
 NEVER = float("-inf")
 
@@ -44,9 +44,14 @@ class Visit:
     """The last look, if there was one."""
     made: set[str] = field(default_factory=set)
     """Ids of the files that this visit made: a listing that hides them lags."""
+    coming: set[str] = field(default_factory=set)
+    """The batch's files, by their receipts, that are neither sent nor ended yet."""
     _looked_at: float = NEVER
     """When the last look began, on the monotonic clock."""
-    _beside: threading.Timer | None = None
+    _is_ahead: bool = False
+    """Whether a first look was begun ahead of its need."""
+    _is_unsettled: bool = False
+    """Whether a file was sent that only a later look settles."""
     _folded: set[str] = field(default_factory=set)
     """Younger twin folders that were folded, or couldn't be emptied."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -114,19 +119,28 @@ class Visit:
         """Begin the first look at a chain that is known, without waiting for it; whether one is under way."""
         if self.chain is None or self.chain.is_new or self.shown is not None:
             return False
-        self._begin_look(0, NEVER)
+        with self._starting:
+            if not self._is_ahead:
+                self._is_ahead = True
+                self._begin_look(0, NEVER)
         return True
 
-    def look_beside(self) -> None:
-        """Begin a look a moment from now, without waiting for it, unless one was begun so."""
-        self._begin_look(HEAD_START_S, time.monotonic())
+    def goes(self, receipt_name: str, *, is_unsettled: bool = False) -> None:
+        """Note that a file is just being sent, or has ended.
+
+        Beside the last one to be sent begins the look that settles all of them, where the folder is warm.
+        """
+        with self._starting:
+            is_last = self.coming == {receipt_name}
+            self.coming.discard(receipt_name)
+            self._is_unsettled |= is_unsettled
+        if is_last and self._is_unsettled and self.is_warm:
+            self._begin_look(HEAD_START_S, time.monotonic())
 
     def _begin_look(self, after_s: float, since: float) -> None:
-        with self._starting:
-            if self._beside is None:
-                self._beside = threading.Timer(after_s, self._look_quietly, [since])
-                self._beside.daemon = True
-                self._beside.start()
+        timer = threading.Timer(after_s, self._look_quietly, [since])
+        timer.daemon = True
+        timer.start()
 
     def _look_quietly(self, since: float) -> None:
         try:
@@ -147,6 +161,13 @@ class Visit:
                 self._mend(self.folders.astray(self.chain, {}, {}, self.drive))
 
     def _looked(self) -> Look:
+        try:
+            return self._looked_and_mended()
+        except BaseException:
+            self._looked_at = NEVER  # what is shown is older
+            raise
+
+    def _looked_and_mended(self) -> Look:
         for _ in range(REPAIRS_MAX):
             chain = self.ready()
             self._looked_at = time.monotonic()

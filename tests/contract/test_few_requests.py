@@ -1,9 +1,11 @@
 """Requests are Drive's price: how many each situation takes, as the Drive counts them, and as the log does."""
 
+import threading
 from typing import Any
 
 import pytest
 
+from function import retry
 from tests.home import Home, Post
 from tests.owner import Owner
 
@@ -73,3 +75,35 @@ def test_without_receipts_nothing_is_sent_again(home: Home, post: Post) -> None:
     assert [each.entry["status"] for each in (first, *others)] == ["unchanged"] * 4
     assert asked(home, post, {"files": files}) == 1
     assert home.drive.requests.bytes_in - sent < COUNT
+
+
+def test_the_look_that_settles_a_batch_goes_beside_its_last_create(home: Home, post: Post) -> None:
+    """In a warm folder nothing waits for the look: it is answered while a create is still under way."""
+    post(home, {"path": home.put("Data/Many/first.txt")})
+    payload = batch(home)
+    home.drive.requests.clear()
+    home.drive.faults.add({"on": "files.create", "do": "delay", "ms": 2000, "nth": COUNT})
+    posting = threading.Thread(target=post, args=(home, payload))
+
+    posting.start()
+    while posting.is_alive() and not any(each.status for each in home.drive.requests.of("files.list")):
+        posting.join(0.01)
+    under_way = [each for each in home.drive.requests.of("files.create") if not each.status]
+    posting.join()
+
+    assert under_way
+    assert len(home.drive.requests) == COUNT + 1
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_look_that_fails_beside_the_creates_is_made_again(home: Home, post: Post) -> None:
+    """Another one is made, which meets the clash."""
+    post(home, {"path": home.put("Data/Many/first.txt")})
+    Owner(home.drive).make("MemoryVDB/Many/007.txt", b"theirs 7")
+    home.drive.faults.add({"on": "files.list", "do": "status", "status": 503, "times": retry.ATTEMPTS})
+
+    assert post(home, batch(home)).code == 200
+
+    assert home.stored()["MemoryVDB/Many/007.txt"] == b"theirs 7"
+    assert home.stored()["MemoryVDB/Many/007 (2).txt"] == b"7"
+    assert len(home.stored()) == COUNT + 2
