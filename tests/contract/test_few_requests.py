@@ -78,11 +78,11 @@ def test_without_receipts_nothing_is_sent_again(home: Home, post: Post) -> None:
 
 
 def test_the_look_that_settles_a_batch_goes_beside_its_last_create(home: Home, post: Post) -> None:
-    """In a warm folder nothing waits for the look: it is answered while a create is still under way."""
+    """In a warm folder nothing waits for the look: it is answered while creates are still under way."""
     post(home, {"path": home.put("Data/Many/first.txt")})
     payload = batch(home)
     home.drive.requests.clear()
-    home.drive.faults.add({"on": "files.create", "do": "delay", "ms": 2000, "nth": COUNT})
+    home.drive.faults.add({"on": "files.create", "do": "delay", "ms": 2000, "nth": COUNT - 20, "times": 21})
     posting = threading.Thread(target=post, args=(home, payload))
 
     posting.start()
