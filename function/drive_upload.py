@@ -4,7 +4,7 @@
             -> verify -> look and settle -> log -> receipt
 
 `begin` goes as far as the verified transfer, `finish` does the rest. Between the two, a look is shared with the other
-files of the folder: begun after all of them were made, it shows the later one of two racers what the other did.
+files of the folder: begun after all of them were sent, it shows the later one of two racers what the other did.
 """
 
 import dataclasses

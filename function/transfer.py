@@ -15,6 +15,9 @@ from function.receipts import Claim
 from function.sending import Sending
 from function.source import Source
 
+LATE_S = 3.0
+"""A create that took so long may have waited for its turn and be younger than the look begun beside it."""
+
 
 class StartOver(Exception):
     """What was known no longer holds: read the receipt again."""
@@ -94,7 +97,7 @@ class Transfer:
             raise StartOver from None
         if file is None or (file.key != self.to.key and not claim.revises):
             raise self._give_up_ids()
-        if not self.is_small:
+        if not self.is_small or time.monotonic() - since > LATE_S:
             since = time.monotonic()  # names and folders had time to change
         sent = self._verified(claim, file, since)
         if sent:
