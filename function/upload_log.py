@@ -115,15 +115,13 @@ class UploadLog:
         """Bytes of the log now; 0 while its end is torn, since the next append cuts it back."""
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                size = os.fstat(fd).st_size
+                return size if os.pread(fd, len(CLOSE), max(0, size - len(CLOSE))) == CLOSE else 0
+            finally:
+                os.close(fd)
         except OSError:
             return 0
-        try:
-            size = os.fstat(fd).st_size
-            return size if os.pread(fd, len(CLOSE), max(0, size - len(CLOSE))) == CLOSE else 0
-        except OSError:
-            return 0
-        finally:
-            os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)

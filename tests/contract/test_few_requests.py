@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function import retry
+from function import folders, retry
 from tests.home import Home, Post
 from tests.owner import Owner
 
@@ -109,3 +109,18 @@ def test_a_look_that_fails_beside_the_creates_is_made_again(home: Home, post: Po
     assert home.stored()["MemoryVDB/Many/007.txt"] == b"theirs 7"
     assert home.stored()["MemoryVDB/Many/007 (2).txt"] == b"7"
     assert len(home.stored()) == COUNT + 2
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_what_an_earlier_look_showed_settles_nothing(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a cold folder a batch looks before its creates and after them: where that look fails, another is made."""
+    post(home, {"path": home.put("Data/Many/first.txt")})
+    monkeypatch.setattr(folders, "FRESH_S", 0.0)
+    payload = batch(home)
+    home.drive.requests.clear()
+    home.drive.faults.add({"on": "files.list", "do": "status", "status": 503, "nth": 2, "times": retry.ATTEMPTS})
+
+    failed = [each for each in post(home, payload).entries if each["status"] == "failed"]
+
+    assert len(failed) == 1  # whoever looked
+    assert [each.status for each in home.drive.requests.of("files.list")] == [200, *[503] * retry.ATTEMPTS, 200]
