@@ -84,7 +84,7 @@ class Upload:
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
-        self.to.look(since=sent.since)  # may take long: not under the lock
+        self.to.visit.look((), since=sent.since)  # may take long: not under the lock
         with self.to.means.hold(self.to.receipt_name) as hold, self._content_at_hand():
             result = self._rounds(hold, lambda sent: True)
         assert isinstance(result, Outcome)
@@ -111,7 +111,7 @@ class Upload:
         raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
     def _is_looked_for(self, sent: Sent) -> bool:
-        return sent.claim.settled or self.to.visit.has_looked(sent.since)
+        return sent.claim.settled or self.to.visit.shown_since(sent.since) is not None
 
     def _attempted(self, receipt: Receipt, hold: Hold) -> Outcome | Sent:
         if receipt.claim:

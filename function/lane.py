@@ -126,9 +126,10 @@ class Lane:
         """Whether no refusal is in force any more."""
         return not self.blocked_at and self.pace(now) >= OPEN_PER_S
 
-    def is_rested(self, now: float) -> bool:
-        """Whether it is open and at least half its burst is left."""
-        return self.is_open(now) and self.slot <= now - OPEN_BURST / OPEN_PER_S / 2
+    def unasked(self, now: float) -> int:
+        """Requests that a process may send before it asks again: a quarter of what is left of the burst."""
+        left = min(OPEN_BURST, (now - self.slot) * OPEN_PER_S) if self.is_open(now) else 0
+        return max(0, int(left / 4))
 
     def wait(self, now: float, promise: Promise | None) -> tuple[float, Promise | None]:
         """Seconds until it is worth asking again, 0 to send now; and the slot that is kept for whoever asks."""
@@ -146,7 +147,7 @@ class Lane:
             self.probe_until = now + PROBE_ANSWER_S
 
     def sent_unasked(self, now: float, requests: int) -> None:
-        """Note requests of a rested lane that were sent without asking."""
+        """Note requests that were sent without asking."""
         if requests:
             self._spend(now, requests)
             self._count(now, requests)

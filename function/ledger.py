@@ -31,10 +31,10 @@ class Ledger:
         self.current = self.receipts.read(self.name) or self.blank
         return self.current
 
-    def write(self, receipt: Receipt, *, durably: bool = True) -> None:
+    def write(self, receipt: Receipt) -> None:
         """Make that the receipt."""
         old = self.current if self.current.generation else None
-        self.current = self.receipts.swap(self.name, old, receipt, durably=durably)
+        self.current = self.receipts.swap(self.name, old, receipt)
 
     def check(self) -> None:
         """Raise Superseded when another has written since; what was read this instant needn't be read again."""
@@ -62,4 +62,4 @@ class Ledger:
 
     def finish(self, done: Done) -> None:
         """Record a content as done. Undone by a power failure, its claim leads to the same file and log entry."""
-        self.write(self.current.finished(done), durably=False)
+        self.current = self.receipts.finish(self.name, self.current, done)

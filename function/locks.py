@@ -1,19 +1,24 @@
-"""The locks that uploads take, with filelock: `native` kernel locks, or `lease` where a volume has none.
+"""The locks that uploads take: `native` kernel locks, or `lease` where a volume has none, with filelock.
 
 They save work and keep order; that nothing appears twice rests on exclusive claims and reserved ids, since a lease
 of a frozen process can overlap with its successor's.
 """
 
+import errno
+import fcntl
 import os
+import struct
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from filelock import SoftFileLease, Timeout, lock_descriptor, unlock_descriptor
+from filelock import SoftFileLease, Timeout, lock_descriptor
 
 from function.deadline import Deadline
 from function.errors import Locked, VolumeUnavailable
@@ -66,33 +71,36 @@ class Locks:
 
     state_root: Path
     folder: Path
-    """Where the locks of destinations live."""
+    """Where those of destinations live."""
     mode: str
     """native or lease."""
 
     @contextmanager
     def shared(self, deadline: Deadline) -> Iterator[None]:
         """`drive_upload.lock`: for moments, around the files that all invocations share."""
-        with self._hold(f"{self.state_root}/drive_upload.lock", deadline):
+        with self._hold(f"{self.state_root}/drive_upload.lock", _lock_file, deadline):
             yield
 
     @contextmanager
     def of(self, name: str, deadline: Deadline) -> Iterator[Hold]:
         """The lock of one destination (or folder chain), by its hash. Raises Locked, VolumeUnavailable."""
-        with self._hold(f"{self.folder}/{name[0]}/{name[1:]}.lock", deadline) as hold:
+        path, lock = f"{self.folder}/{name[0]}/{name[1:]}.lock", _lock_file
+        if self.mode == "native" and _has_byte_locks():
+            path, lock = f"{self.folder}/destinations.lock", partial(_lock_byte, int(name, 16))
+        with self._hold(path, lock, deadline) as hold:
             yield hold
 
     @contextmanager
-    def _hold(self, path: str, deadline: Deadline) -> Iterator[Hold]:
-        hold = self._acquired(path, deadline)
+    def _hold(self, path: str, lock: Callable[[int], bool], deadline: Deadline) -> Iterator[Hold]:
+        hold = self._acquired(path, lock, deadline)
         try:
             yield hold
         finally:
             hold.release()
 
-    def _acquired(self, path: str, deadline: Deadline) -> Hold:
+    def _acquired(self, path: str, lock: Callable[[int], bool], deadline: Deadline) -> Hold:
         try:
-            return _native(path, deadline) if self.mode == "native" else _leased(path, deadline)
+            return _native(path, lock, deadline) if self.mode == "native" else _leased(path, deadline)
         except Timeout as error:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.") from error
         except PermissionError as error:
@@ -105,12 +113,12 @@ class Locks:
             ) from error
 
 
-def _native(path: str, deadline: Deadline) -> Hold:
-    """A kernel lock, by filelock's lock on a descriptor: a tenth of the cost of its lock objects."""
+def _native(path: str, lock: Callable[[int], bool], deadline: Deadline) -> Hold:
+    """A kernel lock that ends with its descriptor: a tenth of the cost of filelock's objects."""
     fd = _open(path)
     try:
         wait_s = _POLL_S / 10
-        while not lock_descriptor(fd, blocking=False):
+        while not lock(fd):
             if deadline.remaining_s() <= 0:
                 raise Timeout(path)
             time.sleep(min(wait_s, deadline.remaining_s()))
@@ -118,12 +126,42 @@ def _native(path: str, deadline: Deadline) -> Hold:
     except BaseException:
         os.close(fd)
         raise
-    return Hold(os.path.basename(path), lambda: _release(fd))
+    return Hold(os.path.basename(path), lambda: os.close(fd))
 
 
-def _release(fd: int) -> None:
-    unlock_descriptor(fd)
-    os.close(fd)
+def _lock_file(fd: int) -> bool:
+    return lock_descriptor(fd, blocking=False)
+
+
+def _lock_byte(number: int, fd: int) -> bool:
+    """Lock one byte of a file that all share: a file for each destination is half of what an upload costs the disk."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _byte(fcntl.F_WRLCK, number))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+@cache
+def _has_byte_locks() -> bool:
+    """Whether locks can belong to an open file, as flock's do, and not to the process: gVisor, for one, has none."""
+    if sys.platform != "linux" or sys.maxsize < 2**32:
+        return False
+    fd = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _byte(fcntl.F_RDLCK, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _byte(kind: int, number: int) -> bytes:
+    """64-bit Linux's `struct flock`: type, whence, start, length, pid. Source: fcntl_locking(2)."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, number % (1 << 62), 1, 0)
 
 
 def _leased(path: str, deadline: Deadline) -> Hold:

@@ -26,7 +26,7 @@ from function.lane import Promise
 from function.quota import Quota
 
 FREE: Final = 16
-"""Requests that a process sends between two looks at the file while the account is at rest."""
+"""Requests that a process sends at most between two looks at the file."""
 
 LOOK_EVERY_S: Final = 1.0
 """A process at rest learns after at most so long that others were refused; also the longest single sleep."""
@@ -90,7 +90,7 @@ class Pacer:
                     return wait_s
             promises.clear()
             self._probing[write] = quota.sent(now, write=write)
-            self._free = FREE if quota.is_rested(now) else 0
+            self._free = min(FREE, quota.unasked(now))
             self._look_at = now + LOOK_EVERY_S
             return 0.0
 

@@ -37,6 +37,8 @@ class Look:
     files: tuple[RemoteFile, ...]
     away: tuple[RemoteFile, ...] = ()
     """Files with our mark that are elsewhere, or that somebody put into the bin: asked for where state may be lost."""
+    began: float = float("-inf")
+    """On the monotonic clock: it shows what was there by then."""
 
     def tells(self, name: str) -> bool:
         """Whether the look says if there is a file of that name."""

@@ -24,9 +24,9 @@ class Quota:
         """Whether both lanes can be believed."""
         return self.requests.is_sound(now) and self.writes.is_sound(now)
 
-    def is_rested(self, now: float) -> bool:
-        """Whether some requests of either kind may go out unasked."""
-        return self.requests.is_rested(now) and self.writes.is_rested(now)
+    def unasked(self, now: float) -> int:
+        """Requests of either kind that a process may send before it asks again."""
+        return min(self.requests.unasked(now), self.writes.unasked(now))
 
     def sent(self, now: float, *, write: bool) -> frozenset[str]:
         """Note a request that is let go, and name the lanes that it probes."""

@@ -7,8 +7,12 @@ Writing one is three steps on the disk, each of them safe to die after:
     3. a rename over the receipt, and a sync of the folder
 
 Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
-to its name at once. Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred,
-whereas each new folder costs more than a receipt.
+to its name at once. What a claim came to is added to the receipt that holds it, by one write over its end: a new file
+each time would cost more than the rest of the upload, since ext4 passes by every inode that was freed within minutes.
+Torn, it is as if it had never been written: the claim leads to the same file on Drive and to its entry in the log.
+
+Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred, whereas each new
+folder costs more than a receipt.
 """
 
 import contextlib
@@ -32,6 +36,9 @@ DONE_MAX = 64
 USUAL_BYTES = 64 * 1024
 """What a receipt is read in; a longer one takes another read."""
 
+_CLOSE = b"\n}"
+_ENDED = b',\n "ended": '
+"""Written over the end of a receipt, before what its claim came to."""
 
 _AN_ID = msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]+\Z")
 """An id as Drive gives them; anything else in its place is damage."""
@@ -95,11 +102,19 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     claim: Claim | None = None
     done: tuple[Done, ...] = ()
     """Oldest first; no file id twice."""
+    ended: Done | None = None
+    """In the file only: what the claim came to, one generation later."""
 
     def finished(self, done: Done) -> "Receipt":
         """This receipt with one more content done and no claim."""
         others = tuple(each for each in self.done if each.id != done.id)
         return msgspec.structs.replace(self, claim=None, done=(*others, done)[-DONE_MAX:])
+
+    def resolved(self) -> "Receipt":
+        """What a file says that was written in two steps."""
+        if self.ended is None:
+            return self
+        return msgspec.structs.replace(self.finished(self.ended), generation=self.generation + 1, ended=None)
 
     def trying(self, content: Fingerprint) -> "Receipt":
         """This receipt with one more attempt counted for that content."""
@@ -119,6 +134,10 @@ class FolderReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     made: bool = False
     """We created it (or are about to); otherwise it was found."""
     done: bool = False
+
+    def resolved(self) -> "FolderReceipt":
+        """Itself: these are written in one step."""
+        return self
 
 
 R = TypeVar("R", Receipt, FolderReceipt)
@@ -143,37 +162,65 @@ class Receipts(Generic[R]):
         except OSError as error:
             raise _unavailable(path, error) from error
 
-    def swap(self, name: str, old: R | None, new: R, *, durably: bool = True) -> R:
+    def swap(self, name: str, old: R | None, new: R) -> R:
         """Put `new` in the place of `old` and return it with its generation.
 
-        It is on the disk before this returns, unless `durably` is False: then a power failure may undo it.
+        It is on the disk before this returns.
         Raises Superseded when `old` is no longer the receipt, VolumeUnavailable when nothing can be written.
         """
         path = self._path(name)
         new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
         try:
             if old is None:
-                self._claim(name, new, durably=durably)
+                self._claim(name, new)
             else:
-                self._replace(name, new, durably=durably)
-            if durably:
-                _sync_folder(os.path.dirname(path))
+                self._replace(name, new)
+            _sync_folder(os.path.dirname(path))
         except OSError as error:
             raise _unavailable(path, error) from error
         return new
 
-    def _claim(self, name: str, first: R, *, durably: bool) -> None:
+    def finish(self: "Receipts[Receipt]", name: str, old: Receipt, done: Done) -> Receipt:
+        """Record what the claim in `old` came to. A power failure may undo it. Raises as `swap` does."""
+        path = self._path(name)
+        new = old.finished(done)
         try:
-            _publish(first, self._path(name), durably=durably)
+            if not os.path.exists(f"{path}.{old.generation + 1}") and self._added(path, old, done):
+                return msgspec.structs.replace(new, generation=old.generation + 1)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        return self.swap(name, old, new)
+
+    def _added(self: "Receipts[Receipt]", path: str, old: Receipt, done: Done) -> bool:
+        """Whether the file was the receipt `old`, whole and as `swap` writes it, and tells its end now.
+
+        Where a lease has another holder meanwhile, either's file may stay: both lead to the same end.
+        """
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+        try:
+            content = _read(fd)
+            if content != _encoded(old):
+                return False
+            _write(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
+            return True
+        finally:
+            os.close(fd)
+
+    def _claim(self, name: str, first: R) -> None:
+        try:
+            _publish(first, self._path(name))
         except FileExistsError as error:
             self.read(name)  # what is damaged is set aside, what is newer said
             raise Superseded(name) from error
 
-    def _replace(self, name: str, new: R, *, durably: bool) -> None:
+    def _replace(self, name: str, new: R) -> None:
         path = self._path(name)
         marker = f"{path}.{new.generation}"
         try:
-            _publish(new, marker, durably=durably)
+            _publish(new, marker)
         except FileExistsError as error:
             self._finish(name, marker)
             raise Superseded(name) from error
@@ -202,10 +249,10 @@ class Receipts(Generic[R]):
         """What the file says; None where there is none, or a damaged one, which is set aside."""
         receipt = None
         try:
-            receipt = msgspec.json.decode(_content(path), type=self.kind)
+            receipt = self._decoded(_content(path))
         except FileNotFoundError:
             return None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IsADirectoryError):
+        except IsADirectoryError:
             pass
         if receipt and receipt.version > VERSION:
             raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
@@ -213,6 +260,15 @@ class Receipts(Generic[R]):
             return receipt
         with contextlib.suppress(FileNotFoundError):
             os.replace(path, f"{path}.damaged-{time.time_ns()}")
+        return None
+
+    def _decoded(self, content: bytes) -> R | None:
+        for whole in (content, content[: content.rfind(_ENDED)] + _CLOSE):
+            try:
+                receipt = msgspec.json.decode(whole, type=self.kind)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+            return receipt.resolved()
         return None
 
     def _generation(self, name: str) -> int:
@@ -223,15 +279,14 @@ class Receipts(Generic[R]):
         return f"{self.folder}/{name[0]}/{name[1:]}.json"
 
 
-def _publish(receipt: Receipt | FolderReceipt, path: str, *, durably: bool) -> None:
+def _publish(receipt: Receipt | FolderReceipt, path: str) -> None:
     """Let a whole receipt appear under that name. Raises FileExistsError."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     fd = _create(temporary)
     try:
         try:
-            _write(fd, msgspec.json.format(msgspec.json.encode(receipt), indent=1))
-            if durably:
-                os.fsync(fd)
+            _write(fd, _encoded(receipt), 0)
+            os.fsync(fd)
         finally:
             os.close(fd)
         os.link(temporary, path)
@@ -268,20 +323,29 @@ def _sync_folder(folder: str) -> None:
         os.close(fd)
 
 
-def _write(fd: int, content: bytes) -> None:
+def _encoded(receipt: Receipt | FolderReceipt) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(receipt), indent=1)
+
+
+def _write(fd: int, content: bytes, offset: int) -> None:
     while content:
-        content = content[os.write(fd, content) :]
+        count = os.pwrite(fd, content, offset)
+        content, offset = content[count:], offset + count
 
 
 def _content(path: str) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        content = os.read(fd, USUAL_BYTES)
-        if len(content) == USUAL_BYTES:
-            content += os.read(fd, os.fstat(fd).st_size)
-        return content
+        return _read(fd)
     finally:
         os.close(fd)
+
+
+def _read(fd: int) -> bytes:
+    content = os.read(fd, USUAL_BYTES)
+    if len(content) == USUAL_BYTES:
+        content += os.read(fd, os.fstat(fd).st_size)
+    return content
 
 
 def _unavailable(path: str, error: OSError) -> VolumeUnavailable:

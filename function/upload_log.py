@@ -221,8 +221,7 @@ def _write_all(fd: int, content: bytes, offset: int) -> int:
 
 def encode(entry: LogEntry) -> bytes:
     """The entry's line. Names that aren't UTF-8 are kept as escapes, so that the path can be found again."""
-    document = msgspec.to_builtins(entry)
     try:
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return msgspec.json.encode(entry)
     except UnicodeEncodeError:
-        return json.dumps(document, separators=(",", ":")).encode()
+        return json.dumps(msgspec.to_builtins(entry), separators=(",", ":")).encode()

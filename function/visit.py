@@ -5,7 +5,7 @@ A visit is shared by all files of a batch that go into the folder: one listing s
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -46,8 +46,6 @@ class Visit:
     """Ids of the files that this visit made: a listing that hides them lags."""
     coming: set[str] = field(default_factory=set)
     """The batch's files, by their receipts, that are neither sent nor ended yet."""
-    _looked_at: float = NEVER
-    """When the last look began, on the monotonic clock."""
     _is_ahead: bool = False
     """Whether a first look was begun ahead of its need."""
     _is_unsettled: bool = False
@@ -93,27 +91,30 @@ class Visit:
                 self.chain = self.folders.ensure([self.path], self.drive, self.deadline)[self.path]
             return self.chain
 
-    def look(self, names: Iterable[str], *, since: float = NEVER) -> Look:
+    def look(self, names: Collection[str], *, since: float = NEVER) -> Look:
         """What Drive shows of the names, by a look that began after `since`; one serves all files of the batch.
 
         On the way the chain is held against what Drive shows, and mended.
         """
+        shown = self.shown_since(since)
+        if shown and all(map(shown.tells, names)):
+            return shown  # without waiting for another's look
         with self._lock:
-            if not self.has_looked(since):
+            shown = self.shown_since(since)
+            if shown is None:
                 self.names.update(names)
                 is_empty = since == NEVER and self.ready().is_made
-                self.shown = Look(frozenset(self.names), ()) if is_empty else self._looked()
-            shown = self.shown
-            assert shown
+                self.shown = shown = Look(frozenset(self.names), ()) if is_empty else self._looked()
             missing = [each for each in names if not shown.tells(each)]
             if missing:
                 self.names.update(missing, *map(_instead, {each.name for each in shown.files} & self.names))
                 self.shown = shown = self._looked()
             return shown
 
-    def has_looked(self, since: float = NEVER) -> bool:
-        """Whether the last look began after that."""
-        return self.shown is not None and (since == NEVER or self._looked_at > since)
+    def shown_since(self, since: float = NEVER) -> Look | None:
+        """The last look, if it began after that."""
+        shown = self.shown
+        return shown if shown and (since == NEVER or shown.began > since) else None
 
     def look_ahead(self) -> bool:
         """Begin the first look at a chain that is known, without waiting for it; whether one is under way."""
@@ -161,16 +162,9 @@ class Visit:
                 self._mend(self.folders.astray(self.chain, {}, {}, self.drive))
 
     def _looked(self) -> Look:
-        try:
-            return self._looked_and_mended()
-        except BaseException:
-            self._looked_at = NEVER  # what is shown is older
-            raise
-
-    def _looked_and_mended(self) -> Look:
         for _ in range(REPAIRS_MAX):
             chain = self.ready()
-            self._looked_at = time.monotonic()
+            began = time.monotonic()
             with ThreadPoolExecutor(1) as beside:
                 leaf = (
                     None
@@ -187,7 +181,8 @@ class Visit:
                 inside = [each for each in listed if self._is_in(each, chain) and not each.trashed]
                 files = tuple(each for each in inside if named is None or each.name in named)
                 shown_ids = {each.id for each in files}
-                return Look(named, files, tuple(each for each in listed if self._is_away(each, shown_ids)))
+                away = tuple(each for each in listed if self._is_away(each, shown_ids))
+                return Look(named, files, away, began)
             self._mend(astray | {each.younger.id for each in twins} & {each.id for each in chain.folders})
             for each in twins:
                 self._folded.add(each.younger.id)

@@ -4,7 +4,6 @@ Each case makes its trouble in a home and returns the payload that meets it, wit
 (the field, the file or the folder it is about).
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -16,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from function.deadline import Deadline
+from function.destination import receipt_name
 from function.errors import HTTP_CODE
+from function.locks import Locks
 from local_runner.drive_emulator import DriveEmulator
 from tests.between import between
 from tests.home import Answer, Home, Post
@@ -105,12 +107,10 @@ def revoked(trouble: Trouble) -> Payload:
 
 
 def held_elsewhere(trouble: Trouble) -> Payload:
-    """Another process holds the lock of the destination: here, another description of the lock's file."""
-    trouble.home.put()
-    assert trouble.home.one_off(NOTE).returncode == 0
-    for path in (trouble.home.folder / ".drive_upload").rglob("*.lock"):
-        file = trouble.lasting.enter_context(path.open("rb"))
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Another invocation holds the lock of the destination."""
+    state = trouble.home.folder / ".drive_upload"
+    name = receipt_name("default", "MemoryVDB/Meta", "note.txt")
+    trouble.lasting.enter_context(Locks(state.parent, state / "locks", "native").of(name, Deadline.after(1)))
     trouble.home.settings(deadline_s=0.5)
     return {"path": trouble.home.put(content="other")}
 

@@ -83,7 +83,7 @@ for _ in range(40):
     while True:
         old = receipts.read(NAME)
         try:
-            receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1), durably=False)
+            receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1))
         except Superseded:
             continue
         break
@@ -147,7 +147,7 @@ def test_a_writer_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> 
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", ["mkdir", "write", "fsync", "link", "unlink"])
+@pytest.mark.parametrize("step", ["mkdir", "pwrite", "fsync", "link", "unlink"])
 def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> None:
     """There is no receipt, or a whole one; who comes next writes without hindrance."""
     receipts = of(tmp_path)
