@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ LEASE_S = 60.0
 HEARTBEAT_S = 10.0
 
 _POLL_S = 0.01
+
+_NO_BYTE_LOCKS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What a kernel says (gVisor's, for one), or a volume, that has no such locks."""
 
 _INSTANCE = uuid.uuid4().hex
 
@@ -78,29 +81,37 @@ class Locks:
     @contextmanager
     def shared(self, deadline: Deadline) -> Iterator[None]:
         """`drive_upload.lock`: for moments, around the files that all invocations share."""
-        with self._hold(f"{self.state_root}/drive_upload.lock", _lock_file, deadline):
+        path = f"{self.state_root}/drive_upload.lock"
+        with self._hold(path, deadline, partial(_native, path, _lock_file)):
             yield
 
     @contextmanager
     def of(self, name: str, deadline: Deadline) -> Iterator[Hold]:
         """The lock of one destination (or folder chain), by its hash. Raises Locked, VolumeUnavailable."""
-        path, lock = f"{self.folder}/{name[0]}/{name[1:]}.lock", _lock_file
-        if self.mode == "native" and _has_byte_locks():
-            path, lock = f"{self.folder}/destinations.lock", partial(_lock_byte, int(name, 16))
-        with self._hold(path, lock, deadline) as hold:
+        path = f"{self.folder}/{name[0]}/{name[1:]}.lock"
+        with self._hold(path, deadline, partial(self._byte_or_file, int(name, 16), path)) as hold:
             yield hold
 
+    def _byte_or_file(self, number: int, path: str, deadline: Deadline) -> Hold:
+        """One byte of a file that all share: a file for each would be half of what an upload costs the disk."""
+        try:
+            return _native(f"{self.folder}/destinations.lock", partial(_lock_byte, number), deadline)
+        except OSError as error:
+            if error.errno not in _NO_BYTE_LOCKS:
+                raise
+            return _native(path, _lock_file, deadline)
+
     @contextmanager
-    def _hold(self, path: str, lock: Callable[[int], bool], deadline: Deadline) -> Iterator[Hold]:
-        hold = self._acquired(path, lock, deadline)
+    def _hold(self, path: str, deadline: Deadline, native: Callable[[Deadline], Hold]) -> Iterator[Hold]:
+        hold = self._acquired(path, deadline, native)
         try:
             yield hold
         finally:
             hold.release()
 
-    def _acquired(self, path: str, lock: Callable[[int], bool], deadline: Deadline) -> Hold:
+    def _acquired(self, path: str, deadline: Deadline, native: Callable[[Deadline], Hold]) -> Hold:
         try:
-            return _native(path, lock, deadline) if self.mode == "native" else _leased(path, deadline)
+            return native(deadline) if self.mode == "native" else _leased(path, deadline)
         except Timeout as error:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.") from error
         except PermissionError as error:
@@ -134,34 +145,20 @@ def _lock_file(fd: int) -> bool:
 
 
 def _lock_byte(number: int, fd: int) -> bool:
-    """Lock one byte of a file that all share: a file for each destination is half of what an upload costs the disk."""
+    """A lock that belongs to the open file, as flock's do, so that threads exclude each other as processes do.
+
+    Source: fcntl_locking(2), 'Open file description locks'.
+    """
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, number % (1 << 62), 1, 0)
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _byte(fcntl.F_WRLCK, number))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, byte)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
         raise
     return True
-
-
-@cache
-def _has_byte_locks() -> bool:
-    """Whether locks can belong to an open file, as flock's do, and not to the process: gVisor, for one, has none."""
-    if sys.platform != "linux" or sys.maxsize < 2**32:
-        return False
-    fd = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _byte(fcntl.F_RDLCK, 0))
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def _byte(kind: int, number: int) -> bytes:
-    """64-bit Linux's `struct flock`: type, whence, start, length, pid. Source: fcntl_locking(2)."""
-    return struct.pack("hhqqi4x", kind, os.SEEK_SET, number % (1 << 62), 1, 0)
 
 
 def _leased(path: str, deadline: Deadline) -> Hold:

@@ -263,7 +263,7 @@ class Receipts(Generic[R]):
         return None
 
     def _decoded(self, content: bytes) -> R | None:
-        for whole in (content, content[: content.rfind(_ENDED)] + _CLOSE):
+        for whole in (content, _without_end(content)):
             try:
                 receipt = msgspec.json.decode(whole, type=self.kind)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -325,6 +325,16 @@ def _sync_folder(folder: str) -> None:
 
 def _encoded(receipt: Receipt | FolderReceipt) -> bytes:
     return msgspec.json.format(msgspec.json.encode(receipt), indent=1)
+
+
+def _without_end(content: bytes) -> bytes:
+    """A receipt as it was before its end was added, where that was torn."""
+    at = content.rfind(_ENDED)
+    if at < 0:
+        at = content.rfind(b",")
+        if not _ENDED.startswith(content[at:].removesuffix(b"}")):
+            return b""
+    return content[:at] + _CLOSE
 
 
 def _write(fd: int, content: bytes, offset: int) -> None:

@@ -79,8 +79,8 @@ class Sending:
         return self.drive.get(self.file.id)
 
     def _in_a_session(self, session: str | None) -> RemoteFile | None:
-        hashing = threading.Thread(target=self._hash_ahead, daemon=True)
-        hashing.start()  # beside the sending: the content's digests are due when Drive answers
+        if session:  # what an earlier invocation has sent is hashed beside the sending of the rest
+            threading.Thread(target=self._hash_ahead, daemon=True).start()
         for number in range(SESSIONS_MAX):
             try:
                 return self._send(session or self._start(), resumed=session is not None)

@@ -101,8 +101,8 @@ def _below(path: str, folder: str) -> str | None:
 class Source:
     """A source as it was when the invocation met it. Opened anew for each use, and refused once it is another.
 
-    `digests` is computed once, whoever asks, and shared by all accounts. A small content is read once for those who
-    are `in_use` of it at one time.
+    `digests` is computed once, whoever asks, and shared by all accounts: of a large content while it is sent, by
+    whoever is furthest. A small content is read once for those who are `in_use` of it at one time.
     """
 
     location: Location
@@ -114,6 +114,9 @@ class Source:
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _users: int = 0
     _content: bytes | None = None
+    _sha: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    """Of the first `_hashed_to` bytes."""
+    _hashed_to: int = 0
     _sha256: str | None = None
     _digests: Digests | None = None
 
@@ -141,21 +144,41 @@ class Source:
                 self._digests = Digests(remote.md5, sha256)
         return self.digests(check)
 
-    def sha256(self, check: Callable[[], None]) -> str:
-        """SHA-256 alone. Raises SourceError."""
+    def sha256(self, check: Callable[[], None] = lambda: None) -> str:
+        """SHA-256 alone; what was sent is hashed already. Raises SourceError."""
         with self._hashing:
+            if self._sha256 is None and self._digests:
+                self._sha256 = self._digests.sha256
             if self._sha256 is None:
-                known = self._digests
-                (self._sha256,) = [known.sha256] if known else self._hashed((hashlib.sha256(),), check)
+                for block in self.blocks(self._hashed_to, check):
+                    self._sha.update(block)
+                    self._hashed_to += len(block)
+                self._check_large()
+                self._sha256 = self._sha.hexdigest()
             return self._sha256
+
+    def _hash_along(self, offset: int, block: memoryview) -> None:
+        """Hash a block that is read to be sent, unless somebody else just hashes, or is further."""
+        if self._digests or not self._hashing.acquire(blocking=False):
+            return
+        try:
+            start = self._hashed_to - offset
+            if 0 <= start < len(block):
+                self._sha.update(block[start:])
+                self._hashed_to = offset + len(block)
+        finally:
+            self._hashing.release()
 
     def _hashed(self, hashes: "tuple[hashlib._Hash, ...]", check: Callable[[], None]) -> list[str]:
         for block in self.blocks(0, check):
             for each in hashes:
                 each.update(block)
+        self._check_large()
+        return [each.hexdigest() for each in hashes]
+
+    def _check_large(self) -> None:
         if self.stamp.size > MULTIPART_MAX_BYTES:  # a small one was looked at again when it was read
             self.check_unchanged()
-        return [each.hexdigest() for each in hashes]
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -186,7 +209,10 @@ class Source:
         `check` is called before each and may raise. Raises SourceError.
         """
         if self.stamp.size > MULTIPART_MAX_BYTES:
-            yield from self._blocks_of_file(offset, check)
+            for block in self._blocks_of_file(offset, check):
+                self._hash_along(offset, block)
+                yield block
+                offset += len(block)
             return
         content = memoryview(self.read(check))
         for start in range(offset, len(content), BLOCK_BYTES):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,34 @@ def test_a_large_content_is_never_held(root: Path, bytes_read: list[int]) -> Non
 
     assert sum(bytes_read) == 2 * len(LARGE)
     assert max(bytes_read) <= BLOCK_BYTES
+
+
+@pytest.mark.parametrize("content", [LARGE], ids=["large"])
+def test_a_large_content_is_hashed_while_it_is_sent(root: Path, bytes_read: list[int]) -> None:
+    """To two accounts, one ahead of the other: each reads it once, and whoever is ahead hashes."""
+    note = source(root)
+    first, second = note.blocks(0), note.blocks(0)
+
+    next(first)
+    next(second)
+    sent = [*first, *second]
+
+    assert sent
+    assert note.sha256() == hashlib.sha256(LARGE).hexdigest()
+    assert sum(bytes_read) == 2 * len(LARGE)
+
+
+@pytest.mark.parametrize("content", [LARGE], ids=["large"])
+@given(pieces=st.lists(st.tuples(st.integers(0, len(LARGE)), st.integers(1, 8)), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+def test_whatever_was_sent_of_it_the_hash_is_the_whole_contents(root: Path, pieces: list[tuple[int, int]]) -> None:
+    """Sessions break and go on, further back or, from an earlier invocation, further on."""
+    note = source(root)
+
+    for offset, count in pieces:
+        list(islice(note.blocks(offset), count))
+
+    assert note.sha256() == hashlib.sha256(LARGE).hexdigest()
 
 
 def replace_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
