@@ -1,6 +1,7 @@
 """Content on disk: finished blobs, each under a name of its own, and parts that are still arriving.
 
     DIR/content/a/abcdef...       one file per content; copies share it
+    DIR/content/small             contents of up to 16 KiB that came in one request; blob #7 is its slot 7
     DIR/parts/ID                  bytes received so far of an upload
 
 A blob isn't named by its digest: MD5 can be forged, and SHA-256 of a large file isn't computed before it is asked for.
@@ -8,6 +9,7 @@ A blob isn't named by its digest: MD5 can be forged, and SHA-256 of a large file
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -17,6 +19,13 @@ from typing import BinaryIO
 from .digests import EMPTY, Digests
 from .model import Content
 from .part import Part
+from .slots import SLOT_BYTES, Slots
+
+_SLOT = "#"
+
+
+def _slot(blob: str) -> int:
+    return int(blob.removeprefix(_SLOT))
 
 
 class Blobs:
@@ -31,22 +40,29 @@ class Blobs:
         self._digesting = threading.Lock()
         for needed in (self._content, self._parts):
             needed.mkdir(parents=True, exist_ok=True)
+        self._slots = Slots(self._content / "small")
 
-    def part(self, name: str, expected: int | None = None, *, shas: bool = False) -> Part:
+    def part(self, name: str, expected: int | None = None, *, shas: bool = False, at_once: bool = False) -> Part:
         """A part to append to; what it already holds is kept.
 
         `expected` bytes, where known, decide about threads; `shas` says that the client wants the SHAs at once.
+        What comes `at_once`, in one request, and is small, stays in memory until it is whole.
         """
-        return Part(self._parts / name, expected, shas=shas)
+        in_memory = at_once and expected is not None and expected <= SLOT_BYTES
+        return Part(self._parts / name, expected, shas=shas, in_memory=in_memory)
 
     def adopt(self, part: Part) -> Content:
         """A finished part becomes a blob in use."""
         content = part.finish(part.path.name)
         if not content.size:
-            part.path.unlink()
+            part.path.unlink(missing_ok=True)
             return EMPTY
+        if part.held is not None:
+            content = replace(content, blob=f"{_SLOT}{self._slots.put(part.held)}")
         with self._lock:
             self._uses[content.blob] += 1
+        if part.held is not None:
+            return content
         target = self._path(content)
         try:
             part.path.replace(target)
@@ -70,7 +86,10 @@ class Blobs:
                 return
             del self._uses[content.blob]
             self._completed.pop(content.blob, None)
-        self._path(content).unlink(missing_ok=True)
+        if content.blob.startswith(_SLOT):
+            self._slots.free(_slot(content.blob))
+        else:
+            self._path(content).unlink(missing_ok=True)
 
     def complete(self, content: Content) -> Content:
         """The content with all digests: those of a large file are computed when first asked for, then remembered."""
@@ -94,7 +113,12 @@ class Blobs:
         """The bytes, for reading; None for the empty content, which has no file."""
         if not content.size:
             return None
-        return self._path(content).open("rb", buffering=0)
+        if not content.blob.startswith(_SLOT):
+            return self._path(content).open("rb", buffering=0)
+        with self._lock:  # so that nothing else takes the slot meanwhile
+            if content.blob not in self._uses:
+                raise FileNotFoundError(content.blob)
+            return io.BytesIO(self._slots.get(_slot(content.blob), content.size))
 
     def read(self, content: Content) -> bytes:
         """All the bytes in memory; for tests and small files."""
@@ -116,6 +140,10 @@ class Blobs:
         for path in self._content.glob("*/*"):
             if path.name not in self._uses:
                 path.unlink()
+        self._slots.free_all_but({_slot(blob) for blob in self._uses if blob.startswith(_SLOT)})
+
+    def close(self) -> None:
+        self._slots.close()
 
     def _path(self, content: Content) -> Path:
         return self._content / content.blob[1] / content.blob

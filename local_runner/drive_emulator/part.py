@@ -25,12 +25,17 @@ class Part:
     Only `append` moves `size`, after the bytes are in the file, so that another thread may read it at any time.
     """
 
-    def __init__(self, path: Path, expected: int | None, *, shas: bool) -> None:
+    def __init__(self, path: Path, expected: int | None, *, shas: bool, in_memory: bool = False) -> None:
         large = expected is None or expected >= THREADS_FROM_BYTES
         self.path = path
-        self._file = _File(path, large=large)
+        self._file = _Memory() if in_memory else _File(path, large=large)
         self.size = self._file.cut_to(GRANULE_BYTES)
         self._digests = Digests(threads=large, shas=shas or not large)
+
+    @property
+    def held(self) -> bytearray | None:
+        """All bytes, of a part in memory."""
+        return self._file.content if isinstance(self._file, _Memory) else None
 
     def block(self) -> mmap.mmap:
         """A buffer of a granule's size to receive into; give it back by `append`."""
@@ -67,6 +72,24 @@ class Part:
         self._digests.pause()
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+class _Memory:
+    """What stands for a file where a small content comes in one request."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+
+    def cut_to(self, border: int) -> int:
+        """Nothing is kept of a request that breaks off."""
+        return len(self.content) // border * border
+
+    def write(self, block: Block, offset: int) -> None:
+        """A block at the end."""
+        self.content[offset:] = block
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class _File:

@@ -88,6 +88,7 @@ class Drive:
     def close(self) -> None:
         """End the journal; drop what isn't to be kept."""
         self.store.close()
+        self.blobs.close()
         if not self.keeps:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -61,7 +61,7 @@ def _multipart(call: Call) -> Response:
 def _save(call: Call, body: JsonObject, size: int | None, mime_type: str | None, receive: Receive) -> FileRecord:
     """Check what can be checked before content comes, receive it, then create or update."""
     check(call, body, call.args.get("fileId"), 0)
-    part = call.drive.blobs.part(call.drive.ids.upload_id(), size, shas=wants_shas(call))
+    part = call.drive.blobs.part(call.drive.ids.upload_id(), size, shas=wants_shas(call), at_once=True)
     try:
         receive(part)
     except BaseException:

@@ -13,7 +13,11 @@ import pytest
 import requests
 
 from local_runner.drive_emulator import DriveEmulator
+from local_runner.drive_emulator.slots import SLOT_BYTES
 from tests.emulator.wire import GRANULE, Api
+
+LARGER = 20_000
+"""Bytes of a content that has a file of its own."""
 
 Launch = Callable[..., tuple[subprocess.Popen[str], str]]
 
@@ -101,7 +105,7 @@ def test_new_ids_differ_from_those_of_the_last_run(tmp_path: Path) -> None:
 def test_without_data_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Content is on disk while it runs, and gone afterwards."""
     with DriveEmulator() as drive:
-        Api(drive).multipart({}, b"x")
+        Api(drive).multipart({}, bytes(LARGER))
         folder = drive.drive.folder
         assert len(list(folder.glob("content/*/*"))) == 1
 
@@ -110,7 +114,7 @@ def test_without_data_nothing_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_deleted_content_leaves_the_disk(drive: DriveEmulator, api: Api) -> None:
     """The last use of a blob removes it; a copy is a use."""
-    made = api.multipart({}, b"x").json()
+    made = api.multipart({}, bytes(LARGER)).json()
     copied = api.call("POST", f"/drive/v3/files/{made['id']}/copy", json={}).json()
     counts = []
     for file_id in (made["id"], copied["id"]):
@@ -118,6 +122,30 @@ def test_deleted_content_leaves_the_disk(drive: DriveEmulator, api: Api) -> None
         counts.append(len(list(drive.drive.folder.glob("content/*/*"))))
 
     assert counts == [1, 0]
+
+
+def test_small_contents_share_a_file(tmp_path: Path) -> None:
+    """A slot is used again once nobody uses its content, in this run and in the next; the others keep theirs."""
+
+    def content(drive: DriveEmulator, file_id: str) -> bytes:
+        return Api(drive).call("GET", f"/drive/v3/files/{file_id}?alt=media").content
+
+    def slots() -> int:
+        return -(-(tmp_path / "content/small").stat().st_size // SLOT_BYTES)
+
+    with DriveEmulator(tmp_path) as drive:
+        api = Api(drive)
+        ids = [api.multipart({}, f"content {number}".encode()).json()["id"] for number in range(3)]
+        api.call("DELETE", f"/drive/v3/files/{ids[1]}")
+        again = api.multipart({}, b"in its place").json()["id"]
+        assert slots() == 3
+        api.call("DELETE", f"/drive/v3/files/{ids[0]}")
+    with DriveEmulator(tmp_path) as drive:
+        last = Api(drive).multipart({}, b"after a restart").json()["id"]
+        found = [content(drive, each) for each in (again, ids[2], last)]
+
+    assert found == [b"in its place", b"content 2", b"after a restart"]
+    assert slots() == 3
 
 
 def test_the_command_shows_each_request_and_ends_on_sigterm(tmp_path: Path, launch: Launch) -> None:
