@@ -129,8 +129,11 @@ class Source:
         """MD5 and SHA-256 of the content; `check` is called between blocks and may raise. Raises SourceError."""
         with self._lock:
             if self._digests is None:
-                md5, sha256 = self._hashed((hashlib.md5(usedforsecurity=False), hashlib.sha256()), check)
-                self._digests = Digests(md5, sha256)
+                md5 = hashlib.md5(usedforsecurity=False)
+                for block in self.blocks(0, check):
+                    md5.update(block)
+                self._check_large()
+                self._digests = Digests(md5.hexdigest(), self.sha256(check))
             return self._digests
 
     def digests_shown_by(self, remote: RemoteFile, check: Callable[[], None]) -> Digests:
@@ -145,12 +148,10 @@ class Source:
         return self.digests(check)
 
     def sha256(self, check: Callable[[], None] = lambda: None) -> str:
-        """SHA-256 alone; what was sent is hashed already. Raises SourceError."""
+        """SHA-256 alone; what was read is hashed already. Raises SourceError."""
         with self._hashing:
-            if self._sha256 is None and self._digests:
-                self._sha256 = self._digests.sha256
             if self._sha256 is None:
-                for block in self.blocks(self._hashed_to, check):
+                for block in self.blocks(self._hashed_to, check) if self._hashed_to < self.stamp.size else ():
                     self._sha.update(block)
                     self._hashed_to += len(block)
                 self._check_large()
@@ -158,8 +159,8 @@ class Source:
             return self._sha256
 
     def _hash_along(self, offset: int, block: memoryview) -> None:
-        """Hash a block that is read to be sent, unless somebody else just hashes, or is further."""
-        if self._digests or not self._hashing.acquire(blocking=False):
+        """Hash a block that was read for another purpose, unless somebody else just hashes, or is further."""
+        if not self._hashing.acquire(blocking=False):
             return
         try:
             start = self._hashed_to - offset
@@ -168,13 +169,6 @@ class Source:
                 self._hashed_to = offset + len(block)
         finally:
             self._hashing.release()
-
-    def _hashed(self, hashes: "tuple[hashlib._Hash, ...]", check: Callable[[], None]) -> list[str]:
-        for block in self.blocks(0, check):
-            for each in hashes:
-                each.update(block)
-        self._check_large()
-        return [each.hexdigest() for each in hashes]
 
     def _check_large(self) -> None:
         if self.stamp.size > MULTIPART_MAX_BYTES:  # a small one was looked at again when it was read
@@ -217,7 +211,9 @@ class Source:
         content = memoryview(self.read(check))
         for start in range(offset, len(content), BLOCK_BYTES):
             check()
-            yield content[start : start + BLOCK_BYTES]
+            block = content[start : start + BLOCK_BYTES]
+            self._hash_along(start, block)
+            yield block
 
     def _blocks_of_file(self, offset: int, check: Callable[[], None]) -> Iterator[memoryview]:
         """In one buffer that is reused.

@@ -65,7 +65,7 @@ def test_the_rest_of_a_file_comes_in_blocks(root: Path, content: bytes, offset: 
 
 
 def test_digests_are_computed_once(root: Path) -> None:
-    """MD5 and SHA-256, in one reading."""
+    """MD5 and SHA-256, whoever asks again."""
     checks: list[None] = []
     note = source(root)
 
@@ -105,6 +105,18 @@ def test_a_large_content_is_never_held(root: Path, bytes_read: list[int]) -> Non
 
     assert sum(bytes_read) == 2 * len(LARGE)
     assert max(bytes_read) <= BLOCK_BYTES
+
+
+@pytest.mark.parametrize("content", [LARGE], ids=["large"])
+def test_both_digests_are_of_one_reading(root: Path, bytes_read: list[int]) -> None:
+    """The one is computed beside the other, and known when it is asked for alone."""
+    note = source(root)
+
+    found = note.digests()
+
+    assert found.sha256 == note.sha256() == hashlib.sha256(LARGE).hexdigest()
+    assert found.md5 == hashlib.md5(LARGE, usedforsecurity=False).hexdigest()
+    assert sum(bytes_read) == len(LARGE)
 
 
 @pytest.mark.parametrize("content", [LARGE], ids=["large"])
