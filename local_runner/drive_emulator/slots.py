@@ -50,4 +50,6 @@ class Slots:
             os.truncate(self._fd, self._count * SLOT_BYTES)
 
     def close(self) -> None:
+        """A request that comes later fails, instead of writing to whatever has the descriptor by then."""
         os.close(self._fd)
+        self._fd = -1
