@@ -12,11 +12,12 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from .digests import EMPTY, Digests
+from .digests import EMPTY, SHAS, Digests
 from .model import Content
 from .part import Part
 from .slots import SLOT_BYTES, Slots
@@ -42,10 +43,12 @@ class Blobs:
             needed.mkdir(parents=True, exist_ok=True)
         self._slots = Slots(self._content / "small")
 
-    def part(self, name: str, expected: int | None = None, *, shas: bool = False, at_once: bool = False) -> Part:
+    def part(
+        self, name: str, expected: int | None = None, *, shas: Collection[str] = SHAS, at_once: bool = False
+    ) -> Part:
         """A part to append to; what it already holds is kept.
 
-        `expected` bytes, where known, decide about threads; `shas` says that the client wants the SHAs at once.
+        `expected` bytes, where known, decide about a thread; `shas` are those that the client wants at once.
         What comes `at_once`, in one request, and is small, stays in memory until it is whole.
         """
         in_memory = at_once and expected is not None and expected <= SLOT_BYTES
@@ -91,9 +94,17 @@ class Blobs:
         else:
             self._path(content).unlink(missing_ok=True)
 
+    def sha1(self, content: Content) -> str | None:
+        """SHA-1, made now where nobody had asked for it."""
+        return content.sha1 or self.complete(content).sha1
+
+    def sha256(self, content: Content) -> str | None:
+        """SHA-256, made now where nobody had asked for it."""
+        return content.sha256 or self.complete(content).sha256
+
     def complete(self, content: Content) -> Content:
         """The content with all digests: those of a large file are computed when first asked for, then remembered."""
-        if content.sha256 is not None:
+        if content.sha1 is not None and content.sha256 is not None:
             return content
         with self._digesting:
             known = self._completed.get(content.blob)
@@ -102,7 +113,7 @@ class Blobs:
             return known
 
     def _digested(self, content: Content) -> Content:
-        digests = Digests(threads=True)
+        digests = Digests(threaded=True)
         with self._path(content).open("rb", buffering=0) as file:
             while count := file.readinto(block := digests.block()):
                 digests.update(block if count == len(block) else memoryview(block)[:count])

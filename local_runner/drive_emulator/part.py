@@ -6,9 +6,10 @@ import fcntl
 import mmap
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from .digests import BLOCK_BYTES, THREADS_FROM_BYTES, Block, Digests
+from .digests import BLOCK_BYTES, SHAS, THREAD_FROM_BYTES, Block, Digests
 from .model import Content
 
 GRANULE_BYTES = 256 * 1024
@@ -25,12 +26,12 @@ class Part:
     Only `append` moves `size`, after the bytes are in the file, so that another thread may read it at any time.
     """
 
-    def __init__(self, path: Path, expected: int | None, *, shas: bool, in_memory: bool = False) -> None:
-        large = expected is None or expected >= THREADS_FROM_BYTES
+    def __init__(self, path: Path, expected: int | None, *, shas: Collection[str], in_memory: bool = False) -> None:
+        large = expected is None or expected >= THREAD_FROM_BYTES
         self.path = path
         self._file = _Memory() if in_memory else _File(path, large=large)
         self.size = self._file.cut_to(GRANULE_BYTES)
-        self._digests = Digests(threads=large, shas=shas or not large)
+        self._digests = Digests(threaded=large, shas=shas if large else SHAS)
 
     @property
     def held(self) -> bytearray | None:
@@ -57,7 +58,7 @@ class Part:
                 self._digests.update(before.read(min(BLOCK_BYTES, self.size - self._digests.size)))
 
     def rest(self) -> None:
-        """No bytes are coming for a while: stop the digests' threads."""
+        """No bytes are coming for a while: stop the digests' thread."""
         self._digests.pause()
 
     def finish(self, blob: str) -> Content:

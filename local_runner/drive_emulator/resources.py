@@ -148,11 +148,11 @@ def _owners(record: FileRecord, view: View) -> list[JsonObject] | None:
 
 
 def _sha1(record: FileRecord, view: View) -> str | None:
-    return view.drive.blobs.complete(record.content).sha1 if record.content else None
+    return view.drive.blobs.sha1(record.content) if record.content else None
 
 
 def _sha256(record: FileRecord, view: View) -> str | None:
-    return view.drive.blobs.complete(record.content).sha256 if record.content else None
+    return view.drive.blobs.sha256(record.content) if record.content else None
 
 
 FIELDS: dict[str, Field] = {

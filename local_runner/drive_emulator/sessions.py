@@ -192,7 +192,7 @@ def _live(call: Call, session: UploadSession) -> LiveSession:
     with call.drive.store.lock:
         live = call.drive.live.get(session.id)
         if live is None:
-            live = LiveSession(call.drive.blobs.part(session.id, session.total, shas=uploads.wants_shas(call)))
+            live = LiveSession(call.drive.blobs.part(session.id, session.total, shas=uploads.wanted_shas(call)))
             call.drive.live[session.id] = live
         return live
 

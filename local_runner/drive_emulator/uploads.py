@@ -10,6 +10,7 @@ from collections.abc import Callable
 from . import edits
 from .call import METADATA_LIMIT_BYTES, Call
 from .contents import Upload
+from .digests import SHAS
 from .errors import ApiError, bad_request
 from .http1 import Body
 from .http1_write import Response
@@ -61,7 +62,7 @@ def _multipart(call: Call) -> Response:
 def _save(call: Call, body: JsonObject, size: int | None, mime_type: str | None, receive: Receive) -> FileRecord:
     """Check what can be checked before content comes, receive it, then create or update."""
     check(call, body, call.args.get("fileId"), 0)
-    part = call.drive.blobs.part(call.drive.ids.upload_id(), size, shas=wants_shas(call), at_once=True)
+    part = call.drive.blobs.part(call.drive.ids.upload_id(), size, shas=wanted_shas(call), at_once=True)
     try:
         receive(part)
     except BaseException:
@@ -92,10 +93,10 @@ def store(call: Call, part: Part, body: JsonObject, file_id: str | None, mime_ty
         raise
 
 
-def wants_shas(call: Call) -> bool:
-    """Whether the answer is to hold SHA-1 or SHA-256, so that they had better be computed on the way."""
+def wanted_shas(call: Call) -> list[str]:
+    """The SHAs that the answer is to hold, so that they had better be computed on the way."""
     mask = call.mask("File")
-    return mask.wants("sha1Checksum") or mask.wants("sha256Checksum")
+    return [name for name in SHAS if mask.wants(f"{name}Checksum")]
 
 
 def pour(body: Body, part: Part) -> None:

@@ -139,10 +139,11 @@ def test_large_uploads_break_and_go_on_as_well(api: Api, drive: DriveEmulator) -
     assert drive.content(answer.json()["id"]) == content
 
 
-def test_shas_that_nobody_asked_for_are_there_when_somebody_does(api: Api) -> None:
-    """A large upload whose answer needs only the MD5 puts the SHAs off."""
+@pytest.mark.parametrize("fields", ["id,md5Checksum", "id,md5Checksum,sha1Checksum", "id,md5Checksum,sha256Checksum"])
+def test_shas_that_nobody_asked_for_are_there_when_somebody_does(api: Api, fields: str) -> None:
+    """A large upload makes only the digests that its answer holds, and puts the others off."""
     content = os.urandom(20 * GRANULE + 3)
-    uri = api.session_uri(total=len(content), fields="id,md5Checksum")
+    uri = api.session_uri(total=len(content), fields=fields)
 
     made = api.send(uri, content).json()
     asked = api.get(f"files/{made['id']}", fields="sha1Checksum,sha256Checksum").json()
