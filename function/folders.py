@@ -6,12 +6,11 @@ again; nothing is brought back that its owner put away.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
 
 import msgspec
 
@@ -19,6 +18,7 @@ from function import creating
 from function.deadline import Deadline
 from function.drive import Drive, any_name, escape
 from function.errors import BadRequest, DriveError, NotFound
+from function.folder_search import FolderSearch, Place, Shown
 from function.log_memory import LoggedUpload
 from function.model import FOLDER_MIME_TYPE, FileId, RemoteFile
 from function.plan import key
@@ -27,9 +27,6 @@ from function.settings import Root
 
 FRESH_S = 60.0
 """How long a look at a folder counts, inside one process."""
-
-NAMES_PER_QUERY = 100
-"""Names in one query: more make it slow, and at some length Drive calls it too complex."""
 
 PARALLEL_CREATES = 16
 
@@ -180,10 +177,12 @@ class Folders:
     def _ensured(
         self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
     ) -> dict[str, Chain]:
-        walk = _Walk(drive, deadline, distrusted, {"": Folder(FileId(self.root.base), None, None)})
+        base = self.root.base
+        search = FolderSearch(drive, base, partial(self._real, base, drive))
+        walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(base), None, None)})
         levels = _levels(paths)
         for depth, level in enumerate(levels):
-            self._ensure_level(walk, level, [path for below in levels[depth + 1 :] for path in below])
+            self._ensure_level(walk, level, {_leaf(path) for below in levels[depth + 1 :] for path in below})
         return {
             path: Chain(
                 path,
@@ -205,7 +204,7 @@ class Folders:
             )
         self._seen[base.id] = time.monotonic()
 
-    def _ensure_level(self, walk: "_Walk", level: Sequence[str], below: Sequence[str]) -> None:
+    def _ensure_level(self, walk: "_Walk", level: Sequence[str], below: Set[str]) -> None:
         unknown: list[str] = []
         for path in level:
             parent = walk.parent(path)
@@ -214,9 +213,9 @@ class Folders:
                 walk.found[path] = Folder(receipt.id, _leaf(path), parent)
             else:
                 unknown.append(path)
-        listed = self._shown(walk, [each for each in unknown if each.rpartition("/")[0] not in walk.fresh], below)
+        listed = walk.search.listed([walk.place(each) for each in unknown if not walk.is_made_above(each)], below)
         for path in list(unknown):
-            place = (walk.parent(path), _leaf(path))
+            place = walk.place(path)
             shown = listed.get(place) or self._logged(walk, path).get(place) or []
             twins = [each for each in shown if each.id not in walk.distrusted]
             if twins:
@@ -227,65 +226,9 @@ class Folders:
             walk.found.update(zip(unknown, made, strict=True))
         walk.fresh.update(unknown)
 
-    def _shown(self, walk: "_Walk", paths: Sequence[str], below: Sequence[str]) -> "Shown":
-        """What Drive shows of these folders; asked of all levels at once, where one request tells it."""
-        if walk.shown is None and paths:
-            names = {_leaf(each) for each in paths}
-            deeper = sorted({_leaf(each) for each in below})
-            if deeper and not names & {*deeper} and len(names) + len(deeper) <= NAMES_PER_QUERY:
-                walk.shown = self._search_deep(walk, paths, deeper)
-        return walk.shown if walk.shown is not None else self._search(walk, paths)
-
-    def _search_deep(self, walk: "_Walk", paths: Sequence[str], deeper: Sequence[str]) -> "Shown | None":
-        places = self._places(walk, paths)
-        query = f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({_clause(places)} or {any_name(deeper)})"
-        try:
-            listed, is_all = walk.drive.first_page(query)
-        except NotFound:
-            return None
-        return _by_place(listed, places, {*deeper}) if is_all else None
-
-    def _search(self, walk: "_Walk", paths: Sequence[str]) -> "Shown":
-        shown: Shown = {}
-        for start in range(0, len(paths), NAMES_PER_QUERY):
-            places = self._places(walk, paths[start : start + NAMES_PER_QUERY])
-            try:
-                listed = walk.drive.list(f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({_clause(places)})")
-            except NotFound:  # a parent is gone; whoever looks at the chain will see it
-                continue
-            for place, each in _by_place(listed, places, set()).items():
-                shown.setdefault(place, []).extend(each)
-        return shown
-
-    def _logged(self, walk: "_Walk", path: str) -> "Shown":
-        """The folders above the file that was last put below this one, as the log tells.
-
-        Where receipts are lost, a listing that lags doesn't show what we made a moment ago.
-        """
+    def _logged(self, walk: "_Walk", path: str) -> Shown:
         upload = self.last_upload(self._label(path))
-        if upload and upload.file_id not in walk.logged:
-            walk.logged[upload.file_id] = self._above(upload, walk.drive)
-        return walk.logged[upload.file_id] if upload else {}
-
-    def _above(self, upload: LoggedUpload, drive: Drive) -> "Shown":
-        shown: Shown = {}
-        base = self._real(self.root.base, drive)
-        remote = drive.get(upload.file_id)
-        for _ in range(upload.destination.count("/")):
-            if remote is None or not remote.parents or base in remote.parents:
-                break
-            remote = drive.get(remote.parents[0])
-            if remote and not remote.trashed:
-                parents = (self.root.base if each == base else each for each in remote.parents)
-                shown |= {(parent, remote.name): [remote] for parent in parents}
-        return shown
-
-    def _places(self, walk: "_Walk", paths: Iterable[str]) -> dict[str, list[str]]:
-        """Parent id -> the names of those paths in it."""
-        by_parent: dict[str, list[str]] = {}
-        for path in paths:
-            by_parent.setdefault(walk.parent(path), []).append(_leaf(path))
-        return by_parent
+        return walk.search.above(upload) if upload else {}
 
     def _adopt(self, path: str, remote: RemoteFile, parent: str) -> Folder:
         old = self.receipts.read(self._name(path))
@@ -355,10 +298,6 @@ class Folders:
         return key(f"{self.root.base}/{path}")
 
 
-Shown: TypeAlias = dict[tuple[str, str], list[RemoteFile]]
-"""(parent id, name) -> the folders that Drive shows there."""
-
-
 @dataclass(slots=True)
 class _Walk:
     """One walk from the base down, level by level."""
@@ -366,31 +305,20 @@ class _Walk:
     drive: Drive
     deadline: Deadline
     distrusted: frozenset[str]
+    search: FolderSearch
     found: dict[str, Folder]
     fresh: set[str] = field(default_factory=set)
     """Paths of the folders that this walk made."""
-    shown: Shown | None = None
-    """Folders of all levels, where one request showed them."""
-    logged: dict[FileId, Shown] = field(default_factory=dict)
-    """The folders above files that the log tells of."""
 
     def parent(self, path: str) -> FileId:
         return self.found[path.rpartition("/")[0]].id
 
+    def place(self, path: str) -> Place:
+        return self.parent(path), _leaf(path)
 
-def _clause(places: Mapping[str, Sequence[str]]) -> str:
-    return " or ".join(f"('{escape(each)}' in parents and {any_name(names)})" for each, names in places.items())
-
-
-def _by_place(listed: Iterable[RemoteFile], places: Mapping[str, Sequence[str]], deeper: set[str]) -> Shown:
-    shown: Shown = {}
-    for each in listed:
-        parents = set(each.parents)
-        if each.name not in deeper:  # `root` is an alias, which no file names as its parent
-            parents = {*places} & {*parents, "root"} if len(places) == 1 else parents
-        for parent in parents:
-            shown.setdefault((parent, each.name), []).append(each)
-    return shown
+    def is_made_above(self, path: str) -> bool:
+        """Whether this walk made the folder above: there is nothing in it to find."""
+        return path.rpartition("/")[0] in self.fresh
 
 
 def _leaf(path: str) -> str:

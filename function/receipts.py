@@ -27,6 +27,7 @@ import msgspec
 
 from function.errors import VolumeUnavailable
 from function.model import FileId, Fingerprint
+from function.writing import write_at
 
 VERSION = 1
 
@@ -204,7 +205,7 @@ class Receipts(Generic[R]):
             content = _read(fd)
             if content != _encoded(old):
                 return False
-            _write(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
+            write_at(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
             return True
         finally:
             os.close(fd)
@@ -285,7 +286,7 @@ def _publish(receipt: Receipt | FolderReceipt, path: str) -> None:
     fd = _create(temporary)
     try:
         try:
-            _write(fd, _encoded(receipt), 0)
+            write_at(fd, _encoded(receipt), 0)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -335,12 +336,6 @@ def _without_end(content: bytes) -> bytes:
         if not _ENDED.startswith(content[at:].removesuffix(b"}")):
             return b""
     return content[:at] + _CLOSE
-
-
-def _write(fd: int, content: bytes, offset: int) -> None:
-    while content:
-        count = os.pwrite(fd, content, offset)
-        content, offset = content[count:], offset + count
 
 
 def _content(path: str) -> bytes:

@@ -20,6 +20,7 @@ import msgspec
 from function.deadline import Deadline
 from function.errors import Locked, UploadError, VolumeUnavailable
 from function.model import LogEntry
+from function.writing import write_at
 
 TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last entry, doubled where that entry is longer; what is no longer is
@@ -202,21 +203,14 @@ def _is_entries(text: bytes) -> bool:
 def _put(fd: int, place: Place, lines: list[bytes]) -> None:
     """Write the lines at their place and sync; on an error put back what made the log whole before."""
     try:
-        end = _write_all(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + CLOSE, place.offset)
+        end = write_at(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + CLOSE, place.offset)
         if os.fstat(fd).st_size > end:
             os.ftruncate(fd, end)
         os.fsync(fd)
     except OSError:
-        whole = _write_all(fd, b"[]\n" if place.is_first else CLOSE, place.offset)
+        whole = write_at(fd, b"[]\n" if place.is_first else CLOSE, place.offset)
         os.ftruncate(fd, whole)
         raise
-
-
-def _write_all(fd: int, content: bytes, offset: int) -> int:
-    while content:
-        count = os.pwrite(fd, content, offset)
-        content, offset = content[count:], offset + count
-    return offset
 
 
 def encode(entry: LogEntry) -> bytes:

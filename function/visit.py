@@ -14,7 +14,8 @@ from function import folding
 from function.deadline import Deadline
 from function.drive import Drive, escape, files_named
 from function.errors import BadRequest, DriveError, NotFound, UploadError
-from function.folders import NAMES_PER_QUERY, REPAIRS_MAX, Chain, Folders
+from function.folder_search import NAMES_PER_QUERY
+from function.folders import REPAIRS_MAX, Chain, Folders
 from function.model import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, RemoteFile
 from function.plan import EXTRA_NAMES, Look, candidates
 
