@@ -5,9 +5,8 @@ One failure never hides the others: each item ends in an outcome of its own.
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice, zip_longest
@@ -21,7 +20,7 @@ from function.drive_upload import Upload
 from function.errors import UploadError
 from function.finishing import Sent, known
 from function.item import Item
-from function.model import MULTIPART_MAX_BYTES, FileId, Outcome
+from function.model import FileId, Outcome
 from function.source import Source
 from function.upload_log import UploadLog
 from function.visit import Visit
@@ -29,11 +28,6 @@ from function.visit import Visit
 PARALLEL_MAX = 30
 """Transfers side by side; the pacer holds them back when Drive does. With more, two accounts keep the processor busy
 instead of waiting at the same time."""
-
-BULKY_BYTES = 256 * 1024
-
-BULKY_AT_ONCE = 8
-"""Small files above BULKY_BYTES in memory at one time."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +60,6 @@ class Batch:
     _ids: list[FileId] = field(default_factory=list)
     _taken: int = 0
     _taking: threading.Lock = field(default_factory=threading.Lock)
-    _bulky: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(BULKY_AT_ONCE))
 
     def run(self) -> None:
         """Bring every item to its end; those that were uploaded are logged, the others told."""
@@ -150,7 +143,6 @@ class Batch:
             log_size=self.log.size,
             logged_upload=self.account.memory.upload_of,
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
-            small_file=self._small_file,
             deadline=self.deadline,
         )
         visit = self._visit(item.folder_path)
@@ -179,11 +171,6 @@ class Batch:
             item.record(outcome, self.shared, self.log, self.log_deadline)
         else:  # an older content, which an earlier invocation brought to Drive and didn't live to log
             self.log.append([item.entry_of(outcome, None)], self.log_deadline)
-
-    @contextmanager
-    def _small_file(self, size: int) -> Iterator[None]:
-        with self._bulky if BULKY_BYTES < size <= MULTIPART_MAX_BYTES else nullcontext():
-            yield
 
 
 def _source(item: Item) -> Source:

@@ -34,8 +34,6 @@ class Means:
     """What the log tells of an upload: file id, byte of the log to look behind."""
     logged_uploads: Callable[[], Sequence[LoggedUpload]]
     """What the log tells of the source's uploads, oldest first."""
-    small_file: Callable[[int], AbstractContextManager[object]]
-    """Waits until that many bytes may be held in memory."""
     deadline: Deadline
 
     @cached_property

@@ -68,7 +68,7 @@ class Drive(Protocol):
         """A new folder under a reserved id. Raises AlreadyExists."""
         ...
 
-    def create(self, file: NewFile, content: bytes) -> RemoteFile:
+    def create(self, file: NewFile, content: memoryview) -> RemoteFile:
         """A new file in one request. Raises AlreadyExists."""
         ...
 

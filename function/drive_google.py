@@ -134,7 +134,7 @@ class GoogleDrive:
         }
         return self._send(_json("POST", FILES, _ALL, body)).told(_remote)
 
-    def create(self, file: NewFile, content: bytes) -> RemoteFile:
+    def create(self, file: NewFile, content: memoryview) -> RemoteFile:
         """A multipart upload. Source: Drive guide, 'Upload file data'."""
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: {JSON}\r\n\r\n{json.dumps(_new(file))}\r\n"

@@ -9,8 +9,7 @@ files of the folder: begun after all of them were sent, it shows the later one o
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -79,22 +78,16 @@ class Upload:
         """Ended; or sent and verified, where the look that settles it is still to come. Raises UploadError."""
         if self.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
-        with self.to.means.hold(self.to.receipt_name) as hold, self._content_at_hand():
+        with self.to.means.hold(self.to.receipt_name) as hold, self.source.in_use():
             return self._rounds(hold, self._is_looked_for)
 
     def finish(self, sent: Sent) -> Outcome:
         """Settle and record what `begin` sent. Raises UploadError."""
         self.to.visit.look((), since=sent.since)  # may take long: not under the lock
-        with self.to.means.hold(self.to.receipt_name) as hold, self._content_at_hand():
+        with self.to.means.hold(self.to.receipt_name) as hold, self.source.in_use():
             result = self._rounds(hold, lambda sent: True)
         assert isinstance(result, Outcome)
         return result
-
-    @contextmanager
-    def _content_at_hand(self) -> Iterator[None]:
-        """While entered, a small content stays in memory from its hashing to its sending."""
-        with self.to.means.small_file(self.size), self.source.in_use():
-            yield
 
     def _rounds(self, hold: Hold, may_finish: Callable[[Sent], bool]) -> Outcome | Sent:
         for _ in range(ROUNDS_MAX):

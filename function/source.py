@@ -16,10 +16,16 @@ from functools import cache
 from pathlib import Path
 
 from function.errors import SourceError
+from function.memory_budget import MemoryBudget
 from function.model import MULTIPART_MAX_BYTES, Digests, Fingerprint, RemoteFile, Stamp
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""
+
+IN_MEMORY_MAX_BYTES = 64 * 1024 * 1024
+"""Small contents that a process holds at one time, of however many accounts and invocations."""
+
+_memory = MemoryBudget(IN_MEMORY_MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class Source:
     _hashing: threading.Lock = field(default_factory=threading.Lock)
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _users: int = 0
-    _content: bytes | None = None
+    _content: memoryview | None = None
     _sha: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     """Of the first `_hashed_to` bytes."""
     _hashed_to: int = 0
@@ -184,18 +190,33 @@ class Source:
         finally:
             with self._reading:
                 self._users -= 1
-                if not self._users:
+                if not self._users and self._content is not None:
                     self._content = None
+                    _memory.give_back(self.stamp.size)
 
-    def read(self, check: Callable[[], None] = lambda: None) -> bytes:
+    def read(self, check: Callable[[], None] = lambda: None) -> memoryview:
         """The whole content, for small files. Raises SourceError, and what `check` raises."""
         with self._reading:
-            content = self._content
-            if content is None:
-                content = b"".join(bytes(block) for block in self._blocks_of_file(0, check))
-                self._content = content if self._users else None
+            content = self._content if self._content is not None else self._read_in(check)
         self.check_unchanged()
         return content
+
+    def _read_in(self, check: Callable[[], None]) -> memoryview:
+        size = self.stamp.size
+        _memory.take(size, check)
+        try:
+            content = memoryview(bytearray(size))
+            read = 0
+            with self._opened() as fd:
+                while read < size:
+                    check()
+                    read += self._read_into(content[read:], fd, read)
+            if self._users:
+                self._content = content
+            return content
+        finally:
+            if self._content is None:
+                _memory.give_back(size)
 
     def blocks(self, offset: int, check: Callable[[], None] = lambda: None) -> Iterator[memoryview]:
         """The bytes from `offset` to the end, block by block; a block may be overwritten when the next is asked for.
@@ -208,7 +229,7 @@ class Source:
                 yield block
                 offset += len(block)
             return
-        content = memoryview(self.read(check))
+        content = self.read(check)
         for start in range(offset, len(content), BLOCK_BYTES):
             check()
             block = content[start : start + BLOCK_BYTES]
@@ -220,18 +241,27 @@ class Source:
 
         A file that turns out shorter ends the iteration with source_changed: its length was promised to Drive.
         """
+        buffer = memoryview(bytearray(BLOCK_BYTES))
+        with self._opened() as fd:
+            while offset < self.stamp.size:
+                check()
+                count = self._read_into(buffer[: self.stamp.size - offset], fd, offset)
+                yield buffer[:count]
+                offset += count
+
+    def _read_into(self, buffer: memoryview, fd: int, offset: int) -> int:
+        count = os.preadv(fd, [buffer], offset)
+        if not count:
+            raise self._changed()
+        return count
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
         fd = _open(self.location)
         try:
             if not self._is_as_met(os.fstat(fd)):
                 raise self._changed()
-            buffer = memoryview(bytearray(min(BLOCK_BYTES, max(1, self.stamp.size - offset))))
-            while offset < self.stamp.size:
-                check()
-                count = os.preadv(fd, [buffer[: min(len(buffer), self.stamp.size - offset)]], offset)
-                if not count:
-                    raise self._changed()
-                yield buffer[:count]
-                offset += count
+            yield fd
         except OSError as error:
             raise _unusable(self.location, error) from error
         finally:

@@ -15,6 +15,7 @@ WORK = {
     "one": work_small.one_file,
     "warm": work_small.one_file_warm,
     "hundred": work_small.hundred,
+    "megabytes": work_small.megabytes,
     "thousand": work_small.thousand,
     "accounts": work_small.accounts,
     "large": work_large.large,
@@ -23,7 +24,7 @@ WORK = {
 }
 
 
-SLOW = ["thousand", "quota"]
+SLOW = ["megabytes", "thousand", "quota"]
 """Rows that take their time by nature: a quick look leaves them out unless they are named."""
 
 

@@ -1,4 +1,4 @@
-"""Rows of small files: one, a hundred, a hundred again, a thousand over new folders; and two accounts."""
+"""Rows of small files: one, a hundred, again, larger ones, a thousand over new folders; and two accounts."""
 
 import contextlib
 import json
@@ -15,6 +15,8 @@ from tests.bench.rows import Bar, Player, Row, medians
 from tests.bench.stage import Figures, Room, Stage
 
 SMALL_BYTES = 10_000
+
+MEGABYTE = 1_000_000
 
 LATENCY_MS = 100.0
 
@@ -97,6 +99,14 @@ def hundred(stage: Stage, effort: Effort) -> list[Row]:
     ]
 
 
+def megabytes(stage: Stage, effort: Effort) -> list[Row]:
+    """100 files that each still go in one request, and fill the memory together."""
+    with _with_server(stage) as (server, room):
+        seats: list[Seat] = [(server, room), (contenders.BATCH, stage.room()), (contenders.RCLONE_TUNED, stage.room())]
+        found = medians(_turns(stage, seats, effort.runs, "Megabytes", 100, file_bytes=MEGABYTE))
+    return [Row("100 new files of 1 MB into one folder", "100 ms latency", found, [], effort.runs)]
+
+
 def thousand(stage: Stage, effort: Effort) -> list[Row]:
     """1,000 small files over 50 new folders."""
     with _with_server(stage) as (server, room):
@@ -147,6 +157,7 @@ def _turns(
     name: str,
     count: int,
     *,
+    file_bytes: int = SMALL_BYTES,
     folders: int = 0,
     same_folder: bool = False,
     again: dict[str, list[Figures]] | None = None,
@@ -159,10 +170,10 @@ def _turns(
             stage.weather(latency_ms=0)
             if folders:
                 parts = [f"{folder}/Part{part}" for part in range(folders)]
-                files = [path for part in parts for path in room.files(part, count // folders, SMALL_BYTES)]
+                files = [path for part in parts for path in room.files(part, count // folders, file_bytes)]
             else:
                 player.play(stage, room, folder, room.files(folder, 1, SMALL_BYTES))
-                files = room.files(folder, count, SMALL_BYTES)
+                files = room.files(folder, count, file_bytes)
             stage.weather(latency_ms=LATENCY_MS)
             samples[player.name].append(player.play(stage, room, folder, files))
             if again is not None:

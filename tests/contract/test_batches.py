@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from function import source
+from function.memory_budget import MemoryBudget
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.drive_emulator.state import DEFAULT_EMAIL
 from tests.home import Home, Post
@@ -36,6 +38,22 @@ def test_results_come_in_the_order_asked(home: Home, post: Post) -> None:
     assert (answer.code, answer.body["status"]) == (200, "partial")
     assert len({each["invocation_id"] for each in answer.entries}) == 1
     assert len(home.stored()) == 7
+
+
+def test_a_batch_larger_than_memory_goes_through(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contents wait for each other's end, also where two accounts want them."""
+    monkeypatch.setattr(source, "_memory", MemoryBudget(4_000_000))
+    two_accounts(home)
+    paths = [home.put(f"Data/Meta/{index}", bytes([index]) * 3_000_000) for index in range(6)]
+
+    answer = post(home, {"files": [{"path": path} for path in paths]})
+
+    assert (answer.code, answer.body["status"], len(answer.entries)) == (200, "uploaded", 12)
+    assert home.stored() == {
+        f"{folder}/Meta/{index}": bytes([index]) * 3_000_000
+        for folder in ("MemoryVDB", "Backup/Memory")
+        for index in range(6)
+    }
 
 
 STATUSES = {

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function.errors import SourceError
+from function import source as source_module
+from function.errors import DeadlineExceeded, SourceError
+from function.memory_budget import MemoryBudget
 from function.source import BLOCK_BYTES, Source, Zone, find_source
 
 SMALL = bytes(range(256)) * (BLOCK_BYTES // 100)
@@ -92,6 +94,23 @@ def test_a_small_content_is_read_once_for_all_who_use_it(root: Path, bytes_read:
     assert sum(bytes_read) == len(SMALL)
     assert note.read() == SMALL
     assert sum(bytes_read) == 2 * len(SMALL)
+
+
+def test_only_so_much_is_in_memory_at_one_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who would read more waits until others have sent theirs, and may give up meanwhile."""
+    monkeypatch.setattr(source_module, "_memory", MemoryBudget(len(SMALL)))
+    (root / "Meta/other.txt").write_bytes(SMALL)
+    note, other = source(root), find_source(Zone(root.parent, root).locate("Data/Meta/other.txt"))
+
+    def give_up() -> None:
+        raise DeadlineExceeded("Enough.")
+
+    with other.in_use():
+        with note.in_use():
+            note.read()
+            with pytest.raises(DeadlineExceeded):
+                other.read(give_up)
+        assert other.read() == SMALL
 
 
 @pytest.mark.parametrize("content", [LARGE], ids=["large"])
