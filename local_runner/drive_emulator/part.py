@@ -59,7 +59,7 @@ class Part:
 
     def rest(self) -> None:
         """No bytes are coming for a while: stop the digests' thread."""
-        self._digests.pause()
+        self._digests.rest()
 
     def finish(self, blob: str) -> Content:
         """Digests of the whole; the part is complete."""
@@ -70,7 +70,7 @@ class Part:
 
     def discard(self) -> None:
         """Forget what arrived."""
-        self._digests.pause()
+        self._digests.rest()
         self._file.close()
         self.path.unlink(missing_ok=True)
 

@@ -60,14 +60,8 @@ def markdown(rows: Sequence[Row], picture: str) -> str:
         ),
     ]
     for row in rows:
-        lines += [
-            "",
-            f"## {row.title}",
-            "",
-            f"{_note(row)[0].upper()}{_note(row)[1:]}.",
-            "",
-            f"| {' | '.join(HEADERS)} |",
-        ]
+        note = _note(row)
+        lines += ["", f"## {row.title}", "", f"{note[0].upper()}{note[1:]}.", "", f"| {' | '.join(HEADERS)} |"]
         lines += ["|---|--:|--:|--:|--:|--:|"]
         lines += [f"| {name} | {' | '.join(_cells(figures))} |" for name, figures in row.medians.items()]
     return "\n".join(lines) + "\n"
