@@ -1,6 +1,6 @@
 """What Drive shows of folders that no receipt knows: by listings, and by the log, where listings lag."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -41,22 +41,21 @@ class FolderSearch:
         return self._list(places) if self._every_level is None else self._every_level
 
     def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
-        names = _by_parent(places)
         try:
-            listed, is_all = self.drive.first_page(_query(f"{_clause(names)} or {any_name(sorted(below))}"))
+            listed, is_all = self.drive.first_page(_query(f"{clause(places)} or {any_name(sorted(below))}"))
         except NotFound:
             return None
-        return _by_place(listed, names, below) if is_all else None
+        return _by_place(listed, places, below) if is_all else None
 
     def _list(self, places: Sequence[Place]) -> Shown:
         shown: Shown = {}
         for start in range(0, len(places), NAMES_PER_QUERY):
-            names = _by_parent(places[start : start + NAMES_PER_QUERY])
+            part = places[start : start + NAMES_PER_QUERY]
             try:
-                listed = self.drive.list(_query(_clause(names)))
+                listed = self.drive.list(_query(clause(part)))
             except NotFound:  # a parent is gone; whoever looks at the chain will see it
                 continue
-            for place, each in _by_place(listed, names, ()).items():
+            for place, each in _by_place(listed, part, ()).items():
                 shown.setdefault(place, []).extend(each)
         return shown
 
@@ -87,23 +86,21 @@ def _query(clause: str) -> str:
     return f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({clause})"
 
 
-def _clause(names: Mapping[str, Sequence[str]]) -> str:
-    return " or ".join(f"('{escape(parent)}' in parents and {any_name(each)})" for parent, each in names.items())
-
-
-def _by_parent(places: Iterable[Place]) -> dict[str, list[str]]:
+def clause(places: Iterable[Place]) -> str:
+    """The `q` clause that shows what has those names in those parents."""
     names: dict[str, list[str]] = {}
     for parent, name in places:
         names.setdefault(parent, []).append(name)
-    return names
+    return " or ".join(f"('{escape(parent)}' in parents and {any_name(each)})" for parent, each in names.items())
 
 
-def _by_place(listed: Iterable[RemoteFile], asked: Mapping[str, Sequence[str]], below: Collection[str]) -> Shown:
+def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Collection[str]) -> Shown:
+    asked = {parent for parent, _ in places}
     shown: Shown = {}
     for each in listed:
         parents = set(each.parents)
         if each.name not in below:  # `root` is an alias, which no file names as its parent
-            parents = {*asked} & {*parents, "root"} if len(asked) == 1 else parents
+            parents = asked & {*parents, "root"} if len(asked) == 1 else parents
         for parent in parents:
             shown.setdefault((parent, each.name), []).append(each)
     return shown

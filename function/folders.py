@@ -16,9 +16,9 @@ import msgspec
 
 from function import creating
 from function.deadline import Deadline
-from function.drive import Drive, any_name, escape
+from function.drive import Drive
 from function.errors import BadRequest, DriveError, NotFound
-from function.folder_search import FolderSearch, Place, Shown
+from function.folder_search import FolderSearch, Place, Shown, clause
 from function.log_memory import LoggedUpload
 from function.model import FOLDER_MIME_TYPE, FileId, RemoteFile
 from function.plan import key
@@ -104,13 +104,8 @@ class Folders:
 
     def clause(self, chain: Chain) -> str | None:
         """The `q` clause that shows the chain's folders and their twins."""
-        named = [each for each in chain.folders if each.name is not None]
-        if not named:
-            return None
-        places = " or ".join(
-            f"('{escape(each.parent or '')}' in parents and {any_name([each.name or ''])})" for each in named
-        )
-        return f"(mimeType = '{FOLDER_MIME_TYPE}' and ({places}))"
+        places = [(each.parent or "", each.name) for each in chain.folders if each.name is not None]
+        return f"(mimeType = '{FOLDER_MIME_TYPE}' and ({clause(places)}))" if places else None
 
     def astray(
         self, chain: Chain, shown: Mapping[str, RemoteFile], fetched: Mapping[str, RemoteFile], drive: Drive

@@ -205,12 +205,13 @@ class Source:
         size = self.stamp.size
         _memory.take(size, check)
         try:
-            content = memoryview(bytearray(size))
+            buffer = memoryview(bytearray(size))
             read = 0
             with self._opened() as fd:
                 while read < size:
                     check()
-                    read += self._read_into(content[read:], fd, read)
+                    read += self._read_into(buffer[read:], fd, read)
+            content = buffer.toreadonly()
             if self._users:
                 self._content = content
             return content
