@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from function.app import Answer
+    from function.serving.app import Answer
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_TEMPFAIL = 0, 64, 65, 75
 
@@ -47,10 +47,10 @@ def _serve() -> int:
     code = """
 import sys
 from functions_framework._cli import _cli
-from function import stopping
+from function.serving import shutdown
 from gunicorn import config
 config.ControlSocketDisable.default = True  # it would be a socket in the user's home that nobody asked for
-config.PostWorkerInit.default = staticmethod(lambda worker: stopping.on_sigterm())
+config.PostWorkerInit.default = staticmethod(lambda worker: shutdown.on_sigterm())
 sys.argv[0] = 'functions-framework'
 _cli()
 """
@@ -60,11 +60,11 @@ _cli()
 
 
 def _upload(options: argparse.Namespace) -> int:
-    from function import log_format, stopping
-    from function.app import current, refusal
-    from function.errors import UploadError
+    from function.core.errors import UploadError
+    from function.serving import json_logs, shutdown
+    from function.serving.app import current, refusal
 
-    log_format.set_up()
+    json_logs.set_up()
     try:
         body = json.dumps(_payload(options)).encode()
     except ValueError as error:
@@ -74,8 +74,8 @@ def _upload(options: argparse.Namespace) -> int:
         app = current()
     except UploadError as error:
         return _print(refusal(uuid.uuid4().hex, error, from_queue=False))
-    stopping.on_sigterm()
-    signal.signal(signal.SIGINT, lambda *_: stopping.stop("Interrupted; call again to go on.", 0))
+    shutdown.on_sigterm()
+    signal.signal(signal.SIGINT, lambda *_: shutdown.stop("Interrupted; call again to go on.", 0))
     return _print(app.handle(body, {}))
 
 

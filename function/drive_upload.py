@@ -14,33 +14,21 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from function import plan, recovery
-from function.destination import Destination
-from function.errors import (
-    DestinationExists,
-    DriveError,
-    Locked,
-    VolumeUnavailable,
-)
-from function.finishing import Finishing, Sent, known
-from function.ledger import Ledger
-from function.locks import Hold
-from function.log_memory import LoggedUpload
-from function.model import (
-    FILE_MAX_BYTES,
-    Fingerprint,
-    Outcome,
-    Policy,
-    RemoteFile,
-    Stamp,
-    Status,
-)
-from function.plan import Look
-from function.receipts import Claim, Done, Receipt, Superseded
-from function.recovery import Recovery
-from function.source import Source
-from function.transfer import StartOver, Transfer
-from function.visit import NEVER
+from function.core import plan, recovery
+from function.core.errors import DestinationExists, DriveError, Locked, VolumeUnavailable
+from function.core.plan import Look
+from function.core.receipt import Claim, Done, Receipt
+from function.core.recovery import Recovery
+from function.core.types import FILE_MAX_BYTES, Fingerprint, Outcome, Policy, RemoteFile, Stamp, Status
+from function.folders.listing import NEVER
+from function.home.source import Source
+from function.state.ledger import Ledger
+from function.state.locks import Hold
+from function.state.log_index import LoggedUpload
+from function.state.receipts import Superseded
+from function.upload.destination import Destination
+from function.upload.finishing import Finishing, Sent, known
+from function.upload.transfer import StartOver, Transfer
 
 ROUNDS_MAX = 8
 """Times that one invocation starts over because receipts or Drive changed under it."""

@@ -1,12 +1,12 @@
-"""HTTP entry point, target `drive_upload`: request in, response out. `function.http` has the rest."""
+"""HTTP entry point, target `drive_upload`: request in, response out. `function.serving.flask_adapter` has the rest."""
 
 import functions_framework
 from flask import Request, Response, current_app
 
-from function import log_format
-from function.http import respond, speak_json
+from function.serving import json_logs
+from function.serving.flask_adapter import respond, speak_json
 
-log_format.set_up()
+json_logs.set_up()
 speak_json(current_app)
 
 

@@ -16,15 +16,15 @@ from function.__main__ import leave
 EX_USAGE = 64
 
 COMMANDS = {
-    "authorize": "local_runner.authorize:command",
-    "demo": "local_runner.demo:demo",
-    "doctor": "local_runner.doctor:doctor",
+    "authorize": "local_runner.commands.authorize:command",
+    "demo": "local_runner.commands.demo:demo",
+    "doctor": "local_runner.commands.doctor:doctor",
     "emulator": "local_runner.drive_emulator.cli:emulator",
-    "report": "local_runner.report:report",
-    "retry": "local_runner.retry:retry",
-    "serve": "local_runner.serve:serve",
-    "status": "local_runner.status:status",
-    "upload": "local_runner.upload:upload",
+    "report": "local_runner.commands.report:report",
+    "retry": "local_runner.commands.retry:retry",
+    "serve": "local_runner.commands.serve:serve",
+    "status": "local_runner.commands.status:status",
+    "upload": "local_runner.commands.upload:upload",
 }
 """Name -> module and attribute of the command."""
 

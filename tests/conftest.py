@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from local_runner.drive_emulator import DriveEmulator
-from tests.home import PROJECT, Answer, Ask, Home, NewHome, Post, new_home
+from tests.support.home import PROJECT, Answer, Ask, Home, NewHome, Post, new_home
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
     tests  ─▶  local_runner  ─▶  function              the job, which knows nobody
                     └─────────▶  drive_emulator        Google Drive, an independent witness
 
+    entry points ─▶ serving ─▶ upload ─▶ folders ─▶ credentials ─▶ drive ─▶ home, state, pacing ─▶ core
+
 The tables below are the rule; the tests read the imports of every module with `ast`, wherever in the file they stand.
 """
 
@@ -31,24 +33,47 @@ MAY_IMPORT = {
 """Package of ours -> the packages of ours that its modules may import; the longest matching name counts."""
 
 WALLS = {
-    "filelock": ["function.locks", "function.pacer"],
-    "flask": ["function.http", "function.main", "local_runner"],
+    "filelock": ["function.state.locks", "function.pacing.rate_limiter"],
+    "flask": ["function.serving.flask_adapter", "function.main", "local_runner"],
     "functions_framework": ["function.main", "local_runner"],
-    "httplib2": ["function.credentials_pydrive2"],
-    "oauth2client": ["function.credentials_pydrive2"],
-    "pydrive2": ["function.credentials_pydrive2"],
+    "httplib2": ["function.credentials.pydrive2_file"],
+    "oauth2client": ["function.credentials.pydrive2_file"],
+    "pydrive2": ["function.credentials.pydrive2_file"],
     "rich": ["local_runner"],
 }
 """Third-party package -> the modules and packages that may import it."""
 
-CORE = ["errors", "deadline", "model", "plan", "recovery", "job", "drive", "retry", "lane", "quota"]
-"""Modules of function/ that decide: they meet files, sockets and Google's types only as arguments."""
+ORDER = [
+    ["core"],
+    ["home", "state", "pacing"],
+    ["drive"],
+    ["credentials"],
+    ["folders"],
+    ["upload"],
+    ["serving"],
+    ["main", "__main__"],
+]
+"""The packages of function/, from the inside out: each may import itself and what stands in an earlier row.
 
-VALUES_FOR_CORE = ["__version__", "receipts.Claim", "receipts.Done", "receipts.Receipt", "receipts.Session"]
-"""Values that modules of the edge define, and that decisions are about."""
+The controller, drive_upload, is of the row and the package of `upload`.
+"""
 
-OUTSIDE_OF_CORE = ["filelock", "flask", "google", "googleapiclient", "requests", "socket", "subprocess", "urllib3"]
-"""What core modules never import, on top of our own modules at the edge."""
+PURE = [
+    "filelock",
+    "flask",
+    "google",
+    "googleapiclient",
+    "os",
+    "pathlib",
+    "requests",
+    "socket",
+    "subprocess",
+    "urllib3",
+]
+"""What `core` never imports: it meets files, sockets and Google's types only as arguments."""
+
+MODULES_MAX = 12
+"""Modules of one folder, about: more of them are two folders."""
 
 LATE = ["flask", "functions_framework", "pydrive2", "rich", "urllib3"]
 """What `import function.__main__` must not load: a one-off starts fast, and asks for them when they are needed."""
@@ -116,14 +141,48 @@ def test_a_third_party_package_stays_behind_its_wall(package: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_is_free_of_the_edge(module: str) -> None:
-    """A module that decides imports other deciding modules and the standard library, and no way to the outside."""
-    found = imports(PROJECT / "function" / f"{module}.py")
-    core = [f"function.{name}" for name in CORE + VALUES_FOR_CORE]
+def test_imports_of_the_job_point_inwards() -> None:
+    """A package of function/ imports itself and what stands in an earlier row of ORDER, never sideways or outwards."""
+    row = {name: number for number, names in enumerate(ORDER) for name in names}
+    wrong = []
+    for path in modules("function"):
+        package = _part(name_of(path))
+        for name in imports(path):
+            other = _part(name)
+            if other in row and other != package and row[other] >= row.get(package, len(ORDER)):
+                wrong.append(f"{name_of(path)} imports {name}")
 
-    assert [name for name in found if within(name, ["function"]) and not within(name, core)] == []
-    assert [name for name in found if within(name, OUTSIDE_OF_CORE)] == []
+    assert wrong == []
+
+
+def _part(name: str) -> str:
+    """The package of function/ (or its top-level module) that a dotted name lies in."""
+    parts = [*name.split("."), ""]
+    return ("upload" if parts[1] == "drive_upload" else parts[1]) if parts[0] == "function" else ""
+
+
+def test_the_core_is_pure() -> None:
+    """What decides opens no file and no socket, and sees no third party's type."""
+    wrong = [
+        f"{name_of(path)} imports {name}"
+        for path in modules("function/core")
+        for name in imports(path)
+        if within(name, PURE)
+    ]
+
+    assert wrong == []
+
+
+def test_each_package_says_what_it_is_and_is_small() -> None:
+    """A sentence in each package's `__init__`, and about a dozen modules at most."""
+    packages = [path for path in modules("function", "local_runner") if path.name == "__init__.py"]
+
+    assert [name_of(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text("utf-8")))] == []
+    assert {
+        name_of(path): count
+        for path in packages
+        if (count := sum(1 for each in path.parent.glob("*.py") if each.name[0] != "_")) > MODULES_MAX
+    } == {}
 
 
 @pytest.mark.parametrize(

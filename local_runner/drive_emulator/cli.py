@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from . import quota
+from .admin.request_log import RequestRecord
 from .emulator import DriveEmulator
-from .record import RequestRecord
-from .state import DEFAULT_EMAIL
+from .rules import quota
+from .storage.state import DEFAULT_EMAIL
 
 
 @click.command()

@@ -9,14 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from . import assertions, snapshot, weather
-from .errors import file_not_found
-from .faults import Faults
-from .model import AccessToken, Account
-from .oauth import CLIENT_ID, DRIVE_SCOPE
-from .record import RequestLog
+from .admin.request_log import RequestLog
+from .faults import conditions
+from .faults.scripted import Faults
+from .model.errors import file_not_found
+from .model.records import AccessToken, Account
+from .oauth import assertions
+from .oauth.endpoints import CLIENT_ID, DRIVE_SCOPE
 from .server import Server, Watcher
-from .state import DEFAULT_EMAIL, Drive, account, open_drive
+from .storage import snapshot
+from .storage.state import DEFAULT_EMAIL, Drive, account, open_drive
 
 
 class DriveEmulator:
@@ -39,7 +41,7 @@ class DriveEmulator:
         watcher: Watcher | None = None,
         **settings: Any,
     ) -> None:
-        chosen = weather.changed(weather.Weather(), settings)
+        chosen = conditions.changed(conditions.Weather(), settings)
         known = list(emails)
         self.drive: Drive = open_drive(data, seed=seed, weather=chosen, default_email=known[0])
         for email in known[1:]:
@@ -113,7 +115,7 @@ class DriveEmulator:
 
     def set_weather(self, **settings: Any) -> None:
         """Change settings while it runs; raises ApiError for unknown ones."""
-        self.drive.set_weather(weather.changed(self.drive.weather, settings))
+        self.drive.set_weather(conditions.changed(self.drive.weather, settings))
 
     def files(self) -> list[dict[str, Any]]:
         """Every file and folder: id, name, path, parents, trashed, size, checksums, properties, ..."""

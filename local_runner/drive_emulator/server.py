@@ -13,13 +13,14 @@ import time
 import traceback
 from collections.abc import Callable
 
-from . import app, http1, http1_write
-from .call import refusal
-from .errors import ApiError
-from .http1 import BadRequest, Reader, Request
-from .http1_write import Disconnected
-from .record import RequestRecord
-from .state import Drive
+from .admin.request_log import RequestRecord
+from .api import dispatch
+from .api.request_context import refusal
+from .http import read, write
+from .http.read import BadRequest, Reader, Request
+from .http.write import Disconnected
+from .model.errors import ApiError
+from .storage.state import Drive
 
 BACKLOG = 512
 
@@ -67,12 +68,12 @@ class Server:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             reader = Reader(sock)
-            while (request := http1.read_request(reader)) is not None and self._exchange(sock, request):
+            while (request := read.read_request(reader)) is not None and self._exchange(sock, request):
                 continue
         except BadRequest as error:
             _try_to_say(sock, str(error))
         except Disconnected:
-            http1_write.reset(sock)
+            write.reset(sock)
         except OSError:
             return  # the client went away; there is nobody to tell
         finally:
@@ -85,7 +86,7 @@ class Server:
         if head_only:
             request.method = "GET"
         try:
-            response, record = app.answer(self._drive, request)
+            response, record = dispatch.answer(self._drive, request)
         except (Disconnected, BadRequest, ConnectionError):
             self._tell_last(request)
             raise
@@ -95,7 +96,7 @@ class Server:
         keep_alive = request.body.drop() and request.keep_alive and not self._stopping.is_set()
         if record is not None:
             record.bytes_in, record.bytes_out = request.body.received, response.length
-        http1_write.write(sock, response, keep_alive=keep_alive, head_only=head_only)
+        write.write(sock, response, keep_alive=keep_alive, head_only=head_only)
         if record is not None and self._watcher is not None:
             self._watcher(record)
         return keep_alive
@@ -119,6 +120,6 @@ def _shut(sock: socket.socket) -> None:
 
 def _try_to_say(sock: socket.socket, problem: str) -> None:
     try:
-        http1_write.write(sock, refusal(ApiError(400, "badRequest", f"Bad Request: {problem}")), keep_alive=False)
+        write.write(sock, refusal(ApiError(400, "badRequest", f"Bad Request: {problem}")), keep_alive=False)
     except OSError:
         return  # the client went away; there is nobody to tell

@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from tests.tls_front import environ
+from tests.support.tls_front import environ
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -132,7 +132,7 @@ def stage(folder: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
         first_line = stack.enter_context(_process([*drive, "--write-token", str(token)]))
         url = first_line.rpartition(" ")[2]
-        front = stack.enter_context(_process(["-m", "tests.tls_front", url, str(folder)]))
+        front = stack.enter_context(_process(["-m", "tests.support.tls_front", url, str(folder)]))
         yield Stage(folder, url, environ(front, folder / "authority.pem"), json.loads(token.read_bytes()))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from local_runner.drive_emulator import DriveEmulator
-from tests.home import PROJECT, Home, Post
+from tests.support.home import PROJECT, Home, Post
 
 NEVER_LOADED = [
     "flask",

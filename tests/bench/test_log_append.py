@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from function.app import refused_entry
-from function.deadline import Deadline
-from function.errors import InvalidPayload
-from function.locks import Locks
-from function.model import LogEntry
-from function.upload_log import UploadLog, encode
+from function.core.deadline import Deadline
+from function.core.errors import InvalidPayload
+from function.core.types import LogEntry
+from function.serving.app import refused_entry
+from function.state.locks import Locks
+from function.state.log import UploadLog, encode
 
 ROUNDS = 101
 

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from function import lane, retry
+from function.core import retry
+from function.pacing import limit
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FAULT_BASE_S", "RATE_BASE_S", "LONGEST_S"):
         monkeypatch.setattr(retry, name, getattr(retry, name) / 100)
     for name in ("FIRST_PROBE_S", "PROBE_EVERY_S", "PROBE_LATER_EVERY_S"):
-        monkeypatch.setattr(lane, name, getattr(lane, name) / 100)
+        monkeypatch.setattr(limit, name, getattr(limit, name) / 100)
 
 
 @pytest.fixture

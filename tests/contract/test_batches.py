@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from function import source
-from function.memory_budget import MemoryBudget
+from function.home import source
+from function.home.memory_budget import MemoryBudget
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.state import DEFAULT_EMAIL
-from tests.home import Home, Post
-from tests.owner import Owner
+from local_runner.drive_emulator.storage.state import DEFAULT_EMAIL
+from tests.support.home import Home, Post
+from tests.support.owner import Owner
 
 
 def two_accounts(home: Home) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.home import Home, Post
-from tests.owner import DOCUMENT, FOLDER, Owner
+from tests.support.home import Home, Post
+from tests.support.owner import DOCUMENT, FOLDER, Owner
 
 NAME = "MemoryVDB/Meta/note.txt"
 SECOND = "MemoryVDB/Meta/note (2).txt"

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from function import folders, retry
-from tests.home import Home, Post
-from tests.owner import Owner
+from function.core import retry
+from function.folders import tree
+from tests.support.home import Home, Post
+from tests.support.owner import Owner
 
 COUNT = 100
 
@@ -115,7 +116,7 @@ def test_a_look_that_fails_beside_the_creates_is_made_again(home: Home, post: Po
 def test_what_an_earlier_look_showed_settles_nothing(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a cold folder a batch looks before its creates and after them: where that look fails, another is made."""
     post(home, {"path": home.put("Data/Many/first.txt")})
-    monkeypatch.setattr(folders, "FRESH_S", 0.0)
+    monkeypatch.setattr(tree, "FRESH_S", 0.0)
     payload = batch(home)
     home.drive.requests.clear()
     home.drive.faults.add({"on": "files.list", "do": "status", "status": 503, "nth": 2, "times": retry.ATTEMPTS})

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import Client
 
 import function
-from tests.home import Ask, Home, Post
+from tests.support.home import Ask, Home, Post
 
 METHODS = ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "BREW"]
 
@@ -65,7 +65,7 @@ def test_an_internal_error_is_answered_in_json(home: Home, post: Post, monkeypat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("with a secret in it")
 
-    monkeypatch.setattr("function.batch.Batch.run", broken)
+    monkeypatch.setattr("function.upload.batch.Batch.run", broken)
 
     answer = post(home, {"path": home.put()})
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from function import app, stopping
-from function.deadline import Deadline
-from tests.home import Answer, Home, Post
+from function.core.deadline import Deadline
+from function.serving import app, shutdown
+from tests.support.home import Answer, Home, Post
 
 pytestmark = pytest.mark.usefixtures("unreported")
 
@@ -73,8 +73,8 @@ def test_an_upload_that_ends_after_the_answer_is_logged(
     caller.start()
     until(lambda: home.drive.requests.count("files.create") == 4)
     with monkeypatch.context() as patch:
-        patch.setattr(stopping, "_end", Deadline(math.inf))
-        stopping.stop("Stopped.", 0)
+        patch.setattr(shutdown, "_end", Deadline(math.inf))
+        shutdown.stop("Stopped.", 0)
         too_late = post(home, {"path": home.put("Data/Meta/last.txt")})
     caller.join()
     until(lambda: not any(each.name.endswith("(_run)") for each in threading.enumerate()))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.home import Home, Post
+from tests.support.home import Home, Post
 
 METADATA: dict[str, dict[str, Any]] = {
     "nothing": {},

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.home import Home, Post
-from tests.privileges import permissions_count
+from tests.support.home import Home, Post
+from tests.support.privileges import permissions_count
 
 SECRET = b"not for Drive"
 

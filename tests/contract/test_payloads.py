@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from function.job import BATCH_MAX_FILES, BODY_MAX_BYTES, DEPTH_MAX
-from tests.home import Ask, Home, Post
+from function.serving.payload import BATCH_MAX_FILES, BODY_MAX_BYTES, DEPTH_MAX
+from tests.support.home import Ask, Home, Post
 
 NOTE = "Data/Meta/note.txt"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.home import Home, Post
+from tests.support.home import Home, Post
 
 REFUSED: dict[str, tuple[str, str]] = {
     "no JSON": ("{", "JSON"),

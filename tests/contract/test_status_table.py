@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from function.deadline import Deadline
-from function.destination import receipt_name
-from function.errors import HTTP_CODE
-from function.locks import Locks
+from function.core.deadline import Deadline
+from function.core.errors import HTTP_CODE
+from function.state.locks import Locks
+from function.upload.destination import receipt_name
 from local_runner.drive_emulator import DriveEmulator
-from tests.between import between
-from tests.home import Answer, Home, Post
-from tests.owner import Owner
-from tests.privileges import permissions_count
+from tests.support.between import between
+from tests.support.home import Answer, Home, Post
+from tests.support.owner import Owner
+from tests.support.privileges import permissions_count
 
 Payload = Any
 NOTE = "Data/Meta/note.txt"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.record import RequestRecord
-from tests.home import Home, Post, new_home
-from tests.owner import Owner
+from local_runner.drive_emulator.admin.request_log import RequestRecord
+from tests.support.home import Home, Post, new_home
+from tests.support.owner import Owner
 
 SMALL = b"remember me\n"
 LARGE = bytes(range(256)) * 24_000

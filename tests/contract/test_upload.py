@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from local_runner.drive_emulator import DriveEmulator
-from tests.home import Home, Post
+from tests.support.home import Home, Post
 
 
 def test_a_new_file_is_uploaded(home: Home, post: Post, drive: DriveEmulator) -> None:

@@ -2,8 +2,8 @@
 
     Runs (in the test)  ── JSON lines ──▶  python -m tests.crash.runs  ── fork ──▶  one run
 
-A run is the job itself, `function.app`, called as the command line and the HTTP function call it; nothing in it knows
-that it is watched. Waits between retries are cut short, for speed.
+A run is the job itself, `function.serving.app`, called as the command line and the HTTP function call it; nothing in
+it knows that it is watched. Waits between retries are cut short, for speed.
 """
 
 import gc
@@ -127,7 +127,7 @@ def _run(document: dict[str, Any]) -> Run:
 
 
 def _warm(document: dict[str, Any]) -> bool:
-    from function import app
+    from function.serving import app
 
     _pace_quickly()
     _call(_run(document))
@@ -142,10 +142,10 @@ def _warm(document: dict[str, Any]) -> bool:
 
 def _pace_quickly() -> None:
     """Let a refusal for the rate cost milliseconds; how Drive's quota is kept to is tried elsewhere."""
-    from function import lane
+    from function.pacing import limit
 
     short = {"FIRST_PROBE_S": 0.01, "PROBE_EVERY_S": 0.02, "PROBE_LATER_EVERY_S": 0.02, "PROBE_ANSWER_S": 0.1}
-    vars(lane).update(short | {"STEADY_WITHIN_S": 1e9, "SEARCH_FROM_PER_S": lane.OPEN_PER_S})
+    vars(limit).update(short | {"STEADY_WITHIN_S": 1e9, "SEARCH_FROM_PER_S": limit.OPEN_PER_S})
 
 
 def _make(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -203,7 +203,8 @@ def _tell(write: Any, told: int, what: Any) -> None:
 
 def _call(run: Run) -> tuple[int, dict[str, Any]]:
     os.environ.update(run.environ)
-    from function import app, locks
+    from function.serving import app
+    from function.state import locks
 
     if run.lease_s is not None:
         vars(locks)["LEASE_S"], vars(locks)["HEARTBEAT_S"] = run.lease_s, run.lease_s / 5

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.between import between
 from tests.crash import promise
 from tests.crash.scenarios import LARGE, Wanted
 from tests.crash.strike import Strike
 from tests.crash.world import FOLDER_TYPE, Remote, World
+from tests.support.between import between
 
 ZONES = {"path": "Data/Meta/zones.txt"}
 

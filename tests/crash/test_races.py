@@ -2,7 +2,7 @@
 
 import pytest
 
-from function import plan
+from function.core import plan
 from tests.crash import promise
 from tests.crash.scenarios import Wanted
 from tests.crash.world import Station

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from function.deadline import Deadline
-from function.errors import Locked
-from function.locks import Locks
+from function.core.deadline import Deadline
+from function.core.errors import Locked
+from function.state.locks import Locks
 
 NAME = "ab" + "0" * 30
 
@@ -22,8 +22,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
-from function.deadline import Deadline
-from function.locks import Locks
+from function.core.deadline import Deadline
+from function.state.locks import Locks
 folder = Path(sys.argv[1])
 with Locks(folder, folder / "locks", "lease").of(sys.argv[2], Deadline.after(5)):
     print("held", flush=True)

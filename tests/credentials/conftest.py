@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from function.credentials import Credentials
-from function.deadline import Deadline
+from function.core.deadline import Deadline
+from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 
 

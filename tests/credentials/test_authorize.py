@@ -15,9 +15,9 @@ import pytest
 import urllib3
 from click.testing import CliRunner
 
-from function.credentials import Credentials
-from function.deadline import Deadline
-from local_runner import authorize
+from function.core.deadline import Deadline
+from function.credentials.account_credentials import Credentials
+from local_runner.commands import authorize
 from local_runner.drive_emulator import DriveEmulator
 
 DRIVE = "https://www.googleapis.com/auth/drive"
@@ -156,7 +156,7 @@ def test_a_wrong_client_secret_is_told(tmp_path: Path, content: str | None, word
 
 def test_the_command_end_to_end(drive: DriveEmulator, tmp_path: Path) -> None:
     """The command prints the page's URL, waits, and writes the token with mode 0600; the emulator needs no client."""
-    program = "from local_runner.authorize import command; command()"
+    program = "from local_runner.commands.authorize import command; command()"
     arguments: dict[str, Any] = {"stdin": -1, "stdout": -1, "stderr": -1, "text": True}
     environment = {**os.environ, "DRIVE_EMULATOR_HOST": drive.url.removeprefix("http://")}
     options = ["--no-browser", "--scope", "drive", "--token", str(tmp_path / "t.json")]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function import token_endpoint
-from function.credentials import Credentials
-from function.deadline import Deadline
-from function.errors import UploadError
+from function.core.deadline import Deadline
+from function.core.errors import UploadError
+from function.credentials import token_endpoint
+from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 
 PERSON = {

@@ -18,9 +18,9 @@ from oauth2client.client import OAuth2Credentials
 from oauth2client.service_account import ServiceAccountCredentials
 from pydrive2.auth import GoogleAuth
 
-from function.credentials import Credentials
-from function.deadline import Deadline
-from function.errors import CredentialsError, TransientDriveError, UploadError
+from function.core.deadline import Deadline
+from function.core.errors import CredentialsError, TransientDriveError, UploadError
+from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 
 DRIVE = "https://www.googleapis.com/auth/drive"
@@ -369,7 +369,7 @@ def test_after_its_rest_the_endpoint_is_asked_again(
     drive: DriveEmulator, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An outage heals by itself."""
-    monkeypatch.setattr("function.credentials._REST_S", 0.0)
+    monkeypatch.setattr("function.credentials.account_credentials._REST_S", 0.0)
     drive.faults.add({"on": "oauth.token", "do": "status", "status": 503, "times": 4})
     credentials = source(expired(drive))
     with pytest.raises(TransientDriveError):
@@ -406,8 +406,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from filelock import FileLock
-from function.credentials import Credentials
-from function.deadline import Deadline
+from function.credentials.account_credentials import Credentials
+from function.core.deadline import Deadline
 
 home, uri, cache = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if sys.argv[3] else None
 lock = lambda deadline: FileLock(home / "lock", timeout=deadline.remaining_s())

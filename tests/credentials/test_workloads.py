@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from function.credentials import Credentials
-from function.deadline import Deadline
-from function.errors import CredentialsError
+from function.core.deadline import Deadline
+from function.core.errors import CredentialsError
+from function.credentials.account_credentials import Credentials
 
 DRIVE = "https://www.googleapis.com/auth/drive"
 IMPERSONATION = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/s@p.iam.gserviceaccount.com:generateAccessToken"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from local_runner.drive_emulator import call, discovery, routes
+from local_runner import drive_emulator
+from local_runner.drive_emulator.api import request_context, routes
+from local_runner.drive_emulator.schema import discovery
 from tests.emulator.support_rules import RULES
 
-TABLE = Path(discovery.__file__).with_name("SUPPORT.md")
+TABLE = Path(drive_emulator.__file__).with_name("SUPPORT.md")
 VERSIONS: tuple[discovery.Version, ...] = (3, 2)
 
 REFUSED_AS_GOOGLE_DOES = {
@@ -41,7 +43,12 @@ def _lines() -> Iterator[str]:
         for method_id, method in sorted(discovery.document(version).methods.items()):
             yield f"| `{method_id}` | `{method.http_method} {method.path}` | {answer_of(version, method_id)} |"
         yield ""
-    refused = [*call.REFUSED, *(f"{name}=true" for name in call.REFUSED_WHEN_TRUE), "newRevision=false", "alt=proto"]
+    refused = [
+        *request_context.REFUSED,
+        *(f"{name}=true" for name in request_context.REFUSED_WHEN_TRUE),
+        "newRevision=false",
+        "alt=proto",
+    ]
     yield f"Parameters left out, 501: {', '.join(f'`{name}`' for name in refused)}.\n"
     for title, rules in RULES.items():
         yield f"## {title}\n\n| rule | held by |\n|---|---|"

@@ -11,10 +11,10 @@ import pytest
 import urllib3
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.conformance import validate
-from local_runner.drive_emulator.discovery import Version, document
-from local_runner.drive_emulator.model import FOLDER, SHORTCUT
-from local_runner.drive_emulator.routes import HANDLERS
+from local_runner.drive_emulator.api.routes import HANDLERS
+from local_runner.drive_emulator.model.records import FOLDER, SHORTCUT
+from local_runner.drive_emulator.schema.conformance import validate
+from local_runner.drive_emulator.schema.discovery import Version, document
 
 
 class Client:

@@ -22,8 +22,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.wait import WebDriverWait
 
-from local_runner.drive_emulator import DriveEmulator, discovery
-from local_runner.drive_emulator.model import FOLDER
+from local_runner.drive_emulator import DriveEmulator
+from local_runner.drive_emulator.model.records import FOLDER
+from local_runner.drive_emulator.schema import discovery
 
 NASTY = "<script>document.title='owned'</script> & \"quotes\" Ünïcode 📁"
 

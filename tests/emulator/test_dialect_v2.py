@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from local_runner.drive_emulator import dialect_v2 as v2
-from local_runner.drive_emulator import dialect_v2_others as others
-from local_runner.drive_emulator import masks, operations
-from local_runner.drive_emulator.conformance import validate
-from local_runner.drive_emulator.contents import Upload
-from local_runner.drive_emulator.errors import ApiError
-from local_runner.drive_emulator.masks import EVERYTHING, FieldMask
-from local_runner.drive_emulator.model import FOLDER, SHORTCUT, FileRecord, Viewer
-from local_runner.drive_emulator.resources import View, file_resource
-from local_runner.drive_emulator.state import Drive, account, open_drive
-from local_runner.drive_emulator.weather import Weather
+from local_runner.drive_emulator.faults.conditions import Weather
+from local_runner.drive_emulator.model.errors import ApiError
+from local_runner.drive_emulator.model.records import FOLDER, SHORTCUT, FileRecord, Viewer
+from local_runner.drive_emulator.render import field_mask
+from local_runner.drive_emulator.render import file_v2 as v2
+from local_runner.drive_emulator.render import others_v2 as others
+from local_runner.drive_emulator.render.field_mask import EVERYTHING, FieldMask
+from local_runner.drive_emulator.render.file_v3 import View, file_resource
+from local_runner.drive_emulator.rules import operations
+from local_runner.drive_emulator.schema.conformance import validate
+from local_runner.drive_emulator.storage.state import Drive, account, open_drive
+from local_runner.drive_emulator.upload.new_content import Upload
 
 SCOPES = frozenset({"https://www.googleapis.com/auth/drive"})
 
@@ -101,7 +102,7 @@ def test_an_etag_changes_with_every_change(view: View, site: v2.Site) -> None:
 
 def test_a_v2_mask_asks_v3_for_no_more_than_it_needs(view: View, site: v2.Site) -> None:
     """`title,labels/trashed` needs a few v3 fields and no checksum, and gives exactly what was asked for."""
-    mask = masks.parse("title,labels/trashed", version=2, schema="File")
+    mask = field_mask.parse("title,labels/trashed", version=2, schema="File")
 
     resource = as_v2(a_file(view, {"name": "a"}), view, site, mask)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from googleapiclient.discovery import build_from_document
 
-from local_runner.drive_emulator import conformance, discovery
-from local_runner.drive_emulator.errors import ApiError
+from local_runner.drive_emulator.model.errors import ApiError
+from local_runner.drive_emulator.schema import conformance, discovery
 
 
 def test_every_method_is_known_with_its_path_and_verb() -> None:

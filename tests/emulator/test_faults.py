@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.errors import ApiError
+from local_runner.drive_emulator.model.errors import ApiError
 from tests.emulator.wire import GRANULE, Api
 
 

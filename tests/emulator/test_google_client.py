@@ -19,8 +19,8 @@ from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaFileUpload, MediaIoBaseDownload, MediaIoBaseUpload, build_http
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.model import FOLDER
-from tests.tls_front import TlsFront
+from local_runner.drive_emulator.model.records import FOLDER
+from tests.support.tls_front import TlsFront
 
 GRANULE = 256 * 1024
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local_runner.drive_emulator import masks
-from local_runner.drive_emulator.discovery import document
-from local_runner.drive_emulator.errors import ApiError
+from local_runner.drive_emulator.model.errors import ApiError
+from local_runner.drive_emulator.render import field_mask
+from local_runner.drive_emulator.schema.discovery import document
 
 LISTING: dict[str, Any] = {
     "kind": "drive#fileList",
@@ -46,7 +46,7 @@ FILE: dict[str, Any] = LISTING["files"][0]
 )
 def test_a_mask_keeps_what_it_names(fields: str, expected: dict[str, Any]) -> None:
     """Lists, slashes, parentheses and stars select as Google's partial responses do, blanks or not."""
-    mask = masks.parse(fields, version=3, schema="FileList")
+    mask = field_mask.parse(fields, version=3, schema="FileList")
 
     assert mask.apply(LISTING) == expected
 
@@ -69,7 +69,7 @@ def test_a_mask_keeps_what_it_names(fields: str, expected: dict[str, Any]) -> No
 def test_a_mask_that_names_nothing_is_refused(fields: str, named: str) -> None:
     """A field that the schema doesn't have, or broken syntax, is 400 invalidParameter at `fields`."""
     with pytest.raises(ApiError) as refusal:
-        masks.parse(fields, version=3, schema="FileList")
+        field_mask.parse(fields, version=3, schema="FileList")
 
     [entry] = refusal.value.body()["error"]["errors"]
     assert entry["message"].startswith("Invalid field selection ")
@@ -80,7 +80,7 @@ def test_a_mask_that_names_nothing_is_refused(fields: str, named: str) -> None:
 
 def test_version_2_knows_etag() -> None:
     """What v3 refuses is a field in v2."""
-    mask = masks.parse("etag,labels/trashed", version=2, schema="File")
+    mask = field_mask.parse("etag,labels/trashed", version=2, schema="File")
 
     assert mask.apply({"etag": "e", "id": "1", "labels": {"trashed": True, "starred": False}}) == {
         "etag": "e",
@@ -90,7 +90,7 @@ def test_version_2_knows_etag() -> None:
 
 def test_a_mask_tells_beforehand_what_is_wanted() -> None:
     """Whoever makes a resource can ask level by level, and leave out what nobody wants."""
-    mask = masks.parse("files(id,owners(me))", version=3, schema="FileList")
+    mask = field_mask.parse("files(id,owners(me))", version=3, schema="FileList")
 
     assert (mask.wants("files"), mask.wants("kind")) == (True, False)
     assert not mask.child("files").wants("sha1Checksum")
@@ -101,11 +101,11 @@ def test_a_mask_tells_beforehand_what_is_wanted() -> None:
 
 def test_unasked_v3_gives_its_short_set_and_v2_nearly_everything() -> None:
     """Without `fields`, a v3 listing has the few default fields per file; v2 has all of a file but its permissions."""
-    short = masks.parse(None, version=3, schema="FileList").apply(LISTING)
+    short = field_mask.parse(None, version=3, schema="FileList").apply(LISTING)
     file = {"title": "a", "sha256Checksum": "0", "permissions": []}
-    whole = masks.parse("", version=2, schema="File").apply(file)
-    listed = masks.parse("", version=2, schema="FileList").apply({"kind": "k", "items": [file]})
-    asked = masks.parse("*", version=2, schema="File").apply(file)
+    whole = field_mask.parse("", version=2, schema="File").apply(file)
+    listed = field_mask.parse("", version=2, schema="FileList").apply({"kind": "k", "items": [file]})
+    asked = field_mask.parse("*", version=2, schema="File").apply(file)
 
     assert short["files"] == [{"kind": "drive#file", "id": "1", "name": "a", "mimeType": "text/plain"}]
     assert set(short) == {"kind", "nextPageToken", "incompleteSearch", "files"}
@@ -117,13 +117,13 @@ def test_unasked_v3_gives_its_short_set_and_v2_nearly_everything() -> None:
 def test_every_default_names_real_fields() -> None:
     """The default masks pass the check that clients' masks pass."""
     for schema in document(3).raw["schemas"]:
-        masks.default(3, schema)
+        field_mask.default(3, schema)
 
 
 def outcome(fields: str) -> int:
     """The HTTP status that the mask leads to; whatever else it raises is a failure of the test."""
     try:
-        masks.parse(fields, version=3, schema="FileList").apply(LISTING)
+        field_mask.parse(fields, version=3, schema="FileList").apply(LISTING)
     except ApiError as refusal:
         return refusal.status
     return 200

@@ -16,9 +16,9 @@ import pytest
 from google.auth import crypt, jwt
 from google.oauth2 import service_account
 
-from local_runner.drive_emulator import assertions, consent
-from local_runner.drive_emulator.model import AccessToken, Account, RefreshToken
-from local_runner.drive_emulator.oauth import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, JWT_BEARER, Answer, OAuth
+from local_runner.drive_emulator.model.records import AccessToken, Account, RefreshToken
+from local_runner.drive_emulator.oauth import assertions, consent
+from local_runner.drive_emulator.oauth.endpoints import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, JWT_BEARER, Answer, OAuth
 
 NOW_MS = 1_800_000_000_000
 CLIENT = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}

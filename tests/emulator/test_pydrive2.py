@@ -16,9 +16,10 @@ from pydrive2.auth import GoogleAuth, RefreshError
 from pydrive2.drive import GoogleDrive
 from pydrive2.files import ApiRequestError
 
-from local_runner.drive_emulator import DriveEmulator, discovery
-from local_runner.drive_emulator.model import FOLDER
-from tests.tls_front import TlsFront
+from local_runner.drive_emulator import DriveEmulator
+from local_runner.drive_emulator.model.records import FOLDER
+from local_runner.drive_emulator.schema import discovery
+from tests.support.tls_front import TlsFront
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 """PyDrive2 makes a connection a thread and never closes one."""

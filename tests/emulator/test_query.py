@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local_runner.drive_emulator import query
-from local_runner.drive_emulator.discovery import Version
-from local_runner.drive_emulator.errors import ApiError
-from local_runner.drive_emulator.model import FOLDER, FileRecord, Permission, Viewer
+from local_runner.drive_emulator.model.errors import ApiError
+from local_runner.drive_emulator.model.records import FOLDER, FileRecord, Permission, Viewer
+from local_runner.drive_emulator.query import language
+from local_runner.drive_emulator.schema.discovery import Version
 
 VIEWER = Viewer("ann@example.com", "p1", "ROOT", "app-1", frozenset())
 Check = Callable[[FileRecord], bool]
@@ -34,7 +34,7 @@ def a_file(name: str = "a.txt", **fields: object) -> FileRecord:
 
 def matches(q: str, record: FileRecord, version: Version = 3) -> bool:
     """Whether the query selects the record for Ann."""
-    return query.parse(q, version=version, viewer=VIEWER)(record)
+    return language.parse(q, version=version, viewer=VIEWER)(record)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_version_2_has_its_own_spellings() -> None:
 def test_what_the_guide_does_not_have_is_refused(q: str) -> None:
     """Anything else is the one documented refusal: 400 `invalid`, "Invalid Value", at the parameter q."""
     with pytest.raises(ApiError) as refusal:
-        query.parse(q, version=3, viewer=VIEWER)
+        language.parse(q, version=3, viewer=VIEWER)
 
     entry = {"domain": "global", "reason": "invalid", "message": "Invalid Value"}
     entry |= {"locationType": "parameter", "location": "q"}
@@ -194,7 +194,7 @@ def test_what_the_guide_does_not_have_is_refused(q: str) -> None:
 def test_names_compared_by_order_are_the_documented_server_error(q: str) -> None:
     """`name > 'x'` answers 500, as the real service was seen to."""
     with pytest.raises(ApiError) as failure:
-        query.parse(q, version=3, viewer=VIEWER)
+        language.parse(q, version=3, viewer=VIEWER)
 
     assert failure.value.status == 500
 
@@ -203,9 +203,9 @@ def test_what_an_index_may_use_is_read_off_the_query() -> None:
     """Lists of parents and names joined by `or` narrow a search; what is negated or optional doesn't."""
     q = "trashed=false and ('A' in parents or 'root' in parents) and (name='X' or name = 'y')"
 
-    narrow = query.parse(q, version=3, viewer=VIEWER)
-    either = query.parse("'A' in parents or name = 'x'", version=3, viewer=VIEWER)
-    negated = query.parse("not 'A' in parents", version=3, viewer=VIEWER)
+    narrow = language.parse(q, version=3, viewer=VIEWER)
+    either = language.parse("'A' in parents or name = 'x'", version=3, viewer=VIEWER)
+    negated = language.parse("not 'A' in parents", version=3, viewer=VIEWER)
 
     assert narrow.parents == frozenset({"A", "ROOT"})
     assert narrow.names == frozenset({"x", "y"})
@@ -320,11 +320,11 @@ def test_ten_thousand_random_queries_agree_with_a_plain_filter() -> None:
 
     for _ in range(10_000):
         q, check = random_queries.expression()
-        found = query.parse(q, version=3, viewer=VIEWER)
+        found = language.parse(q, version=3, viewer=VIEWER)
         selected = [record for record in records if check(record)]
         assert [record for record in records if found(record)] == selected, q
         assert all(found.parents is None or found.parents & set(record.parents) for record in selected), q
-        assert all(found.names is None or query.name_key(record.name) in found.names for record in selected), q
+        assert all(found.names is None or language.name_key(record.name) in found.names for record in selected), q
 
 
 def outcome(q: str, record: FileRecord) -> int:

@@ -1,7 +1,7 @@
 """rclone's own drive backend against the embedded Drive; it believes that it talks to Google.
 
-It goes through a proxy that ends the TLS with certificates of a private authority (tests/tls_front.py). Each test works
-in a folder of its own on one Drive.
+It goes through a proxy that ends the TLS with certificates of a private authority (tests/support/tls_front.py). Each
+test works in a folder of its own on one Drive.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 import requests
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.model import FOLDER
-from tests.tls_front import TlsFront
+from local_runner.drive_emulator.model.records import FOLDER
+from tests.support.tls_front import TlsFront
 
 QUICK = ("--transfers", "16", "--checkers", "16", "--drive-pacer-min-sleep", "1ms", "--drive-pacer-burst", "1000")
 

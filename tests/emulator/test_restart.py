@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.slots import SLOT_BYTES
+from local_runner.drive_emulator.storage.slots import SLOT_BYTES
 from tests.emulator.wire import GRANULE, Api
 
 LARGER = 20_000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local_runner.drive_emulator.discovery import Version, document
-from local_runner.drive_emulator.routes import HANDLERS
+from local_runner.drive_emulator.api.routes import HANDLERS
+from local_runner.drive_emulator.schema.discovery import Version, document
 from tests.emulator import support
 from tests.emulator.support_rules import RULES
 from tests.emulator.wire import FOLDER, Api

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
-from tests.home import PROJECT, Home
+from tests.support.home import PROJECT, Home
 
 PROCESSES = 8
 INVOCATIONS = 50
 
 WORKER = """
 import json, sys
-from function.app import current
+from function.serving.app import current
 sys.stdin.readline()
 app = current()
 for path in json.loads(sys.argv[1]):

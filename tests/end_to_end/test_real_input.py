@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local_runner.drive_emulator import DriveEmulator
-from tests.home import PROJECT, Home, new_home
+from tests.support.home import PROJECT, Home, new_home
 
 BATCH = 1000
 
@@ -22,7 +22,7 @@ PARTS = ["email", "json", "test/test_importlib", "test/test_email", "test/encode
 
 UPLOAD_ALL = """
 import json, sys
-from function.app import current
+from function.serving.app import current
 paths = json.load(sys.stdin)
 for start in range(0, len(paths), 1000):
     files = [{"path": path} for path in paths[start : start + 1000]]

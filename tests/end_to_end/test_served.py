@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from function.job import BODY_MAX_BYTES
-from tests.home import PROJECT, Home
+from function.serving.payload import BODY_MAX_BYTES
+from tests.support.home import PROJECT, Home
 
 
 @dataclass(frozen=True, slots=True)

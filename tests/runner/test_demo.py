@@ -15,7 +15,7 @@ import urllib3
 from click.testing import Result
 
 from local_runner.cli import COMMANDS
-from local_runner.function_process import PROJECT
+from local_runner.client.function_process import PROJECT
 
 Run = Callable[..., Result]
 

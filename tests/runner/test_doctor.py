@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from local_runner.check_mount import Mount, judge, mount_of, mounts
+from local_runner.doctor.mount import Mount, judge, mount_of, mounts
 from local_runner.drive_emulator import DriveEmulator
 
 Run = Callable[..., Result]
@@ -120,7 +120,7 @@ def test_an_unreachable_drive_is_a_failure(
 ) -> None:
     """Nobody listens there."""
     monkeypatch.setenv("DRIVE_EMULATOR_HOST", "127.0.0.1:9")
-    monkeypatch.setattr("local_runner.check_account.TIME_S", 0.5)
+    monkeypatch.setattr("local_runner.doctor.account.TIME_S", 0.5)
 
     assert run("doctor").exit_code == 65
 

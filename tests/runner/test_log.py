@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from local_runner import log_reader
 from local_runner.drive_emulator import DriveEmulator
+from local_runner.log import reader
 
 Run = Callable[..., Result]
 
@@ -32,11 +32,11 @@ def test_newest_first_is_the_reverse_for_blocks_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
     """Lines are put together across the blocks that are read."""
-    monkeypatch.setattr(log_reader, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(reader, "BLOCK_BYTES", block_bytes)
     write_log(tmp_path / "log", numbered(50))
 
-    assert list(log_reader.newest_first(tmp_path / "log")) == numbered(50)[::-1]
-    assert list(log_reader.entries(tmp_path / "log")) == numbered(50)
+    assert list(reader.newest_first(tmp_path / "log")) == numbered(50)[::-1]
+    assert list(reader.entries(tmp_path / "log")) == numbered(50)
 
 
 @pytest.mark.parametrize("end", ["", ",\n", '\n]\n{"time":"20', ',\n{"time":"2026', "\n]\n\0\0\0"])
@@ -44,8 +44,8 @@ def test_a_torn_tail_hides_no_whole_entry(tmp_path: Path, end: str) -> None:
     """What a crash left at the end is passed over."""
     write_log(tmp_path / "log", numbered(3), end)
 
-    assert list(log_reader.entries(tmp_path / "log")) == numbered(3)
-    assert list(log_reader.newest_first(tmp_path / "log")) == numbered(3)[::-1]
+    assert list(reader.entries(tmp_path / "log")) == numbered(3)
+    assert list(reader.newest_first(tmp_path / "log")) == numbered(3)[::-1]
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "[]\n", "[\n]\n"])
@@ -53,15 +53,15 @@ def test_an_empty_log_has_no_entries(tmp_path: Path, text: str) -> None:
     """No log, an empty file and an empty array are all nothing."""
     (tmp_path / "log").write_text(text)
 
-    assert list(log_reader.entries(tmp_path / "log")) == list(log_reader.newest_first(tmp_path / "none")) == []
+    assert list(reader.entries(tmp_path / "log")) == list(reader.newest_first(tmp_path / "none")) == []
 
 
 def test_a_log_that_was_laid_out_anew_is_read_all_the_same(tmp_path: Path) -> None:
     """Someone's editor may have indented it."""
     (tmp_path / "log").write_text(json.dumps(numbered(3), indent=4))
 
-    assert list(log_reader.entries(tmp_path / "log")) == numbered(3)
-    assert list(log_reader.newest_first(tmp_path / "log")) == numbered(3)[::-1]
+    assert list(reader.entries(tmp_path / "log")) == numbered(3)
+    assert list(reader.newest_first(tmp_path / "log")) == numbered(3)[::-1]
 
 
 @pytest.mark.parametrize("text", ["nonsense", "{}", "[1]", '{"a":'])

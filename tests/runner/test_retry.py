@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.open_failures import open_failures
+from local_runner.log.open_failures import open_failures
 
 Run = Callable[..., Result]
 Log = Callable[[], list[dict[str, Any]]]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from function import app
-from local_runner import calling
+from function.serving import app
+from local_runner.client import invoke
+from local_runner.client.function_process import function_process
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.function_process import function_process
 
 Run = Callable[..., Result]
 
@@ -256,25 +256,25 @@ def test_batches_keep_to_the_functions_limits() -> None:
     """No batch has more than 1000 files or more bytes than a body may have."""
     requests = [{"path": "x" * 4000, "metadata": {"text": "y" * 20_000}} for _ in range(2500)]
 
-    parts = list(calling.batches(requests))
+    parts = list(invoke.batches(requests))
 
     assert sum(map(len, parts)) == 2500
     assert max(map(len, parts)) <= 1000
-    assert max(len(calling.encode(part)) for part in parts) <= 10 * 1024 * 1024
+    assert max(len(invoke.encode(part)) for part in parts) <= 10 * 1024 * 1024
 
 
 def test_one_unacceptable_request_leaves_the_others_to_be_done() -> None:
     """A batch that is refused as a whole is halved until the one that it was refused for stands alone."""
 
-    def call(body: bytes, progress: calling.Progress) -> calling.Reply:
+    def call(body: bytes, progress: invoke.Progress) -> invoke.Reply:
         document = json.loads(body)
         files = document.get("files", [document])
         if any(each["path"] == "bad" for each in files):
-            return calling.Reply(400, [{"status": "failed", "reason": "invalid_payload", "path": None}])
-        return calling.Reply(200, [{"status": "uploaded", "path": each["path"]} for each in files])
+            return invoke.Reply(400, [{"status": "failed", "reason": "invalid_payload", "path": None}])
+        return invoke.Reply(200, [{"status": "uploaded", "path": each["path"]} for each in files])
 
     requests = [{"path": str(number)} for number in range(9)] + [{"path": "bad"}]
 
-    entries = list(calling.upload_all(call, requests, lambda *_: None, lambda: False))
+    entries = list(invoke.upload_all(call, requests, lambda *_: None, lambda: False))
 
     assert [each["status"] for each in entries] == ["uploaded"] * 9 + ["failed"]

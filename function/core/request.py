@@ -1,0 +1,25 @@
+"""What an invocation is asked for, as values."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from function.core.types import Policy
+
+
+class FileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file to upload, as the caller names it."""
+
+    path: str
+    metadata: dict[str, Any] = {}
+    account: str | None = None
+    if_exists: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A validated request; `from_queue` when the caller repeats whatever isn't answered 2xx."""
+
+    files: tuple[FileRequest, ...]
+    from_queue: bool = False

@@ -1,0 +1,84 @@
+"""Which failures may be tried again, and when: inside an invocation (`call`) and across invocations (`due_at`).
+
+Only `TransientDriveError` is tried again. Repeating is for requests that may be sent twice: reads, and changes that
+say what shall be, not what shall be added. How fast an account sends altogether is the pacer's matter.
+"""
+
+import random
+import time
+import zlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from function.core.deadline import Deadline
+from function.core.errors import DeadlineExceeded, TransientDriveError
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 10
+"""Tries of one request, about 40 s of waiting in the mean: an outage that is longer is the queue's to wait out."""
+
+FAULT_BASE_S: Final = 0.2
+"""A dropped connection or a 5xx is mostly over at once, so its first wait is short."""
+
+RATE_BASE_S: Final = 1.0
+"""Source: Drive guide, 'Usage limits': wait 2^n seconds, with jitter, up to 32 or 64."""
+
+LONGEST_S: Final = 32.0
+
+DUE_BASE_S: Final = 60.0
+DUE_LONGEST_S: Final = 6 * 3600.0
+
+
+def backoff_s(attempt: int, error: TransientDriveError, *, dice: Callable[[], float]) -> float:
+    """Seconds to wait after the attempt (0, 1, …) that failed so; dice gives [0, 1).
+
+    Full jitter keeps those apart who failed together. A Retry-After is a lower bound, however long it is.
+    """
+    base_s = RATE_BASE_S if error.reason == "rate_limited" else FAULT_BASE_S
+    longest_s = min(LONGEST_S, base_s * 2.0 ** min(attempt, 30))
+    return max(dice() * longest_s, error.retry_after_s or 0.0)
+
+
+def call(
+    operation: Callable[[], T],
+    *,
+    deadline: Deadline,
+    sleep: Callable[[float], None] = time.sleep,
+    dice: Callable[[], float] = random.random,
+    attempts: int = ATTEMPTS,
+) -> T:
+    """What the operation gives, which may be called several times.
+
+    Raises its last TransientDriveError when the attempts are used up or the next one would come too late, anything
+    else that it raises at once, and DeadlineExceeded only when there was no time for a first try.
+    """
+    failure: TransientDriveError | None = None
+    for attempt in range(attempts):
+        try:
+            deadline.check()
+            return operation()
+        except DeadlineExceeded as late:
+            if failure is None:
+                raise
+            raise failure from late
+        except TransientDriveError as error:
+            failure = error
+            wait_s = backoff_s(attempt, error, dice=dice)
+            if attempt + 1 == attempts or wait_s >= deadline.remaining_s():
+                raise
+            sleep(wait_s)
+    raise ValueError("attempts is at least 1")
+
+
+def due_at(entry_time: datetime, attempt: int, invocation_id: str) -> datetime:
+    """When a retryable failure of the log is due again: half a minute to a minute after the first attempt, twice as
+    late with each further one, at most six hours.
+
+    The invocation's id is the dice, so everybody who reads the entry sees the same time, and what failed together
+    doesn't come back together.
+    """
+    longest_s = min(DUE_LONGEST_S, DUE_BASE_S * 2.0 ** min(max(attempt, 1) - 1, 30))
+    dice = zlib.crc32(invocation_id.encode("utf-8", "replace")) / 2**32
+    return entry_time + timedelta(seconds=longest_s * (0.5 + dice / 2))

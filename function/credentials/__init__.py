@@ -1,0 +1,1 @@
+"""drive_token.json -> access tokens, renewed in time and saved."""

@@ -1,0 +1,244 @@
+"""drive_token.json as it lies on disk: which kind it is, what it holds, and a clear sentence where it is no use.
+
+What a kind looks like is one row of `_KINDS`; what people mistake for a token is one row of `_MISTAKES`. Getting new
+access tokens is the work of credentials.py, writing the file that of token_save.py.
+Source of the formats: `to_json` of google-auth and of oauth2client, google-auth `_default`, rclone `lib/oauthutil`.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from function.core.errors import CredentialsError
+
+AUTHORIZE: Final = "run 'python -m local_runner authorize'"
+"""What a person does to get a working token file."""
+
+WRITE_SCOPES: Final = ("https://www.googleapis.com/auth/drive.file", "https://www.googleapis.com/auth/drive")
+"""The scopes that let a program create files a person sees. Source: Drive v3 discovery, `files.create`."""
+
+_LIMIT_BYTES = 1024 * 1024
+"""More than any token file: a few kilobytes."""
+
+_REWRITE_S = 0.3
+"""How long a file that was just written may hold broken JSON: oauth2client rewrites in place, not atomically."""
+
+_IDENTITY = (
+    "type",
+    "client_id",
+    "client_email",
+    "refresh_token",
+    "private_key",
+    "audience",
+    "token_url",
+    "credential_source",
+    "source_credentials",
+    "service_account_impersonation_url",
+    "_service_account_email",
+    "_private_key_pkcs8_pem",
+    "_private_key_pkcs12",
+    "_kwargs",
+)
+"""The fields that say whose access tokens the file stands for; a renewal changes none but a rotated `refresh_token`."""
+
+_Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """A token file that was read and recognised. `fields` is its whole JSON object, secrets included: never shown."""
+
+    path: Path
+    kind: str
+    identity: str
+    """A hash that tells whether two files stand for the same grant; it gives no secret away."""
+    fields: dict[str, Any] = field(repr=False)
+
+
+def read(path: Path) -> TokenFile:
+    """The token file at `path`, followed where it is a link.
+
+    Raises CredentialsError: credentials_missing where there is no file, credentials_invalid where it is of no use.
+    """
+    patience = time.monotonic() + _REWRITE_S
+    while True:
+        content, age_s = _content(path)
+        try:
+            fields = _parse(path, content)
+        except CredentialsError:
+            if age_s > 1 or time.monotonic() > patience:
+                raise
+            time.sleep(0.02)
+            continue
+        return TokenFile(path, _recognise(path, fields), _identity(fields), fields)
+
+
+def _identity(fields: _Fields) -> str:
+    known = {name: fields.get(name) for name in _IDENTITY}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _content(path: Path) -> tuple[bytes, float]:
+    """The bytes of the file and its age in seconds. Non-blocking, since a FIFO would wait for its writer for ever."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            what = "is a folder, as Docker makes one where the file to mount is missing"
+            raise CredentialsError(f"{path}: {what}; put the token file there.", reason="credentials_missing")
+        if not stat.S_ISREG(status.st_mode):
+            raise CredentialsError(f"{path}: is not a regular file; put the token file there.")
+        # In one call: a reader that comes back for more would meet the tail of another writing.
+        return os.read(fd, _LIMIT_BYTES + 1), time.time() - status.st_mtime
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(fd)
+
+
+def _unreadable(path: Path, error: OSError) -> CredentialsError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        what = "is a link to a missing file" if path.is_symlink() else "no such token file"
+        return CredentialsError(f"{path}: {what}; {AUTHORIZE} or mount the file there.", reason="credentials_missing")
+    mend = f"; make it readable for user id {os.geteuid()}" if isinstance(error, PermissionError) else ""
+    return CredentialsError(f"{path}: the token file can't be read ({error.strerror}){mend}.")
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    if not content.strip():
+        raise CredentialsError(f"{path}: the token file is empty; {AUTHORIZE}.")
+    if len(content) > _LIMIT_BYTES:
+        raise CredentialsError(f"{path}: is over {_LIMIT_BYTES} bytes long, so it is no token file; {AUTHORIZE}.")
+    try:
+        fields = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise CredentialsError(f"{path}: the token file is not UTF-8 text; {AUTHORIZE}.") from error
+    except json.JSONDecodeError as error:
+        where = f"{error.msg}, line {error.lineno}, column {error.colno}"
+        # The cause carries the whole document, secrets included.
+        raise CredentialsError(f"{path}: the token file is not valid JSON ({where}); {AUTHORIZE}.") from None
+    except (RecursionError, ValueError) as error:
+        raise CredentialsError(f"{path}: the token file is not valid JSON; {AUTHORIZE}.") from error
+    if not isinstance(fields, dict):
+        raise CredentialsError(f"{path}: the token file must hold a JSON object; {AUTHORIZE}.")
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a file of the kind looks like, and the fields it can't do without; `a|b` asks for one of the two."""
+
+    name: str
+    matches: Callable[[_Fields], bool]
+    needs: tuple[str, ...]
+
+
+def _of_type(name: str, *needs: str) -> _Kind:
+    return _Kind(name, lambda fields: fields.get("type") == name, needs)
+
+
+def _of_class(kind: str, module: str, name: str, *needs: str) -> _Kind:
+    return _Kind(kind, lambda fields: (fields.get("_module"), fields.get("_class")) == (module, name), needs)
+
+
+def _is_authorized_user(fields: _Fields) -> bool:
+    # google-auth saves no type; one with no refresh token still serves until its access token expires.
+    return fields.get("type", "authorized_user") == "authorized_user" and (
+        "type" in fields
+        or ("client_id" in fields and ("refresh_token" in fields or isinstance(fields.get("token"), str)))
+    )
+
+
+_KINDS: Final = (
+    _of_class(
+        "pydrive2", "oauth2client.client", "OAuth2Credentials", "client_id", "token_uri", "access_token|refresh_token"
+    ),
+    _of_class(
+        "pydrive2_service_account",
+        "oauth2client.service_account",
+        "ServiceAccountCredentials",
+        "_service_account_email",
+        "token_uri",
+        "_private_key_pkcs8_pem|_private_key_pkcs12",
+    ),
+    _of_type("service_account", "client_email", "private_key"),
+    _of_type("external_account", "audience", "subject_token_type", "token_url", "credential_source"),
+    _of_type("external_account_authorized_user", "token_url", "refresh_token", "client_id", "client_secret"),
+    _of_type("impersonated_service_account", "source_credentials", "service_account_impersonation_url"),
+    _Kind("authorized_user", _is_authorized_user, ("client_id", "client_secret", "refresh_token|token")),
+)
+
+_MISTAKES: Final[tuple[tuple[Callable[[_Fields], bool], str], ...]] = (
+    (
+        lambda fields: "installed" in fields or "web" in fields,
+        "is an OAuth client secret, not a token; run 'python -m local_runner authorize --client-secret FILE' with it",
+    ),
+    (
+        lambda fields: "_module" in fields or "_class" in fields,
+        f"was saved by oauth2client as a class that can't be renewed; {AUTHORIZE}",
+    ),
+    (
+        lambda fields: "end_point" in fields and isinstance(fields.get("token"), Mapping),
+        f"is duplicacy's token, which only duplicacy's server can renew; {AUTHORIZE}",
+    ),
+    (
+        lambda fields: "access_token" in fields and "expiry" in fields,
+        f"is rclone's token, which can't be renewed without rclone's client id; {AUTHORIZE}",
+    ),
+    (
+        lambda fields: "access_token" in fields,
+        f"is a bare OAuth answer, which can't be renewed without its client id; {AUTHORIZE}",
+    ),
+    (
+        lambda fields: "type" in fields,
+        f"holds credentials of a type that Drive uploads can't use; {AUTHORIZE} or use a service-account key",
+    ),
+)
+
+
+def _recognise(path: Path, fields: dict[str, Any]) -> str:
+    for kind in _KINDS:
+        if kind.matches(fields):
+            _require(path, kind, fields)
+            _require_scope(path, fields)
+            return kind.name
+    for matches, sentence in _MISTAKES:
+        if matches(fields):
+            raise CredentialsError(f"{path}: {sentence}.")
+    raise CredentialsError(f"{path}: is JSON, but holds no credentials of a known kind; {AUTHORIZE}.")
+
+
+def _require(path: Path, kind: _Kind, fields: _Fields) -> None:
+    for need in kind.needs:
+        names = need.split("|")
+        if not any(fields.get(name) for name in names):
+            raise CredentialsError(f"{path}: {kind.name} credentials without {' or '.join(names)}; {AUTHORIZE}.")
+    for name in ("token", "access_token", "refresh_token", "client_id", "client_secret", "token_uri", "private_key"):
+        if not isinstance(fields.get(name), str | None):
+            raise CredentialsError(f"{path}: {name} must be a string; {AUTHORIZE}.")
+    for name in ("token_uri", "token_url"):
+        if not str(fields.get(name) or "https://").startswith(("https://", "http://")):
+            raise CredentialsError(f"{path}: {name} must be an https address; {AUTHORIZE}.")
+
+
+def _require_scope(path: Path, fields: _Fields) -> None:
+    recorded = fields.get("scopes") or fields.get("_scopes") or []
+    require_write_scope(path, recorded.split() if isinstance(recorded, str) else recorded)
+
+
+def require_write_scope(path: Path, scopes: object) -> None:
+    """Raise CredentialsError where scopes are known and none of them lets files be created."""
+    if isinstance(scopes, list) and scopes and not set(WRITE_SCOPES).intersection(map(str, scopes)):
+        raise CredentialsError(
+            f"{path}: the token has no scope to create files; authorize again with {WRITE_SCOPES[0]}."
+        )

@@ -1,0 +1,1 @@
+"""Google Drive: the port that the job knows, and the adapter that speaks to Google."""

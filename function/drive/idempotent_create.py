@@ -1,0 +1,45 @@
+"""A create that may be sent again: under a reserved id, and never without a look at what became of it."""
+
+import random
+import time
+from collections.abc import Callable
+
+from function.core.deadline import Deadline
+from function.core.errors import AlreadyExists, TransientDriveError
+from function.core.retry import ATTEMPTS, backoff_s
+from function.core.types import RemoteFile
+
+
+def once(
+    create: Callable[[], RemoteFile],
+    look: Callable[[], RemoteFile | None],
+    deadline: Deadline,
+    *,
+    look_first: bool = False,
+) -> RemoteFile | None:
+    """What stands under the id in the end: made now, or before by a request whose answer was lost.
+
+    The caller compares it with what it wanted: a 409 says that the id exists, not whose content it holds. None when
+    the id is used up and nothing stands under it. Raises what `create` and `look` raise; transient errors only when
+    the deadline leaves no time to try again.
+    """
+    found = look() if look_first else None
+    attempt = 0
+    while found is None:
+        try:
+            return create()
+        except AlreadyExists:
+            return look()
+        except TransientDriveError as error:
+            pause(attempt, error, deadline)
+        attempt += 1
+        found = look()
+    return found
+
+
+def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
+    """Wait after attempt 0, 1, …, or raise the error when it was the last one, or the deadline comes first."""
+    seconds = backoff_s(attempt, error, dice=random.random)
+    if attempt + 1 >= ATTEMPTS or seconds >= deadline.remaining_s():
+        raise error
+    time.sleep(seconds)

@@ -1,0 +1,106 @@
+"""Drive: the only shape of Google Drive that the job knows.
+
+An implementation sends each call once, except that calls which may be repeated without harm (reads, reserving ids,
+renames, moves, trashing) are repeated by itself while errors are transient. Creates and content are sent once: after
+a TransientDriveError the caller looks what became of it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Protocol
+
+from function.core.deadline import Deadline
+from function.core.types import FileId, NewFile, RemoteFile
+
+Blocks = Callable[[int], Iterable[memoryview]]
+"""Offset -> the content's blocks from there to the end."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a part of an invocation asked of Drive."""
+
+    requests: int = 0
+    units: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def count(self, units: int) -> None:
+        """One more request, of that many quota units."""
+        with self._lock:
+            self.requests += 1
+            self.units += units
+
+    def drain(self) -> tuple[int, int]:
+        """Requests and units counted since the last drain."""
+        with self._lock:
+            counted, self.requests, self.units = (self.requests, self.units), 0, 0
+            return counted
+
+
+class Drive(Protocol):
+    """One account's Drive.
+
+    Every method may raise DriveError, TransientDriveError, CredentialsError and DeadlineExceeded.
+    """
+
+    def bound(self, usage: Usage, deadline: Deadline) -> "Drive":
+        """The same Drive, counting into `usage` and ending at `deadline`."""
+        ...
+
+    def reserve_ids(self, count: int) -> list[str]:
+        """Ids for files or folders to come (`files.generateIds`)."""
+        ...
+
+    def get(self, file_id: str) -> RemoteFile | None:
+        """A file or folder by id, consistent at once; None where there is none or no right to see it."""
+        ...
+
+    def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
+        """Up to a thousand that match, in one request, and whether these are all; may lag as `list` does."""
+        ...
+
+    def list(self, query: str) -> list[RemoteFile]:
+        """All that match, every page; may lag behind what was done a moment ago."""
+        ...
+
+    def create_folder(self, file_id: FileId, name: str, parent: str, key: str) -> RemoteFile:
+        """A new folder under a reserved id. Raises AlreadyExists."""
+        ...
+
+    def create(self, file: NewFile, content: memoryview) -> RemoteFile:
+        """A new file in one request. Raises AlreadyExists."""
+        ...
+
+    def start(self, file: NewFile, size: int, *, revises: bool) -> str:
+        """Start a resumable upload of `size` bytes; its session URI. Raises AlreadyExists, NotFound."""
+        ...
+
+    def session_status(self, uri: str, size: int) -> RemoteFile | int:
+        """The file when the session is complete, else how many bytes it has kept. Raises SessionLost."""
+        ...
+
+    def send(self, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> RemoteFile | int:
+        """Send the content from `offset` to the end; as `session_status`. Raises SessionLost, AlreadyExists."""
+        ...
+
+    def update(
+        self, file: RemoteFile, *, name: str | None = None, move_to: str | None = None, trashed: bool | None = None
+    ) -> RemoteFile:
+        """Rename, move or trash."""
+        ...
+
+
+def escape(text: str) -> str:
+    r"""A string literal's inside for `q`: first `\\`, then `'`. Source: Drive guide, 'Search query terms'."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def any_name(names: Sequence[str]) -> str:
+    """The `q` clause that matches any of the names."""
+    return "(" + " or ".join(f"name = '{escape(name)}'" for name in names) + ")"
+
+
+def files_named(folder: str, names: Sequence[str]) -> str:
+    """The `q` clause for files of those names in a folder."""
+    return f"('{escape(folder)}' in parents and {any_name(names)})"

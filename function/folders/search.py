@@ -1,0 +1,106 @@
+"""What Drive shows of folders that no receipt knows: by listings, and by the log, where listings lag."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from function.core.errors import NotFound
+from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.drive.port import Drive, any_name, escape
+from function.state.log_index import LoggedUpload
+
+NAMES_PER_QUERY = 100
+"""Names in one query: more make it slow, and at some length Drive calls it too complex."""
+
+Place: TypeAlias = tuple[str, str]
+"""Id of a parent, or an alias such as `root`, and a name in it."""
+
+Shown: TypeAlias = dict[Place, list[RemoteFile]]
+"""Place -> the folders that Drive shows there; twins are possible."""
+
+
+@dataclass(slots=True)
+class FolderSearch:
+    """The search of one walk from the base down, level by level. Raises what `drive` raises."""
+
+    drive: Drive
+    base: str
+    real_base: Callable[[], str | None]
+    """The base's id where `base` is an alias."""
+    _every_level: Shown | None = None
+    """Folders of all levels, where one request showed them."""
+    _above: dict[FileId, Shown] = field(default_factory=dict)
+    """File that the log tells of -> the folders above it."""
+
+    def listed(self, places: Sequence[Place], below: Collection[str]) -> Shown:
+        """The folders at those places, and with them those of the names wanted `below` where one request tells all."""
+        names = {name for _, name in places}
+        fits = len(names) + len(below) <= NAMES_PER_QUERY
+        if self._every_level is None and places and below and fits and names.isdisjoint(below):
+            self._every_level = self._list_every_level(places, below)
+        return self._list(places) if self._every_level is None else self._every_level
+
+    def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
+        try:
+            listed, is_all = self.drive.first_page(_query(f"{clause(places)} or {any_name(sorted(below))}"))
+        except NotFound:
+            return None
+        return _by_place(listed, places, below) if is_all else None
+
+    def _list(self, places: Sequence[Place]) -> Shown:
+        shown: Shown = {}
+        for start in range(0, len(places), NAMES_PER_QUERY):
+            part = places[start : start + NAMES_PER_QUERY]
+            try:
+                listed = self.drive.list(_query(clause(part)))
+            except NotFound:  # a parent is gone; whoever looks at the chain will see it
+                continue
+            for place, each in _by_place(listed, part, ()).items():
+                shown.setdefault(place, []).extend(each)
+        return shown
+
+    def above(self, upload: LoggedUpload) -> Shown:
+        """The folders above a file that the log tells of, asked for by id.
+
+        Where receipts are lost, a listing that lags doesn't show what we made a moment ago.
+        """
+        if upload.file_id not in self._above:
+            self._above[upload.file_id] = self._climb(upload)
+        return self._above[upload.file_id]
+
+    def _climb(self, upload: LoggedUpload) -> Shown:
+        shown: Shown = {}
+        base = self.real_base()
+        remote = self.drive.get(upload.file_id)
+        for _ in range(upload.destination.count("/")):
+            if remote is None or not remote.parents or base in remote.parents:
+                break
+            remote = self.drive.get(remote.parents[0])
+            if remote and not remote.trashed:
+                parents = (self.base if each == base else each for each in remote.parents)
+                shown |= {(parent, remote.name): [remote] for parent in parents}
+        return shown
+
+
+def _query(clause: str) -> str:
+    return f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({clause})"
+
+
+def clause(places: Iterable[Place]) -> str:
+    """The `q` clause that shows what has those names in those parents."""
+    names: dict[str, list[str]] = {}
+    for parent, name in places:
+        names.setdefault(parent, []).append(name)
+    return " or ".join(f"('{escape(parent)}' in parents and {any_name(each)})" for parent, each in names.items())
+
+
+def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Collection[str]) -> Shown:
+    asked = {parent for parent, _ in places}
+    shown: Shown = {}
+    for each in listed:
+        parents = set(each.parents)
+        if each.name not in below:  # `root` is an alias, which no file names as its parent
+            parents = asked & {*parents, "root"} if len(asked) == 1 else parents
+        for parent in parents:
+            shown.setdefault((parent, each.name), []).append(each)
+    return shown

@@ -1,0 +1,333 @@
+"""Folder paths -> folder ids: found before created, created under reserved ids, never twice by us.
+
+A chain of ids that receipts remember is trusted only after a look at it: Drive accepts a create under a folder in the
+bin without a word. What no longer stands where it should (trashed, renamed, moved, deleted) is forgotten and ensured
+again; nothing is brought back that its owner put away.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from function.core.deadline import Deadline
+from function.core.errors import BadRequest, DriveError, NotFound
+from function.core.plan import key
+from function.core.receipt import FolderReceipt
+from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.drive import idempotent_create
+from function.drive.port import Drive
+from function.folders.search import FolderSearch, Place, Shown, clause
+from function.home.settings import Root
+from function.state.log_index import LoggedUpload
+from function.state.receipts import Receipts, Superseded
+
+FRESH_S = 60.0
+"""How long a look at a folder counts, inside one process."""
+
+PARALLEL_CREATES = 16
+
+REPAIRS_MAX = 4
+"""Times that a chain is ensured again at once: someone may be moving folders just now."""
+
+
+class _Astray(Exception):
+    """A folder that receipts trust is gone or in the bin."""
+
+    def __init__(self, folder: FileId) -> None:
+        self.folder = folder
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a chain. The base has no name: it is what the settings say, wherever it stands."""
+
+    id: FileId
+    name: str | None
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The folders from the base down to the one that files go into."""
+
+    path: str
+    folders: tuple[Folder, ...]
+    is_new: bool = False
+    """Found or made in this invocation: nothing was known of it before."""
+    is_made: bool = False
+    """The last folder was made in this invocation: it is empty, but for what a racer may put there."""
+
+    @property
+    def leaf(self) -> FileId:
+        """The folder that files go into."""
+        return self.folders[-1].id
+
+
+@dataclass(slots=True)
+class Folders:
+    """The folders of one account's mirror. Paths are names joined by '/', below the base of the drive root."""
+
+    account: str
+    root: Root
+    receipts: Receipts[FolderReceipt]
+    take_ids: Callable[[int, Drive, Deadline], list[FileId]]
+    discard_ids: Callable[[], None]
+    lock: Callable[[Deadline], AbstractContextManager[object]]
+    last_upload: Callable[[str], LoggedUpload | None]
+    """What the log last tells of a file below a folder, which is named as it is shown."""
+    surprising: set[str] = field(default_factory=set)
+    """Ids of folders that hold files of ours that no receipt knows."""
+    _seen: dict[str, float] = field(default_factory=dict)
+    """Folder id -> when a look last found it where it should be, on the monotonic clock."""
+    _root_id: str | None = None
+
+    def known(self, path: str) -> Chain | None:
+        """The chain that receipts remember, asked of no one; None unless all of it is remembered."""
+        folders = [Folder(FileId(self.root.base), None, None)]
+        for prefix in _prefixes(path):
+            receipt = self.receipts.read(self._name(prefix))
+            if receipt is None or not receipt.done or receipt.parent != folders[-1].id:
+                return None
+            folders.append(Folder(receipt.id, _leaf(prefix), receipt.parent))
+        return Chain(path, tuple(folders))
+
+    def is_fresh(self, chain: Chain) -> bool:
+        """Whether a look in the last minute found the whole chain in its place."""
+        return all(self._is_fresh(each) for each in chain.folders if each.id != "root")
+
+    def _is_fresh(self, folder: Folder) -> bool:
+        return time.monotonic() - self._seen.get(folder.id, -FRESH_S) < FRESH_S
+
+    def clause(self, chain: Chain) -> str | None:
+        """The `q` clause that shows the chain's folders and their twins."""
+        places = [(each.parent or "", each.name) for each in chain.folders if each.name is not None]
+        return f"(mimeType = '{FOLDER_MIME_TYPE}' and ({clause(places)}))" if places else None
+
+    def astray(
+        self, chain: Chain, shown: Mapping[str, RemoteFile], fetched: Mapping[str, RemoteFile], drive: Drive
+    ) -> set[str]:
+        """Ids of the chain's folders that don't stand in their place.
+
+        `shown` comes from a listing, which may lag, `fetched` from a look by id, which doesn't; what neither has is
+        asked for by id. A base, which listings don't show, stands where a folder right below it is not in the bin.
+        """
+        wrong: set[str] = set()
+        stands_below = False
+        for folder in reversed(chain.folders):
+            is_base = folder.name is None
+            if folder.id == "root" or (is_base and not stands_below and self._is_fresh(folder)):
+                continue
+            if not (is_base and stands_below):
+                remote = fetched.get(folder.id) or shown.get(folder.id) or drive.get(folder.id)
+                stands_below = self._stands(folder, remote, folder.id in shown, drive)
+            if stands_below:
+                self._seen[folder.id] = time.monotonic()
+            else:
+                wrong.add(folder.id)
+                self._seen.pop(folder.id, None)
+        return wrong
+
+    def doubt(self, chain: Chain) -> None:
+        """Let no earlier look at these folders count."""
+        for folder in chain.folders:
+            self._seen.pop(folder.id, None)
+
+    def _stands(self, folder: Folder, remote: RemoteFile | None, was_listed: bool, drive: Drive) -> bool:
+        if remote is None or remote.trashed:
+            return False
+        if folder.name is None:
+            return True
+        return remote.name == folder.name and (was_listed or self._real(folder.parent, drive) in remote.parents)
+
+    def _real(self, parent: str | None, drive: Drive) -> str | None:
+        """The id behind the alias `root`."""
+        if parent != "root":
+            return parent
+        if self._root_id is None:
+            root = drive.get("root")
+            self._root_id = root.id if root else None
+        return self._root_id
+
+    def ensure(
+        self, paths: Iterable[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str] = frozenset()
+    ) -> dict[str, Chain]:
+        """The chains of those paths, with every folder that was missing made; `distrusted` ids are not taken again.
+
+        Raises DriveError (drive_root_not_found) when the base itself is gone.
+        """
+        paths = list(paths)
+        with self.lock(deadline):
+            for _ in range(REPAIRS_MAX):
+                self._check_base(drive)
+                try:
+                    return self._ensured(paths, drive, deadline, distrusted)
+                except _Astray as astray:
+                    distrusted |= {astray.folder}
+        raise DriveError("The folders on Drive are being moved about; call again.", reason="drive_unavailable")
+
+    def _ensured(
+        self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
+    ) -> dict[str, Chain]:
+        base = self.root.base
+        search = FolderSearch(drive, base, partial(self._real, base, drive))
+        walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(base), None, None)})
+        levels = _levels(paths)
+        for depth, level in enumerate(levels):
+            self._ensure_level(walk, level, {_leaf(path) for below in levels[depth + 1 :] for path in below})
+        return {
+            path: Chain(
+                path,
+                (walk.found[""], *(walk.found[each] for each in _prefixes(path))),
+                is_new=True,
+                is_made=path in walk.fresh,
+            )
+            for path in paths
+        }
+
+    def _check_base(self, drive: Drive) -> None:
+        if self.root.base == "root":
+            return
+        base = drive.get(self.root.base)
+        if base is None or base.trashed:
+            raise DriveError(
+                f"drive_root: {self.root.base} is not on this Drive, or in its bin; mend paths.json or share it.",
+                reason="drive_root_not_found",
+            )
+        self._seen[base.id] = time.monotonic()
+
+    def _ensure_level(self, walk: "_Walk", level: Sequence[str], below: Set[str]) -> None:
+        unknown: list[str] = []
+        for path in level:
+            parent = walk.parent(path)
+            receipt = self.receipts.read(self._name(path))
+            if receipt and receipt.done and receipt.parent == parent and receipt.id not in walk.distrusted:
+                walk.found[path] = Folder(receipt.id, _leaf(path), parent)
+            else:
+                unknown.append(path)
+        listed = walk.search.listed([walk.place(each) for each in unknown if not walk.is_made_above(each)], below)
+        for path in list(unknown):
+            place = walk.place(path)
+            shown = listed.get(place) or self._logged(walk, path).get(place) or []
+            twins = [each for each in shown if each.id not in walk.distrusted]
+            if twins:
+                walk.found[path] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
+                unknown.remove(path)
+        with ThreadPoolExecutor(PARALLEL_CREATES) as pool:
+            made = pool.map(lambda path: self._make(path, walk), unknown)
+            walk.found.update(zip(unknown, made, strict=True))
+        walk.fresh.update(unknown)
+
+    def _logged(self, walk: "_Walk", path: str) -> Shown:
+        upload = self.last_upload(self._label(path))
+        return walk.search.above(upload) if upload else {}
+
+    def _adopt(self, path: str, remote: RemoteFile, parent: str) -> Folder:
+        old = self.receipts.read(self._name(path))
+        new = self._receipt(path, remote.id, parent, made=remote.key == self._key(path), done=True)
+        if old is None or msgspec.structs.replace(old, generation=0) != new:
+            self._swap(path, old, new)
+        self._seen[remote.id] = time.monotonic()
+        return Folder(remote.id, remote.name, parent)
+
+    def _make(self, path: str, walk: "_Walk") -> Folder:
+        drive, deadline, distrusted = walk.drive, walk.deadline, walk.distrusted
+        parent, name = walk.parent(path), _leaf(path)
+        has_new_ids = False
+        while True:
+            folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
+            try:
+                made = idempotent_create.once(
+                    partial(drive.create_folder, folder, name, parent, self._key(path)),
+                    partial(drive.get, folder),
+                    deadline,
+                    look_first=is_claimed_before,
+                )
+            except NotFound:
+                raise _Astray(parent) from None
+            except BadRequest:  # the reserved id went stale
+                if has_new_ids:
+                    raise
+                has_new_ids, made = True, None
+                self.discard_ids()
+            if made is not None and made.name == name and self._real(parent, drive) in made.parents:
+                if not made.trashed:
+                    return self._adopt(path, made, parent)
+                if not made.explicitly_trashed:  # Drive takes a create under a folder in the bin
+                    raise _Astray(parent)
+            distrusted |= {folder}
+
+    def _claim(
+        self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]
+    ) -> tuple[FileId, bool]:
+        """The id reserved for the folder, and whether a receipt had it before: of a killed process, or of a racer."""
+        while True:
+            old = self.receipts.read(self._name(path))
+            if old and old.parent == parent and old.id not in distrusted:
+                return old.id, True
+            new = self._receipt(path, self.take_ids(1, drive, deadline)[0], parent, made=True, done=False)
+            try:
+                return self.receipts.swap(self._name(path), old, new).id, False
+            except Superseded:
+                continue
+
+    def _swap(self, path: str, old: FolderReceipt | None, new: FolderReceipt) -> None:
+        try:
+            self.receipts.swap(self._name(path), old, new)
+        except Superseded:
+            return  # another wrote what it saw at the same time; the next look decides between them
+
+    def _receipt(self, path: str, folder: FileId, parent: str, *, made: bool, done: bool) -> FolderReceipt:
+        return FolderReceipt(self.account, self._label(path), folder, parent, made=made, done=done)
+
+    def _label(self, path: str) -> str:
+        return "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
+
+    def _name(self, path: str) -> str:
+        return key(f"{self.account}\0{self.root.base}\0{path}")
+
+    def _key(self, path: str) -> str:
+        return key(f"{self.root.base}/{path}")
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk from the base down, level by level."""
+
+    drive: Drive
+    deadline: Deadline
+    distrusted: frozenset[str]
+    search: FolderSearch
+    found: dict[str, Folder]
+    fresh: set[str] = field(default_factory=set)
+    """Paths of the folders that this walk made."""
+
+    def parent(self, path: str) -> FileId:
+        return self.found[path.rpartition("/")[0]].id
+
+    def place(self, path: str) -> Place:
+        return self.parent(path), _leaf(path)
+
+    def is_made_above(self, path: str) -> bool:
+        """Whether this walk made the folder above: there is nothing in it to find."""
+        return path.rpartition("/")[0] in self.fresh
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _prefixes(path: str) -> list[str]:
+    names = path.split("/") if path else []
+    return ["/".join(names[: count + 1]) for count in range(len(names))]
+
+
+def _levels(paths: Iterable[str]) -> list[list[str]]:
+    """All folders of those paths, by depth."""
+    every = {prefix for path in paths for prefix in _prefixes(path)}
+    depth = max((each.count("/") for each in every), default=-1)
+    return [sorted(each for each in every if each.count("/") == level) for level in range(depth + 1)]

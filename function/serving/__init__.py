@@ -1,0 +1,1 @@
+"""The outside of an invocation: settings -> adapters, request -> answer, in time."""

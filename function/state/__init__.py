@@ -1,0 +1,1 @@
+"""What survives a process: receipts, the log, reserved ids, and the locks around them."""

@@ -1,0 +1,252 @@
+"""What is durable about each destination: one small JSON file, read by anyone, replaced only by compare-and-swap.
+
+Writing one is three steps on the disk, each of them safe to die after:
+
+    1. the new receipt, whole and synced, under a name of its own
+    2. an exclusive hard link `<receipt>.<generation>`: of two that replace the same generation, one wins
+    3. a rename over the receipt, and a sync of the folder
+
+Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
+to its name at once. What a claim came to is added to the receipt that holds it, by one write over its end: a new file
+each time would cost more than the rest of the upload, since ext4 passes by every inode that was freed within minutes.
+Torn, it is as if it had never been written: the claim leads to the same file on Drive and to its entry in the log.
+
+Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred, whereas each new
+folder costs more than a receipt.
+"""
+
+import contextlib
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from function.core.errors import VolumeUnavailable
+from function.core.receipt import VERSION, Done, FolderReceipt, Receipt
+from function.state.files import write_at
+
+USUAL_BYTES = 64 * 1024
+"""What a receipt is read in; a longer one takes another read."""
+
+_CLOSE = b"\n}"
+_ENDED = b',\n "ended": '
+"""Written over the end of a receipt, before what its claim came to."""
+
+R = TypeVar("R", Receipt, FolderReceipt)
+
+
+class Superseded(Exception):
+    """Someone else replaced the receipt first: read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts(Generic[R]):
+    """The receipts of one kind below one folder."""
+
+    folder: Path
+    kind: type[R]
+
+    def read(self, name: str) -> R | None:
+        """The receipt of that name (a hex hash), or None. A damaged one is set aside. Raises VolumeUnavailable."""
+        path = self._path(name)
+        try:
+            return self._load(path)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+
+    def swap(self, name: str, old: R | None, new: R) -> R:
+        """Put `new` in the place of `old` and return it with its generation.
+
+        It is on the disk before this returns.
+        Raises Superseded when `old` is no longer the receipt, VolumeUnavailable when nothing can be written.
+        """
+        path = self._path(name)
+        new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
+        try:
+            if old is None:
+                self._claim(name, new)
+            else:
+                self._replace(name, new)
+            _sync_folder(os.path.dirname(path))
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        return new
+
+    def finish(self: "Receipts[Receipt]", name: str, old: Receipt, done: Done) -> Receipt:
+        """Record what the claim in `old` came to. A power failure may undo it. Raises as `swap` does."""
+        path = self._path(name)
+        new = old.finished(done)
+        try:
+            if not os.path.exists(f"{path}.{old.generation + 1}") and self._added(path, old, done):
+                return msgspec.structs.replace(new, generation=old.generation + 1)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        return self.swap(name, old, new)
+
+    def _added(self: "Receipts[Receipt]", path: str, old: Receipt, done: Done) -> bool:
+        """Whether the file was the receipt `old`, whole and as `swap` writes it, and tells its end now.
+
+        Where a lease has another holder meanwhile, either's file may stay: both lead to the same end.
+        """
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+        try:
+            content = _read(fd)
+            if content != _encoded(old):
+                return False
+            write_at(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
+            return True
+        finally:
+            os.close(fd)
+
+    def _claim(self, name: str, first: R) -> None:
+        try:
+            _publish(first, self._path(name))
+        except FileExistsError as error:
+            self.read(name)  # what is damaged is set aside, what is newer said
+            raise Superseded(name) from error
+
+    def _replace(self, name: str, new: R) -> None:
+        path = self._path(name)
+        marker = f"{path}.{new.generation}"
+        try:
+            _publish(new, marker)
+        except FileExistsError as error:
+            self._finish(name, marker)
+            raise Superseded(name) from error
+        if self._generation(name) != new.generation - 1:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(marker)
+            raise Superseded(name)
+        with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
+            os.replace(marker, path)
+
+    def _finish(self, name: str, marker: str) -> None:
+        """Do the rename of a writer that died, or was overtaken, between its link and its rename."""
+        try:
+            new = self._load(marker)
+            if new is None:
+                return  # its writer was alive and did it
+            if self._generation(name) == new.generation - 1:
+                os.replace(marker, self._path(name))
+            else:
+                os.unlink(marker)
+            _sync_folder(os.path.dirname(marker))
+        except FileNotFoundError:
+            return
+
+    def _load(self, path: str) -> R | None:
+        """What the file says; None where there is none, or a damaged one, which is set aside."""
+        receipt = None
+        try:
+            receipt = self._decoded(_content(path))
+        except FileNotFoundError:
+            return None
+        except IsADirectoryError:
+            pass
+        if receipt and receipt.version > VERSION:
+            raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
+        if receipt and receipt.generation:
+            return receipt
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, f"{path}.damaged-{time.time_ns()}")
+        return None
+
+    def _decoded(self, content: bytes) -> R | None:
+        for whole in (content, _without_end(content)):
+            try:
+                receipt = msgspec.json.decode(whole, type=self.kind)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+            return receipt.resolved()
+        return None
+
+    def _generation(self, name: str) -> int:
+        receipt = self.read(name)
+        return receipt.generation if receipt else 0
+
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/{name[0]}/{name[1:]}.json"
+
+
+def _publish(receipt: Receipt | FolderReceipt, path: str) -> None:
+    """Let a whole receipt appear under that name. Raises FileExistsError."""
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    fd = _create(temporary)
+    try:
+        try:
+            write_at(fd, _encoded(receipt), 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+
+
+def _create(path: str) -> int:
+    """A new file, in a folder that is made where it is missing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        return os.open(path, flags, 0o600)
+
+
+def _make_folder(folder: str) -> None:
+    """The folder, and those that it lies in, each on the disk before what is in it."""
+    with contextlib.suppress(FileExistsError):  # another makes it just now
+        try:
+            os.mkdir(folder, 0o700)
+        except FileNotFoundError:
+            _make_folder(os.path.dirname(folder))
+            os.mkdir(folder, 0o700)
+    _sync_folder(os.path.dirname(folder))
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _encoded(receipt: Receipt | FolderReceipt) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(receipt), indent=1)
+
+
+def _without_end(content: bytes) -> bytes:
+    """A receipt as it was before its end was added, where that was torn."""
+    at = content.rfind(_ENDED)
+    if at < 0:
+        at = content.rfind(b",")
+        if not _ENDED.startswith(content[at:].removesuffix(b"}")):
+            return b""
+    return content[:at] + _CLOSE
+
+
+def _content(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _read(fd)
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int) -> bytes:
+    content = os.read(fd, USUAL_BYTES)
+    if len(content) == USUAL_BYTES:
+        content += os.read(fd, os.fstat(fd).st_size)
+    return content
+
+
+def _unavailable(path: str, error: OSError) -> VolumeUnavailable:
+    return VolumeUnavailable(f"{path}: can't be read or written ({error.strerror}); mend the volume and call again.")

@@ -1,0 +1,1 @@
+"""The use case: a batch of files, each to its destination."""

@@ -1,0 +1,1 @@
+"""Calling the function: files found, payloads sent, answers counted."""

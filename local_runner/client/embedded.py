@@ -1,0 +1,124 @@
+"""The embedded Drive of a home: kept in `.drive_emulator/` beside its settings, so that it is the same one next time.
+
+    .drive_emulator/drive/      what the Drive holds
+    .drive_emulator/port        where it answered last; taken again when it is free
+    .drive_emulator/*.json      tokens for it, one per account: the home's own tokens are never sent to an emulator
+    .drive_emulator.json        the home's settings with those tokens, while the Drive is up
+
+The job keeps what it knows of a Drive under the Drive's address. When the address changes, that knowledge moves along;
+when the Drive is new, what another one left behind under the same address goes.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+import msgspec
+
+from function.home.settings import Settings, load
+from local_runner.drive_emulator import DriveEmulator
+
+FOLDER = ".drive_emulator"
+
+PATHS = ".drive_emulator.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An embedded Drive that is up."""
+
+    drive: DriveEmulator
+    folder: Path
+    environment: dict[str, str]
+    """What points the function at it."""
+
+
+class EmbeddedFailed(click.ClickException):
+    """The embedded Drive can't be started; the message says why."""
+
+    exit_code = 75
+
+
+@contextmanager
+def embedded_drive(environ: Mapping[str, str] = os.environ) -> Iterator[Embedded]:
+    """The embedded Drive of the home that the environment names, until the block ends.
+
+    Raises SettingsError, EmbeddedFailed.
+    """
+    settings = load({**environ, "DRIVE_EMULATOR_HOST": ""})
+    folder = settings.home / FOLDER
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        with _alone(folder / "lock"), _started(folder, settings) as drive:
+            paths = _write_settings(settings, drive, environ)
+            try:
+                where = {"DRIVE_UPLOAD_PATHS": str(paths), "DRIVE_EMULATOR_HOST": drive.url}
+                yield Embedded(drive, folder, where)
+            finally:
+                paths.unlink(missing_ok=True)
+    except OSError as error:
+        raise EmbeddedFailed(f"{folder}: the embedded Drive can't be kept there ({error}).") from error
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with open(path, "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EmbeddedFailed(
+                f"{path.parent}: another command has this home's embedded Drive up; end it first."
+            ) from error
+        yield
+
+
+@contextmanager
+def _started(folder: Path, settings: Settings) -> Iterator[DriveEmulator]:
+    kept, remembered = folder / "drive", folder / "port"
+    is_new = not kept.exists()
+    old_port = int(remembered.read_text()) if remembered.exists() else 0
+    emails = [f"{quote(each.name, safe='')}@example.com" for each in settings.accounts]
+    try:
+        drive = DriveEmulator(kept, port=old_port, emails=emails)
+    except OSError:  # someone else has the port now
+        drive = DriveEmulator(kept, port=0, emails=emails)
+    with drive:
+        _move_state(settings, old_port if old_port != drive.port else None, drive.port, is_new=is_new)
+        remembered.write_text(str(drive.port))
+        yield drive
+
+
+def _move_state(settings: Settings, old_port: int | None, port: int, *, is_new: bool) -> None:
+    new = _state(settings, port)
+    old = _state(settings, old_port) if old_port else None
+    if is_new or old is not None:
+        shutil.rmtree(new, ignore_errors=True)
+    if old is not None and is_new:
+        shutil.rmtree(old, ignore_errors=True)
+    elif old is not None and old.exists():
+        old.rename(new)
+
+
+def _state(settings: Settings, port: int) -> Path:
+    return msgspec.structs.replace(settings, emulator=f"http://127.0.0.1:{port}").state
+
+
+def _write_settings(settings: Settings, drive: DriveEmulator, environ: Mapping[str, str]) -> Path:
+    source = Path(environ.get("DRIVE_UPLOAD_PATHS") or "paths.json").absolute()
+    document: dict[str, Any] = json.loads(source.read_bytes())
+    accounts = document.get("accounts") or {each.name: {} for each in settings.accounts}
+    for each in settings.accounts:
+        email = quote(each.name, safe="")
+        drive.write_token(settings.home / FOLDER / f"{email}.json", f"{email}@example.com")
+        accounts[each.name] = {**accounts[each.name], "token": f"{FOLDER}/{email}.json"}
+    fresh = settings.home / f"{PATHS}.{os.getpid()}.new"
+    fresh.write_text(json.dumps(document | {"accounts": accounts}, indent=2), encoding="utf-8")
+    return fresh.replace(settings.home / PATHS)

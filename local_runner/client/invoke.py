@@ -1,0 +1,174 @@
+"""Calling the function with many files: in batches, over HTTP or in this process, until each file has its entry.
+
+The payload and its answer are the same in both cases: in this process the job gets them from the caller's hands, since
+Flask and functions-framework, which would only carry them, take as long to import as a request to Drive.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import click
+import urllib3
+
+from function.core.errors import SettingsError
+from function.serving import json_logs
+from function.serving.app import current
+from function.serving.payload import BATCH_MAX_FILES, BODY_MAX_BYTES
+
+BODY_BYTES = BODY_MAX_BYTES - 64 * 1024
+"""Bytes of a batch's files, with room for what is around them."""
+
+FRUITLESS_MAX = 2
+"""Calls for files that ran out of time without any of them getting on, before leaving them for later."""
+
+Progress = Callable[[str, int, int], None]
+"""Told a path, the bytes of it that were sent, and its bytes in all."""
+
+Request = dict[str, Any]
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """HTTP code and entries of an answer."""
+
+    code: int
+    results: list[Entry]
+
+
+Call = Callable[[bytes, Progress], Reply]
+"""Sends a payload to the function. Raises CallFailed."""
+
+
+class CallFailed(click.ClickException):
+    """The function can't be asked now."""
+
+    exit_code = 75
+
+
+class NotTheFunction(CallFailed):
+    """Something else answers there."""
+
+    exit_code = 65
+
+
+def in_process() -> Call:
+    """The function in this process: what its HTTP entry does with a body, by the settings as they are at each call."""
+    json_logs.set_up()
+
+    def call(body: bytes, progress: Progress) -> Reply:
+        try:
+            answer = current().handle(body, {}, progress)
+        except SettingsError as error:
+            raise CallFailed(error.message) from error
+        return Reply(answer.code, answer.document()["results"])
+
+    return call
+
+
+def over_http(url: str, headers: Mapping[str, str]) -> Call:
+    """The function that runs at a URL; its own deadline bounds the waiting."""
+    connections = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=15, read=None))
+
+    def call(body: bytes, progress: Progress) -> Reply:
+        try:
+            answer = connections.request(
+                "POST", url, body=body, headers={**headers, "Content-Type": "application/json"}
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise CallFailed(f"{url}: no answer ({error}); is the function running there?") from error
+        return _reply(answer.status, answer.data, url)
+
+    return call
+
+
+def _reply(code: int, body: bytes, who: str) -> Reply:
+    try:
+        document = json.loads(body)
+        return Reply(code, list(document["results"]))
+    except (ValueError, KeyError, TypeError) as error:
+        hint = "; a private service wants --header 'Authorization: Bearer …'" if code in (401, 403) else ""
+        failure = CallFailed if code >= 500 else NotTheFunction
+        raise failure(f"{who} answered {code} without entries: this isn't Drive Upload{hint}.") from error
+
+
+def encode(requests: Sequence[Request]) -> bytes:
+    r"""The payload for one file or many. Names that aren't UTF-8 are written as the escapes \udc80 to \udcff."""
+    return json.dumps(requests[0] if len(requests) == 1 else {"files": requests}).encode()
+
+
+def batches(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    """The requests in parts that the function accepts: up to 1000 files, and no more bytes than a body may have."""
+    part: list[Request] = []
+    size = 0
+    for request in requests:
+        more = len(json.dumps(request)) + 2
+        if part and (len(part) == BATCH_MAX_FILES or size + more > BODY_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(request)
+        size += more
+    if part:
+        yield part
+
+
+@dataclass(slots=True)
+class _Watched:
+    """Whether uploads got on, as far as the progress tells."""
+
+    tell: Progress
+    furthest: dict[str, int] = field(default_factory=dict)
+    moved: bool = False
+
+    def __call__(self, path: str, sent: int, size: int) -> None:
+        if sent > self.furthest.get(path, 0):
+            self.furthest[path] = sent
+            self.moved = True
+        self.tell(path, sent, size)
+
+
+def upload_all(
+    call: Call, requests: Iterable[Request], progress: Progress, is_stopped: Callable[[], bool]
+) -> Iterator[Entry]:
+    """Every file's entries, as they come. Files that ran out of the function's time are called again while they get on.
+
+    Raises CallFailed.
+    """
+    for part in batches(requests):
+        if is_stopped():
+            return
+        yield from _upload_part(call, part, _Watched(progress), is_stopped)
+
+
+def _upload_part(
+    call: Call, requests: list[Request], progress: _Watched, is_stopped: Callable[[], bool]
+) -> Iterator[Entry]:
+    fruitless = 0
+    while True:
+        progress.moved = False
+        reply = call(encode(requests), progress)
+        if reply.code == 400 and len(requests) > 1:  # one of them makes the whole unacceptable
+            middle = len(requests) // 2
+            yield from _upload_part(call, requests[:middle], progress, is_stopped)
+            yield from _upload_part(call, requests[middle:], progress, is_stopped)
+            return
+        late = [each for each in reply.results if each.get("reason") == "deadline_exceeded"]
+        yield from (each for each in reply.results if each.get("reason") != "deadline_exceeded")
+        fruitless = 0 if progress.moved or len(late) < len(reply.results) else fruitless + 1
+        if not late or is_stopped() or fruitless > FRUITLESS_MAX:
+            yield from late
+            return
+        requests = list(_again(requests, reply.results))
+
+
+def _again(requests: Sequence[Request], results: Sequence[Entry]) -> Iterator[Request]:
+    """The requests of those results that ran out of time, each for its account only."""
+    accounts = len(results) // len(requests)
+    remaining = iter(results)
+    for request in requests:
+        for entry in islice(remaining, accounts):
+            if entry.get("reason") == "deadline_exceeded":
+                yield {**request, "account": entry["account"]}

@@ -1,0 +1,75 @@
+"""How uploads ended: counted as they come, and as an exit code."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from function.__main__ import exit_code
+from function.core.errors import HTTP_CODE
+from function.serving.app import CODES_WORST_FIRST
+from local_runner.client.find_files import LeftOut
+from local_runner.client.invoke import Entry
+
+ROWS_MAX = 100
+"""With more entries than this only the failures are shown, and the rest counted."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Totals, and as many entries as will be shown."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    bytes_uploaded: int = 0
+    requests: int = 0
+    units: int = 0
+    codes: set[int] = field(default_factory=lambda: {200})
+    first: list[Entry] = field(default_factory=list)
+    failures: list[Entry] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """One more entry."""
+        status = str(entry.get("status"))
+        self.statuses[status] += 1
+        self.requests += entry.get("requests") or 0
+        self.units += entry.get("units") or 0
+        self.codes.add(_code(entry))
+        if status == "uploaded":
+            self.bytes_uploaded += entry.get("size") or 0
+        if status == "failed":
+            self.failures.append(entry)
+        if len(self.first) <= ROWS_MAX:
+            self.first.append(entry)
+
+    @property
+    def count(self) -> int:
+        """Entries so far."""
+        return self.statuses.total()
+
+    @property
+    def status(self) -> str | None:
+        """The entries' common status, or "partial"; None where there are none."""
+        return next(iter(self.statuses)) if len(self.statuses) == 1 else "partial" if self.statuses else None
+
+    def exit_code(self, left_out: Sequence[LeftOut] = ()) -> int:
+        """Of the worst that happened."""
+        codes = self.codes | ({404} if any(each.is_failure for each in left_out) else set())
+        return exit_code(min(codes, key=CODES_WORST_FIRST.index))
+
+    def totals(self) -> dict[str, Any]:
+        """The totals for programs."""
+        counts = {name: self.statuses[name] for name in ("uploaded", "unchanged", "skipped", "failed")}
+        return {
+            "entries": self.count,
+            **counts,
+            "bytes_uploaded": self.bytes_uploaded,
+            "requests": self.requests,
+            "units": self.units,
+        }
+
+
+def _code(entry: Entry) -> int:
+    reason = entry.get("reason")
+    if reason is None:
+        return 200
+    return HTTP_CODE.get(reason, 503 if entry.get("retryable") else 422)

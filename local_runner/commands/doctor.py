@@ -1,0 +1,59 @@
+"""The command `doctor`: looks at settings, token, Drive, volume, lock, log and clock, and says what to mend."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+import urllib3
+
+from function.core.errors import SettingsError
+from function.home.settings import load
+from function.serving.app import open_app
+from local_runner.doctor import account as check_account
+from local_runner.doctor import home as check_home
+from local_runner.doctor import volume
+from local_runner.doctor.findings import Finding, fail, has_failed, ok
+from local_runner.terminal import warnings_shown
+from local_runner.terminal.screen import cell, output, table
+
+EX_DATAERR = 65
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
+def doctor(as_json: bool) -> None:
+    """Check whether uploads can work from here, and say what to mend. Exits 65 where something fails."""
+    with warnings_shown.on():
+        findings = list(_findings())
+    if as_json:
+        click.echo(json.dumps({"findings": [asdict(each) for each in findings]}, indent=1))
+    else:
+        rows = table("", "about", "finding", "what to do")
+        for each in findings:
+            rows.add_row(cell(each.level, STYLES[each.level]), cell(each.area), cell(each.what), cell(each.mend))
+        output().print(rows)
+    sys.exit(EX_DATAERR if has_failed(findings) else 0)
+
+
+def _findings() -> Iterator[Finding]:
+    try:
+        settings = load()
+    except SettingsError as error:
+        yield fail("settings", error.message, "mend the settings: the rest can't be checked without them")
+        return
+    where = f"the emulator at {settings.emulator}" if settings.emulator else "Google Drive"
+    names = ", ".join(each.name for each in settings.accounts)
+    yield ok("settings", f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
+    yield check_home.check_data(settings)
+    yield from volume.check(settings)
+    yield from check_home.check_log(settings)
+    for account in open_app(settings).accounts.values():
+        try:
+            yield from check_account.check(account, settings.emulator)
+        except urllib3.exceptions.HTTPError as error:
+            area = f"account {account.name}"
+            yield fail(area, f"no answer from {where} ({type(error).__name__})", "check the network")

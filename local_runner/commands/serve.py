@@ -1,0 +1,48 @@
+"""The command `serve`: embedded Drive and function together, as a service to call."""
+
+import json
+import shlex
+import signal
+import threading
+from types import FrameType
+
+import click
+
+from function.core.errors import SettingsError
+from local_runner.client.embedded import Embedded, embedded_drive
+from local_runner.client.find_files import find
+from local_runner.client.function_process import FunctionFailed, function_process
+from local_runner.client.home import NoHome, settings
+
+
+@click.command()
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address of the function.")
+@click.option("--port", envvar="PORT", default=8080, show_default=True, help="Its port; 0 takes a free one.")
+def serve(host: str, port: int) -> None:
+    """Serve the function with an embedded Drive behind it, kept in the home's .drive_emulator/. Ctrl-C ends both."""
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    try:
+        with embedded_drive() as embedded, function_process(embedded.environment, host=host, port=port) as running:
+            _explain(running.url, embedded)
+            while not ended.wait(0.5):
+                if not running.is_alive():
+                    raise FunctionFailed("The function has ended.")
+    except SettingsError as error:
+        raise NoHome(error.message) from error
+
+
+def _explain(url: str, embedded: Embedded) -> None:
+    home = settings()
+    files = find([str(home.data_root)], home.home, home.home, home.data_root).files
+    payload = json.dumps({"path": next(iter(files), "Data/…")}, ensure_ascii=False)
+    click.echo(f"Drive Upload function at {url}")
+    click.echo(f"  home: {home.home}")
+    click.echo(f"  embedded Google Drive: {embedded.drive.url}/ (browse it), kept in {embedded.folder}")
+    click.echo(f"  curl {url} -H 'Content-Type: application/json' -d {shlex.quote(payload)}")
+    click.echo("  Ctrl-C ends both.")

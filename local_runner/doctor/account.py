@@ -1,0 +1,161 @@
+"""One account: its token file, whether it can be renewed, and what it may do on Drive."""
+
+import json
+import stat
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from rich.filesize import decimal
+
+from function.core.deadline import Deadline
+from function.core.errors import CredentialsError, UploadError
+from function.core.types import FOLDER_MIME_TYPE
+from function.credentials import token_file
+from function.credentials.token_file import AUTHORIZE, TokenFile
+from function.drive.google import GOOGLE
+from function.drive.port import Drive, Usage, files_named
+from function.upload.account import Account
+from local_runner.doctor.findings import Finding, fail, ok, warn
+
+TIME_S = 30.0
+
+SKEW_WARN_S = 30.0
+SKEW_FAIL_S = 300.0
+"""Google refuses signed assertions from clocks that differ by more. Source: OAuth 2.0 for service accounts, 'iat'."""
+
+FEW_BYTES = 100 * 1024 * 1024
+
+
+def check(account: Account, endpoint: str | None) -> Iterator[Finding]:
+    """Everything about one account; stops where the rest can't be told."""
+    area = f"account {account.name}"
+    try:
+        file = token_file.read(account.account.token)
+        yield from _check_file(area, file)
+        token = account.tokens.access_token(Deadline.after(TIME_S))
+        yield _check_renewal(area, account, token)
+        token = account.tokens.access_token(Deadline.after(TIME_S))
+        yield from _check_drive(area, account, token, endpoint or GOOGLE)
+    except UploadError as error:
+        yield fail(area, f"{error.reason}: {error.message}", _mend(error))
+
+
+def _mend(error: UploadError) -> str:
+    if isinstance(error, CredentialsError):
+        return AUTHORIZE
+    return "try again later" if error.is_retryable else "mend what the message names"
+
+
+def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
+    expiry = file.fields.get("expiry") or file.fields.get("token_expiry")
+    yield ok(area, f"{file.path}: {file.kind}{f', access token until {expiry}' if expiry else ''}")
+    if file.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not str(file.path).startswith("/run/secrets"):
+        yield warn(area, f"{file.path} can be read by others", f"chmod 600 {file.path}")
+    given = file.fields.get("scopes") or file.fields.get("scope")
+    scopes = given.split() if isinstance(given, str) else given
+    if scopes:
+        yield ok(area, f"scopes: {', '.join(str(each).rpartition('/')[2] for each in scopes)}")
+
+
+def _check_renewal(area: str, account: Account, token: str) -> Finding:
+    """Renew once, as an hour from now will."""
+    account.tokens.refused(token, Deadline.after(TIME_S))
+    try:
+        account.tokens.access_token(Deadline.after(TIME_S))
+    except CredentialsError as error:
+        return fail(area, f"the access token can't be renewed: {error.message}", AUTHORIZE)
+    return ok(area, "the access token can be renewed")
+
+
+def _check_drive(area: str, account: Account, token: str, endpoint: str) -> Iterator[Finding]:
+    status, headers, about = _ask(endpoint, token, "about", fields="user(emailAddress),storageQuota")
+    if status != 200:
+        said = (
+            about.get("error", {}).get("message", "no explanation") if isinstance(about.get("error"), dict) else about
+        )
+        yield fail(area, f"Drive answered {status}: {said}", "mend what it says")
+        return
+    yield ok(area, f"Drive answers {about.get('user', {}).get('emailAddress', 'without a name')}")
+    yield _check_space(area, about.get("storageQuota", {}))
+    yield from _check_clock(headers.get("date"))
+    yield from _check_root(area, account, token, endpoint)
+
+
+def _ask(endpoint: str, token: str, path: str, **query: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    answer = urllib3.request(
+        "GET",
+        f"{endpoint}/drive/v3/{path}?{urlencode(query)}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=TIME_S,
+        retries=False,
+    )
+    try:
+        document = json.loads(answer.data)
+    except ValueError:
+        document = {}
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return answer.status, headers, document if isinstance(document, dict) else {}
+
+
+def _check_space(area: str, quota: dict[str, Any]) -> Finding:
+    if "limit" not in quota:
+        return ok(area, "storage: no limit")
+    limit, left = int(quota["limit"]), int(quota["limit"]) - int(quota.get("usage", 0))
+    shown = f"storage: {decimal(max(0, left))} of {decimal(limit)} left"
+    if limit == 0:
+        return warn(area, "storage: none, as service accounts have", "let drive_root be in a shared drive")
+    if left <= 0:
+        return fail(area, shown, "free some space: Drive refuses uploads")
+    return warn(area, shown, "free some space soon") if left < FEW_BYTES else ok(area, shown)
+
+
+def _check_clock(date: str | None) -> Iterator[Finding]:
+    if date is None:
+        return
+    skew_s = time.time() - parsedate_to_datetime(date).timestamp()
+    shown = f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} Drive's"
+    if abs(skew_s) > SKEW_FAIL_S:
+        yield fail("clock", shown, "set it: tokens are refused")
+    elif abs(skew_s) > SKEW_WARN_S:
+        yield warn("clock", shown, "set it: tokens are renewed too late or too early")
+    else:
+        yield ok("clock", "this clock agrees with Drive's")
+
+
+def _check_root(area: str, account: Account, token: str, endpoint: str) -> Iterator[Finding]:
+    root = account.account.root
+    status, _, base = _ask(
+        endpoint, token, f"files/{root.base}", supportsAllDrives="true",
+        fields="name,mimeType,trashed,capabilities(canAddChildren)",
+    )  # fmt: skip
+    if status != 200 or base.get("trashed") or base.get("mimeType") != FOLDER_MIME_TYPE:
+        why = "is in the bin" if base.get("trashed") else "is no folder" if status == 200 else "can't be seen"
+        mend = "check the id, share the folder with this account, or authorize again with --scope drive"
+        yield fail(area, f"drive_root: {root.base} {why}", mend)
+        return
+    if base.get("capabilities", {}).get("canAddChildren") is False:
+        yield fail(
+            area, f"drive_root: nothing may be added to {base.get('name')}", "share it with this account to edit"
+        )
+        return
+    yield _check_chain(area, root.folders, root.base, account.drive.bound(Usage(), Deadline.after(TIME_S)))
+
+
+def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive) -> Finding:
+    parent = base
+    for depth, name in enumerate(names, 1):
+        shown = "/".join(names[:depth])
+        listed = drive.list(f"trashed = false and {files_named(parent, [name])}")
+        folders = [each for each in listed if each.mime_type == FOLDER_MIME_TYPE and each.name == name]
+        if not folders:
+            return ok(area, f"drive_root: {shown} will be made by the first upload")
+        if len(folders) > 1:
+            return warn(
+                area, f"drive_root: there are {len(folders)} folders {shown}", "merge them; uploads go to the oldest"
+            )
+        parent = folders[0].id
+    return ok(area, f"drive_root: {'/'.join(names) or base} is there")

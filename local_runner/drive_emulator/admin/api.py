@@ -1,0 +1,122 @@
+"""The emulator's own addresses under /emulator/: faults, requests, files, weather and accounts, as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from ..api.request_context import Call, reply
+from ..faults import conditions
+from ..http.write import Response
+from ..model.errors import ApiError, bad_request, file_not_found
+from ..schema import discovery
+from ..storage import snapshot
+from ..storage.state import account
+
+BODY_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+def show_faults(call: Call) -> Response:
+    """All faults, spent ones too, with how often they struck."""
+    return reply(call.drive.faults.as_json())
+
+
+def add_faults(call: Call) -> Response:
+    """One fault or a list of them; answers with all in force."""
+    given = _json(call)
+    call.drive.faults.add(*(given if isinstance(given, list) else [given]))
+    return show_faults(call)
+
+
+def clear_faults(call: Call) -> Response:
+    """No more faults."""
+    call.drive.faults.clear()
+    return Response(204)
+
+
+def show_requests(call: Call) -> Response:
+    """Every request on record; `?on=files.create` only those of one method."""
+    wanted = call.request.first("on")
+    records = call.drive.requests.as_json()
+    return reply([one for one in records if wanted is None or wanted in {one["method_id"], one["starts"]}])
+
+
+def clear_requests(call: Call) -> Response:
+    """Forget what was asked so far."""
+    call.drive.requests.clear()
+    return Response(204)
+
+
+def show_files(call: Call) -> Response:
+    """Every file of every account."""
+    return reply(snapshot.files(call.drive))
+
+
+def show_content(call: Call) -> Response:
+    """The bytes of `?id=`."""
+    file_id = call.request.first("id") or ""
+    record = call.drive.store.files.get(file_id)
+    if record is None or record.content is None:
+        raise file_not_found(file_id)
+    return Response(200, call.drive.blobs.read(record.content), {"Content-Type": "application/octet-stream"})
+
+
+def show_weather(call: Call) -> Response:
+    """All settings."""
+    return reply(msgspec.structs.asdict(call.drive.weather))
+
+
+def change_weather(call: Call) -> Response:
+    """Some settings by name; answers with all."""
+    given = _json(call)
+    if not isinstance(given, dict):
+        raise bad_request("Weather: an object is expected.")
+    call.drive.set_weather(conditions.changed(call.drive.weather, given))
+    return show_weather(call)
+
+
+def show_accounts(call: Call) -> Response:
+    """Every account with its storage."""
+    return reply([_account(call, email) for email in call.drive.store.accounts])
+
+
+def add_account(call: Call) -> Response:
+    """`{"email", "storage_limit"?, "service_account"?}`: a new account with an empty Drive, and a token for it."""
+    given = _json(call)
+    known = {"email", "storage_limit", "service_account"}
+    if not isinstance(given, dict) or "email" not in given or not given.keys() <= known:
+        raise bad_request(f"Account: an object with some of {sorted(known)} is expected.")
+    options = {name: value for name, value in given.items() if name != "email"}
+    made = account(call.drive, given["email"], **options)
+    return reply(_account(call, made.email) | {"token": call.drive.credentials(made.email, call.origin)})
+
+
+def discovery_v3(call: Call) -> Response:
+    """v3's discovery document, pointing here."""
+    return reply(discovery.served(3, call.origin))
+
+
+def discovery_v2(call: Call) -> Response:
+    """v2's discovery document, pointing here."""
+    return reply(discovery.served(2, call.origin))
+
+
+def _account(call: Call, email: str) -> dict[str, Any]:
+    of = call.drive.store.accounts[email]
+    return {
+        "email": of.email,
+        "display_name": of.display_name,
+        "root_id": of.root_id,
+        "storage_limit": of.storage_limit,
+        "usage": call.drive.store.usage.get(email, 0),
+        "service_account": of.is_service_account,
+    }
+
+
+def _json(call: Call) -> Any:
+    try:
+        return json.loads(call.request.body.read(BODY_LIMIT_BYTES))
+    except ValueError as error:
+        raise ApiError(400, "parseError", f"JSON expected: {error}") from error

@@ -1,0 +1,1 @@
+"""One request's way: route, context, batch, pages."""

@@ -1,0 +1,57 @@
+"""The settings that make an emulated Drive fast or slow, generous or strict: flags at the start, PATCH at run time."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from ..model.errors import bad_request
+
+
+class Weather(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the emulated Drive is like now. None means: not limited.
+
+    Times are milliseconds (`_ms`) or seconds (`_s`), rates per minute or per second as named. Google's own figures are
+    in `quota.GOOGLE`; by default nothing is limited, so that tests are fast.
+    """
+
+    latency_ms: float = 0
+    """Added to every answer."""
+    jitter_ms: float = 0
+    """Up to so much more, at random."""
+    list_lag_s: float = 0
+    """A file shows in listings and searches only so long after it was made; by id it is there at once."""
+    units_per_minute: float | None = None
+    """Quota units of all users of a project (OAuth client)."""
+    units_per_minute_per_user: float | None = None
+    requests_per_minute_per_user: float | None = None
+    writes_per_s: float | None = None
+    """Sustained creates and edits per account."""
+    write_burst: float = 30
+    """Writes above the sustained rate that are accepted before refusals begin."""
+    limit_status: Literal[403, 429] = 403
+    """How a rate limit is refused: 403 userRateLimitExceeded or 429 rateLimitExceeded."""
+    retry_after: bool = False
+    """Whether a rate limit's refusal carries Retry-After."""
+    error_rate: float = 0
+    """Share of requests that fail with `error_status`, by the seeded dice."""
+    error_status: Literal[500, 502, 503, 504] = 503
+    token_life_s: float = 3599
+    session_life_s: float = 7 * 24 * 3600
+    overlap: Literal["skip", "refuse"] = "skip"
+    """Chunk bytes that the session has already: skipped, as the upload service of Cloud Storage documents, or 400."""
+    trashed_from_parent: bool = True
+    """Whether a file created under a trashed folder says `trashed: true` (the field's definition; it is contested)."""
+    max_children: int = 500_000
+    max_depth: int = 100
+    advance_s: float = 0
+    """Seconds by which the emulator's clock is ahead; set it higher to let tokens, sessions and minutes run out."""
+
+
+def changed(weather: Weather, changes: dict[str, Any]) -> Weather:
+    """The weather with some settings replaced; raises ApiError (400) for unknown names and wrong types."""
+    try:
+        return msgspec.convert({**msgspec.structs.asdict(weather), **changes}, Weather)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"Weather: {error}") from error

@@ -1,0 +1,270 @@
+"""The asking half of HTTP/1.1: read a request from a socket, stream its body.
+
+The emulator needs what HTTP libraries keep to themselves: to reset a connection in the middle of a body, to know how
+many bytes arrived before it broke, to cut or delay an answer, to read GBs straight into blocks. Hence these lines and
+those of http1_write; meaning is left to `app`, connections and threads to `server`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from .write import Disconnected
+
+HEAD_LIMIT_BYTES = 128 * 1024
+"""Longest request line plus headers. Batch allows inner URLs of 8 000 characters; rclone's queries reach 20 KB."""
+
+DRAIN_LIMIT_BYTES = 64 * 1024 * 1024
+"""An unread body up to this size is read and dropped to keep the connection; a longer one closes it."""
+
+
+class BadRequest(Exception):
+    """The bytes received are not HTTP/1.1; the connection can't be used further."""
+
+
+class Reader:
+    """Buffered reading from a socket."""
+
+    def __init__(self, sock: socket.socket | None) -> None:
+        self._sock = sock
+        self.pending = bytearray()
+
+    @property
+    def sock(self) -> socket.socket:
+        if self._sock is None:
+            raise Disconnected
+        return self._sock
+
+    def until(self, mark: bytes, limit: int) -> bytes:
+        """Everything up to and without `mark`; empty when the peer closed before the first byte."""
+        start = 0
+        while (end := self.pending.find(mark, start)) < 0:
+            if len(self.pending) > limit:
+                raise BadRequest("request head too long")
+            start = max(0, len(self.pending) - len(mark))
+            block = self.sock.recv(65536)
+            if not block:
+                if self.pending:
+                    raise Disconnected
+                return b""
+            self.pending += block
+        found = bytes(self.pending[:end])
+        del self.pending[: end + len(mark)]
+        return found
+
+    def into(self, view: memoryview) -> int:
+        """Read at least one byte into `view`; raises Disconnected when the peer closed."""
+        if self.pending:
+            count = min(len(view), len(self.pending))
+            view[:count] = self.pending[:count]
+            del self.pending[:count]
+            return count
+        count = self.sock.recv_into(view)
+        if not count:
+            raise Disconnected
+        return count
+
+
+class Body:
+    """A request's body as a stream, read once.
+
+    `received` counts payload bytes. `cut_after` makes the body break off after so many bytes, `pace` is called with the
+    size of each piece read: both are for faults. A client that sent `Expect: 100-continue` is told to go on at the
+    first read.
+    """
+
+    def __init__(self, reader: Reader, length: int | None, chunked: bool, expects: bool) -> None:
+        self._reader = reader
+        self._left = 0 if chunked else (length or 0)
+        self._chunked = chunked
+        self._ended = not chunked and not length
+        self._expects = expects
+        self._first_chunk = True
+        self.length = None if chunked else (length or 0)
+        self.received = 0
+        self.cut_after: int | None = None
+        self.pace: Callable[[int], None] | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> Body:
+        """A body that is already here, such as one inside a batch."""
+        reader = Reader(None)
+        reader.pending += data
+        return cls(reader, len(data), chunked=False, expects=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything was read."""
+        return self._ended
+
+    def into(self, view: memoryview) -> int:
+        """Read some bytes into `view`; 0 at the end of the body. Raises Disconnected when the peer is gone before."""
+        if self._ended or not len(view):
+            return 0
+        self._go_on()
+        if self._chunked and not self._left and not self._next_chunk():
+            return 0
+        limit = min(len(view), self._left)
+        if self.cut_after is not None:
+            limit = min(limit, self.cut_after - self.received)
+            if limit <= 0:
+                raise Disconnected
+        count = self._reader.into(view[:limit])
+        self._left -= count
+        self.received += count
+        if not self._left and not self._chunked:
+            self._ended = True
+        if self.pace is not None:
+            self.pace(count)
+        return count
+
+    def fill(self, view: memoryview) -> int:
+        """Read until `view` is full or the body ends; the count of bytes read."""
+        filled = 0
+        while filled < len(view) and (count := self.into(view[filled:])):
+            filled += count
+        return filled
+
+    def read(self, limit: int) -> bytes:
+        """The whole rest of the body; raises BodyTooLarge past `limit` bytes."""
+        parts: list[bytes] = []
+        total = 0
+        buffer = bytearray(min(65536, (self.length or 65536) + 1))
+        view = memoryview(buffer)
+        while count := self.into(view):
+            total += count
+            if total > limit:
+                raise BodyTooLarge(limit)
+            parts.append(bytes(view[:count]))
+        return b"".join(parts)
+
+    def drop(self) -> bool:
+        """Read and forget the rest, so that the connection can be used again; False when it had better be closed."""
+        if self._ended:
+            return True
+        if self._expects or (self._left > DRAIN_LIMIT_BYTES):
+            return False
+        view = memoryview(bytearray(65536))
+        dropped = 0
+        while count := self.into(view):
+            dropped += count
+            if dropped > DRAIN_LIMIT_BYTES:
+                return False
+        return True
+
+    def _go_on(self) -> None:
+        if self._expects:
+            self._expects = False
+            self._reader.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _next_chunk(self) -> bool:
+        if not self._first_chunk:
+            self._reader.until(b"\r\n", 2)
+        self._first_chunk = False
+        size_text = self._reader.until(b"\r\n", 1024).split(b";")[0].strip()
+        try:
+            self._left = int(size_text, 16)
+        except ValueError:
+            raise BadRequest("malformed chunk size") from None
+        if self._left:
+            return True
+        while self._reader.until(b"\r\n", HEAD_LIMIT_BYTES):  # trailers
+            continue
+        self._ended = True
+        return False
+
+
+class BodyTooLarge(Exception):
+    """A body that has to fit in memory doesn't."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request; header names are lower case, `path` is as sent, `query` keeps every value of a repeated name."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: Body
+    raw_query: str = ""
+    keep_alive: bool = True
+
+    def first(self, name: str) -> str | None:
+        """The first value of a query parameter."""
+        values = self.query.get(name)
+        return values[0] if values else None
+
+
+def parse_query(text: str) -> dict[str, list[str]]:
+    """A query string or form body as name -> values."""
+    query: dict[str, list[str]] = {}
+    if text:
+        for name, value in parse_qsl(text, keep_blank_values=True):
+            query.setdefault(name, []).append(value)
+    return query
+
+
+def read_request(reader: Reader) -> Request | None:
+    """The next request on a connection, its body still unread; None when the peer closed between requests."""
+    head = b""
+    while not head:  # empty lines before a request line are to be ignored (RFC 9112, 2.2)
+        head = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES).lstrip(b"\r\n")
+        if not head and not reader.pending:
+            return None
+    method, target, version, headers = _head(head)
+    return _request(method, target, version, headers, _body(reader, headers))
+
+
+def parse_head(head: bytes, body: Body) -> Request:
+    """A request whose body is here already: a call inside a batch.
+
+    Lines may end with CRLF or LF, and the version may be missing, as in the examples of Google's guide.
+    """
+    first, _, rest = head.replace(b"\r\n", b"\n").partition(b"\n")
+    version = b"" if first.count(b" ") > 1 else b" HTTP/1.1"
+    return _request(*_head((first + version + b"\n" + rest).strip(b"\n").replace(b"\n", b"\r\n")), body)
+
+
+def _head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
+    """Verb, target, version and headers."""
+    lines = head.decode("latin-1").split("\r\n")
+    parts = lines[0].split(" ")
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise BadRequest("malformed request line")
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadRequest("malformed header")
+        headers[name.strip().lower()] = value.strip()
+    return parts[0], parts[1], parts[2], headers
+
+
+def _body(reader: Reader, headers: dict[str, str]) -> Body:
+    chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+    length_text = headers.get("content-length")
+    if length_text is not None and not (length_text.isascii() and length_text.isdigit()):
+        raise BadRequest("malformed Content-Length")
+    length = int(length_text) if length_text is not None else None
+    expects = headers.get("expect", "").lower() == "100-continue" and (chunked or bool(length))
+    return Body(reader, length, chunked, expects)
+
+
+def _request(method: str, target: str, version: str, headers: dict[str, str], body: Body) -> Request:
+    if "://" in target.partition("?")[0]:  # absolute form, as proxies send it
+        target = "/" + target.split("://", 1)[1].partition("/")[2]
+    path, _, raw_query = target.partition("?")
+    connection = headers.get("connection", "").lower()
+    return Request(
+        method=method,
+        path=path,
+        query=parse_query(raw_query),
+        headers=headers,
+        body=body,
+        raw_query=raw_query,
+        keep_alive="close" not in connection and (version != "HTTP/1.0" or "keep-alive" in connection),
+    )

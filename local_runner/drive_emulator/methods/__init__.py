@@ -1,0 +1,1 @@
+"""Drive's methods that carry no upload, for v3 and v2."""

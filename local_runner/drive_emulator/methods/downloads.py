@@ -1,0 +1,51 @@
+"""Content going out: whole, or the range of bytes that was asked for. Straight from disk to the socket."""
+
+from __future__ import annotations
+
+import re
+
+from ..api.request_context import Call
+from ..http.write import FilePart, Response
+from ..model.errors import ApiError
+from ..model.records import Content, FileRecord
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+
+
+def content(call: Call, record: FileRecord) -> Response:
+    """The content of a file; 403 `fileNotDownloadable` for what has none."""
+    if record.content is None:
+        message = "Only files with binary content can be downloaded. Use Export with Docs Editors files."
+        raise ApiError(403, "fileNotDownloadable", message, location_type="parameter", location="alt")
+    call.record.units = 200
+    return stream(call, record.content, record.mime_type)
+
+
+def stream(call: Call, stored: Content, mime_type: str) -> Response:
+    """A stored content as an answer: 200, 206 for a range, 416 for one beyond the end."""
+    headers = {
+        "Content-Type": mime_type,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": "attachment",
+    }
+    asked = _RANGE.fullmatch(call.request.headers.get("range", "").replace(" ", ""))
+    if asked is None or asked.groups() == ("", ""):
+        return Response(200, _part(call, stored, 0, stored.size), headers)
+    first, last = _bounds(asked[1], asked[2], stored.size)
+    if first > last or first >= stored.size:
+        body = b"Request range not satisfiable"
+        return Response(416, body, {"Content-Type": "text/html", "Content-Range": f"bytes */{stored.size}"})
+    headers["Content-Range"] = f"bytes {first}-{last}/{stored.size}"
+    return Response(206, _part(call, stored, first, last - first + 1), headers)
+
+
+def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
+    """First and last byte of a range; `-N` means the last N bytes."""
+    if not first:
+        return max(0, size - int(last)), size - 1
+    return int(first), min(int(last), size - 1) if last else size - 1
+
+
+def _part(call: Call, stored: Content, offset: int, length: int) -> FilePart | bytes:
+    file = call.drive.blobs.open(stored)
+    return FilePart(file, offset, length) if file is not None else b""

@@ -1,0 +1,1 @@
+"""The token endpoint, the consent page, service accounts."""

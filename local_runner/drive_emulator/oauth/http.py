@@ -1,0 +1,106 @@
+"""OAuth over HTTP: forms in, JSON, pages and redirects out; and whose access token a request carries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from ..api.request_context import Call, reply
+from ..http.read import Request, parse_query
+from ..http.write import Response
+from ..model.errors import insufficient_scope, login_required, unauthorized
+from ..model.records import Viewer
+from ..storage.state import Drive
+from . import consent
+from .assertions import GrantError
+from .endpoints import Answer
+
+FORM_LIMIT_BYTES = 64 * 1024
+
+
+def viewer_of(drive: Drive, request: Request) -> Viewer:
+    """Who the access token speaks for; 401 where it is missing, unknown or expired."""
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        text = request.first("access_token") or ""
+    if not text.strip():
+        raise login_required()
+    token = drive.store.tokens.get(text.strip())
+    if token is None or (token.expires_ms is not None and token.expires_ms <= drive.clock.now_ms()):
+        raise unauthorized()
+    account = drive.store.accounts[token.email]
+    return Viewer(account.email, account.permission_id, account.root_id, token.client_id, token.scopes)
+
+
+def require_scope(viewer: Viewer, accepted: frozenset[str]) -> None:
+    """403 where none of the method's scopes was granted to the token."""
+    if accepted and not accepted & viewer.scopes:
+        raise insufficient_scope()
+
+
+def token(call: Call) -> Response:
+    """The token endpoint."""
+    return _json(call.drive.oauth.token(_form(call), now_ms=call.drive.clock.now_ms(), basic=_basic(call.request)))
+
+
+def revoke(call: Call) -> Response:
+    """End a grant."""
+    return _json(call.drive.oauth.revoke(_form(call).get("token", "")))
+
+
+def tokeninfo(call: Call) -> Response:
+    """What a token says."""
+    return _json(call.drive.oauth.tokeninfo(_form(call).get("access_token", ""), now_ms=call.drive.clock.now_ms()))
+
+
+def userinfo(call: Call) -> Response:
+    """Whose token it is."""
+    text = call.request.headers.get("authorization", "").partition(" ")[2]
+    return _json(call.drive.oauth.userinfo(text, now_ms=call.drive.clock.now_ms()))
+
+
+def authorize(call: Call) -> Response:
+    """The page on which a person chooses an account."""
+    query = {name: values[0] for name, values in call.request.query.items()}
+    try:
+        consent.check(query)
+    except GrantError as refusal:
+        return _page(400, consent.error_page(refusal))
+    return _page(200, consent.page(query, call.drive.store.accounts, call.request.path))
+
+
+def consent_given(call: Call) -> Response:
+    """Back to the app, with a code or a refusal."""
+    try:
+        target = consent.decide(_form(call), call.drive.oauth, now_ms=call.drive.clock.now_ms())
+    except GrantError as refusal:
+        return _page(400, consent.error_page(refusal))
+    return Response(302, b"", {"Location": target})
+
+
+def _form(call: Call) -> dict[str, str]:
+    """The form of a POST with the query's parameters beneath it."""
+    text = call.request.body.read(FORM_LIMIT_BYTES).decode("utf-8", "replace")
+    merged: Mapping[str, list[str]] = call.request.query | parse_query(text)
+    return {name: values[0] for name, values in merged.items()}
+
+
+def _basic(request: Request) -> tuple[str, str] | None:
+    kind, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return unquote(user), unquote(password)
+
+
+def _json(answer: Answer) -> Response:
+    return reply(answer.body, answer.status)
+
+
+def _page(status: int, html: str) -> Response:
+    return Response(status, html.encode(), {"Content-Type": "text/html; charset=utf-8"})

@@ -1,0 +1,93 @@
+"""Who may see and change what: roles by ownership, grants, ancestors and shared drives; what an app's scopes hide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..model.errors import ApiError, file_not_found, not_emulated
+from ..model.records import FileRecord, Permission, Viewer
+from ..storage.store import Store
+
+SCOPE = "https://www.googleapis.com/auth/"
+BROAD_SCOPES = frozenset(
+    SCOPE + name
+    for name in ("drive", "drive.readonly", "drive.metadata", "drive.metadata.readonly", "drive.photos.readonly")
+)
+"""Scopes that see all of a user's files; the others see what the app made."""
+
+RANK = {"reader": 1, "commenter": 2, "writer": 3, "fileOrganizer": 4, "organizer": 5, "owner": 6}
+
+
+def role_of(store: Store, email: str, record: FileRecord) -> str | None:
+    """The strongest role that an account has on a file, by itself or through what it lies in; None = none."""
+    if record.owner == email:
+        return "owner"
+    grants: list[Permission] = list(record.permissions)
+    for above in store.ancestors(record):
+        if above.owner == email and not record.drive_id:
+            grants.append(Permission("", "user", "writer", email))
+        grants += above.permissions
+    if record.drive_id and record.drive_id in store.drives:
+        grants += store.drives[record.drive_id].members
+    return strongest(grant.role for grant in grants if _is_for(grant, email))
+
+
+def strongest(roles: Iterable[str]) -> str | None:
+    """The role that allows most; None of none."""
+    return max(roles, key=lambda role: RANK[role], default=None)
+
+
+def _is_for(grant: Permission, email: str) -> bool:
+    match grant.type:
+        case "anyone":
+            return True
+        case "domain":
+            return email.rpartition("@")[2] == grant.domain
+        case _:
+            return grant.email == email
+
+
+def is_listed(store: Store, viewer: Viewer, record: FileRecord) -> bool:
+    """Whether a search may show a file to this viewer (links that anyone may follow aren't found by searching)."""
+    if not app_sees(viewer, record):
+        return False
+    if record.owner == viewer.email:
+        return True
+    if record.drive_id:
+        return role_of(store, viewer.email, record) is not None
+    shares = [record, *store.ancestors(record)]
+    return any(grant.email == viewer.email for share in shares for grant in share.permissions)
+
+
+def app_sees(viewer: Viewer, record: FileRecord) -> bool:
+    """Scope drive.file hides what the app neither made nor opened; drive.appdata sees only the app's hidden folder."""
+    if record.space == "appDataFolder":
+        return viewer.client_id in record.apps and SCOPE + "drive.appdata" in viewer.scopes
+    return bool(viewer.scopes & BROAD_SCOPES) or viewer.client_id in record.apps
+
+
+def find(store: Store, viewer: Viewer, file_id: str, *, all_drives: bool) -> FileRecord:
+    """The file with this id or alias; 404 where it is missing, invisible, or in a shared drive not asked for."""
+    if file_id == "appDataFolder":
+        raise not_emulated("the hidden folder of an app (appDataFolder)")
+    record = store.files.get(resolve(viewer, file_id))
+    if record is None or role_of(store, viewer.email, record) is None:
+        raise file_not_found(file_id)
+    if record.drive_id and not all_drives:
+        raise file_not_found(file_id)
+    if not app_sees(viewer, record) and record.id != viewer.root_id:
+        raise file_not_found(file_id)
+    return record
+
+
+def resolve(viewer: Viewer, file_id: str) -> str:
+    """An id with the alias `root` replaced."""
+    return viewer.root_id if file_id == "root" else file_id
+
+
+def require(store: Store, viewer: Viewer, record: FileRecord, role: str) -> None:
+    """Raise 403 unless the viewer has at least this role on the file."""
+    has = role_of(store, viewer.email, record)
+    if has is None or RANK[has] < RANK[role]:
+        message = "The user does not have sufficient permissions for this file."
+        raise ApiError(403, "insufficientFilePermissions", message)

@@ -1,0 +1,1 @@
+"""Google's discovery documents, and requests and answers held against them."""

@@ -1,0 +1,1 @@
+"""What the emulator keeps: records, contents, the journal on disk."""

@@ -1,0 +1,137 @@
+"""The one object that everything works on: store, blobs, ids, clock, weather, quota, faults, record of requests."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..admin.request_log import RequestLog
+from ..api.cursors import Cursors
+from ..faults.conditions import Weather
+from ..faults.scripted import Faults
+from ..model.records import FOLDER, Account, FileRecord
+from ..oauth.endpoints import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
+from ..rules.quota import Quota
+from ..upload.upload_part import Part
+from .blobs import Blobs
+from .clock import Clock, rfc3339
+from .ids import IdMaker
+from .store import Store
+
+DEFAULT_EMAIL = "user@example.com"
+"""The account that is there from the start."""
+
+
+class LiveSession:
+    """The moving half of a resumable upload: its part, and who feeds it.
+
+    `turn` grows with every request that sends content: the newest takes over, a stalled one stops at its next block.
+    """
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.lock = threading.Lock()
+        self.turn = 0
+
+
+@dataclass(slots=True)
+class Drive:
+    """One emulated Google Drive, with all its accounts."""
+
+    store: Store
+    blobs: Blobs
+    ids: IdMaker
+    clock: Clock
+    weather: Weather
+    quota: Quota
+    oauth: OAuth
+    folder: Path
+    keeps: bool
+    """Whether `folder` stays when the emulator ends."""
+    faults: Faults = field(default_factory=Faults)
+    requests: RequestLog = field(default_factory=RequestLog)
+    cursors: Cursors = field(default_factory=Cursors)
+    live: dict[str, LiveSession] = field(default_factory=dict)
+    """Resumable uploads with a part open in this process."""
+    channels: dict[str, str] = field(default_factory=dict)
+    """Open notification channels: id -> the resource they watch."""
+
+    def set_weather(self, weather: Weather) -> None:
+        """Change the settings; everybody's quota starts afresh."""
+        self.clock.advance(weather.advance_s - self.weather.advance_s)
+        self.weather = weather
+        self.quota.reset()
+
+    def credentials(self, email: str, origin: str) -> dict[str, Any]:
+        """An authorized-user file for an account, as google-auth writes it, its token endpoint at `origin`."""
+        scopes = frozenset({DRIVE_SCOPE})
+        now_ms = self.clock.now_ms()
+        access = self.oauth.grant_access_token(email, CLIENT_ID, scopes, now_ms=now_ms)
+        refresh = self.oauth.grant_refresh_token(email, CLIENT_ID, scopes)
+        return {
+            "type": "authorized_user",
+            "token": access.token,
+            "refresh_token": refresh.token,
+            "token_uri": f"{origin}/token",
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "scopes": sorted(scopes),
+            "universe_domain": "googleapis.com",
+            "account": email,
+            "expiry": rfc3339(access.expires_ms or now_ms),
+        }
+
+    def close(self) -> None:
+        """End the journal; drop what isn't to be kept."""
+        self.store.close()
+        self.blobs.close()
+        if not self.keeps:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_drive(data: str | Path | None, *, seed: int, weather: Weather, default_email: str = DEFAULT_EMAIL) -> Drive:
+    """The state kept in a folder, or a new one that goes when it is closed. Content is on disk in both cases."""
+    keeps = data is not None
+    folder = Path(data) if data is not None else Path(tempfile.mkdtemp(prefix="drive-emulator-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store(folder if keeps else None)
+    blobs = Blobs(folder)
+    for of_file in store.revisions.values():
+        for revision in of_file.values():
+            blobs.keep(revision.content)
+    blobs.forget_all_but(set(store.sessions))
+    clock = Clock()
+    clock.advance(weather.advance_s)
+    ids = IdMaker(seed, str(store.starts))
+    oauth = OAuth(store, ids.secret, lambda: default_email, lambda: drive.weather.token_life_s)
+    drive = Drive(store, blobs, ids, clock, weather, Quota(clock), oauth, folder, keeps)
+    account(drive, default_email)
+    return drive
+
+
+def account(
+    drive: Drive, email: str, *, storage_limit: int | None = 15 * 1024**3, service_account: bool = False
+) -> Account:
+    """The account of that e-mail address, made with an empty My Drive when it is new."""
+    with drive.store.lock:
+        known = drive.store.accounts.get(email)
+        if known is not None:
+            return known
+        display_name = email.partition("@")[0].replace(".", " ").title()
+        made = Account(
+            email=email,
+            display_name=display_name,
+            permission_id=drive.ids.permission_id(),
+            root_id=drive.ids.drive_id(),
+            storage_limit=storage_limit,
+            is_service_account=service_account,
+        )
+        now_ms = drive.clock.now_ms()
+        root = FileRecord(made.root_id, "My Drive", FOLDER, email, (), now_ms, now_ms, last_modifying_user=email)
+        drive.store.put_account(made)
+        drive.store.put_silently(root)
+        return made

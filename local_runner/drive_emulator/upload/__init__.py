@@ -1,0 +1,1 @@
+"""Content coming in: in one request or in a resumable session."""

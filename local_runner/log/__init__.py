@@ -1,0 +1,1 @@
+"""upload_log.json for those who read it."""

@@ -1,0 +1,28 @@
+"""The transport's connections: kept, shared, and cheap to open."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from function.drive.http import Transport, pool
+from local_runner.drive_emulator import DriveEmulator
+from tests.support.tls_front import HOSTS, TlsFront
+
+URL = f"https://{HOSTS[0]}"
+
+
+def test_further_connections_resume_the_first_ones_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four requests at once, after one: the connections that are opened for them need no certificates again."""
+    with DriveEmulator() as drive, TlsFront(drive.url, tmp_path) as front:
+        for name, value in front.environ.items():
+            monkeypatch.setenv(name, value)
+        transport = Transport(pool(URL))
+
+        answers = [transport.send("GET", f"{URL}/", {}, None)]
+        drive.set_weather(latency_ms=200)
+        with ThreadPoolExecutor(4) as threads:
+            answers += threads.map(lambda _: transport.send("GET", f"{URL}/drive/v3/about", {}, None), range(4))
+
+        assert [each.status for each in answers] == [200, 401, 401, 401, 401]
+        assert front.resumed == 3

@@ -1,0 +1,416 @@
+"""The log file: what an append makes of any file it may find, and what is left of an append that was killed."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from function.core.deadline import Deadline
+from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
+from function.core.types import LogEntry
+from function.serving.app import refused_entry
+from function.state import log_schema
+from function.state.log import TAIL_BYTES, UploadLog, encode, find_place
+
+SCHEMA = Path(__file__).parents[3] / "function/upload_log.schema.json"
+
+
+@contextlib.contextmanager
+def unlocked(_: Deadline) -> Iterator[None]:
+    """Nobody else is there."""
+    yield
+
+
+def entry(number: int, text: str = "") -> LogEntry:
+    """A valid entry that can be told from others."""
+    return refused_entry(str(number), InvalidPayload(text))
+
+
+def open_log(path: Path, warn: Callable[[str], None] = lambda text: None) -> UploadLog:
+    """The log at that path, unlocked."""
+    return UploadLog(path, unlocked, warn)
+
+
+def append(path: Path, *entries: LogEntry) -> None:
+    """Append to the log at that path."""
+    open_log(path).append(entries, Deadline.after(10))
+
+
+def ids(path: Path) -> list[str]:
+    """The invocation ids in a log, which must be valid JSON."""
+    return [each["invocation_id"] for each in json.loads(path.read_bytes())]
+
+
+TEXTS = st.text(max_size=60) | st.sampled_from(["]", "},{", '{"time":', "\n]\n", "\\", '"', "é🎈", "\x00"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(before=st.lists(TEXTS, max_size=3), added=st.lists(TEXTS, min_size=1, max_size=3), cut=st.floats(0, 1))
+def test_an_append_cut_anywhere_costs_no_earlier_entry(
+    tmp_path: Path, before: list[str], added: list[str], cut: float
+) -> None:
+    """However little of the write reached the disk, the next append leaves valid JSON with all that was there."""
+    path = tmp_path / "log.json"
+    path.unlink(missing_ok=True)
+    for number, text in enumerate(before):
+        append(path, entry(number, text))
+    old = path.read_bytes() if before else b""
+    append(path, *(entry(100 + number, text) for number, text in enumerate(added)))
+    whole = path.read_bytes()
+    start = len(old.removesuffix(b"\n]\n"))
+    kept = start + round(cut * (len(whole) - start))
+    path.write_bytes(whole[:kept] + old[kept:])
+
+    append(path, entry(999))
+
+    found = ids(path)
+    new = [str(100 + number) for number in range(len(added))]
+    assert found[: len(before)] == [str(number) for number in range(len(before))]
+    assert found[-1] == "999"
+    assert found[len(before) : -1] == new[: len(found) - len(before) - 1]
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(before=st.integers(0, 3), added=st.integers(1, 3), zeros=st.integers(0, 5000))
+def test_blocks_of_zeros_behind_a_torn_write_are_cut_off(tmp_path: Path, before: int, added: int, zeros: int) -> None:
+    """A file system may have made the file longer before the bytes arrived."""
+    path = tmp_path / "log.json"
+    path.unlink(missing_ok=True)
+    for number in range(before):
+        append(path, entry(number))
+    path.write_bytes((path.read_bytes() if before else b"") + bytes(zeros))
+
+    append(path, *(entry(100 + number) for number in range(added)))
+
+    assert ids(path) == [str(each) for each in (*range(before), *range(100, 100 + added))]
+
+
+ONE = encode(entry(1)).decode()
+LAYOUTS = {
+    "ours": f"[\n{ONE}\n]\n",
+    "without a newline at the end": f"[\n{ONE}\n]",
+    "on one line": f"[{ONE}]",
+    "pretty": json.dumps([json.loads(ONE)], indent=2),
+    "pretty, with tabs and CRLF": json.dumps([json.loads(ONE)], indent="\t").replace("\n", "\r\n"),
+    "with spaces around": f"  \n [ {ONE} ]  \n\n",
+    "another program's entry": '[\n{"task": 7, "invocation_id": "1"}\n]\n',
+    "a nested object at its end": '[{"invocation_id": "1", "a": {"b": {}}}]',
+    "torn behind the entry": f"[\n{ONE}",
+    "torn behind the comma": f"[\n{ONE},",
+    "torn in the next entry": f'[\n{ONE},\n{{"time":"20',
+    "torn in the next one's first letters": f'[\n{ONE},\n{{"t',
+    "torn before the bracket's newline": f"[\n{ONE}\n]",
+    "torn where it looks closed": f'[\n{ONE},\n{{"time":"","metadata":{{"a":[{{}}]',
+    "a long one torn where it looks closed": f"[\n{ONE}," + " " * TAIL_BYTES + '\n{"time":"","metadata":{"a":[{}]',
+    "a long one on one line": f"[{ONE}" + " " * TAIL_BYTES + "]",
+    "a long entry": "[\n" + encode(entry(1, "x" * 3 * TAIL_BYTES)).decode() + "\n]\n",
+}
+
+
+@pytest.mark.parametrize("content", LAYOUTS.values(), ids=list(LAYOUTS))
+def test_an_array_of_entries_is_gone_on_with(tmp_path: Path, content: str) -> None:
+    """Whoever wrote it, in whichever layout: the entries stay, the new one comes behind."""
+    path = tmp_path / "log.json"
+    path.write_bytes(content.encode())
+
+    append(path, entry(2))
+
+    assert ids(path) == ["1", "2"]
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", "[]\n", "[\n]\n", " [ ] ", "[\n", "\0" * 4096, "\n\n"])
+def test_an_empty_log_is_begun(tmp_path: Path, content: str) -> None:
+    """Nothing, an empty array, blanks."""
+    path = tmp_path / "log.json"
+    path.write_text(content)
+
+    append(path, entry(1))
+
+    assert ids(path) == ["1"]
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+NONSENSE = {
+    "text": b"nonsense",
+    "an object": b'{"a": 1}',
+    "two documents": b'{"a": 1}\n{"b": 2}\n',
+    "binary": bytes(range(256)),
+    "an array's end": b'{"a": 1}]',
+    "a number": b"7",
+    "HTML": b"<html></html>",
+    "the array cut, then text": f"[\n{ONE},\nand then somebody wrote this".encode(),
+    "much": b"x" * 3 * TAIL_BYTES,
+    "garbage between entries": f"[\n{ONE},\n%%%,\n{ONE}\n]\n".encode(),
+    "two arrays": f"[\n{ONE}\n]\n[\n{ONE}\n]\n".encode(),
+    "a comma missing": f"[\n{ONE}\n{ONE}\n]\n".encode(),
+    "its first entry torn at the front": f"[\n{ONE[20:]},\n{ONE}\n]\n".encode(),
+    "zeros inside": f"[\n{ONE[:50]}".encode() + bytes(100) + f",\n{ONE}\n]\n".encode(),
+    "not UTF-8": f"[\n{ONE},\n{ONE}\n]\n".encode().replace(b"failed", b"f\xff", 1),
+    "UTF-16": f"[\n{ONE}\n]\n".encode("utf-16"),
+    "a number among the entries": f"[1,\n{ONE}\n]\n".encode(),
+    "a nested array": f"[[\n{ONE}\n]\n]".encode(),
+    "garbage, then a torn entry": f'[\n{ONE},\n%%%,\n{ONE},\n{{"time":"20'.encode(),
+}
+
+
+@pytest.mark.parametrize("content", NONSENSE.values(), ids=list(NONSENSE))
+def test_nonsense_is_set_aside_whole(tmp_path: Path, content: bytes) -> None:
+    """A file that is no log is kept under another name, which is told in a sentence; a new log begins."""
+    path = tmp_path / "log.json"
+    path.write_bytes(content)
+    told: list[str] = []
+
+    open_log(path, told.append).append([entry(1)], Deadline.after(1))
+
+    (aside,) = tmp_path.glob("*damaged*")
+    assert ids(path) == ["1"]
+    assert aside.read_bytes() == content
+    assert len(told) == 1
+    assert str(path) in told[0]
+    assert str(aside) in told[0]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500)
+@given(content=st.binary(max_size=200) | st.text(alphabet='[]{},:"\\ \n\0ta1', max_size=60).map(str.encode))
+@example(b'{"a":' + b"[" * 100_000)
+@example(b'[1,{"a":2}]')
+@example(b"[\n}\n]")
+def test_any_file_is_gone_on_with_or_set_aside(tmp_path: Path, content: bytes) -> None:
+    """Never an error, nothing valid lost."""
+    path = tmp_path / "log.json"
+    for old in tmp_path.iterdir():
+        old.unlink()
+    path.write_bytes(content)
+
+    append(path, entry(1))
+
+    kept = json.loads(path.read_bytes()) if not list(tmp_path.glob("*damaged*")) else None
+    with contextlib.suppress(ValueError, RecursionError):
+        valid = json.loads(content)
+        assert kept is None or kept[:-1] == valid
+
+
+@given(st.binary(max_size=300), st.integers(0, 10**9), st.binary(max_size=64))
+def test_find_place_always_answers(tail: bytes, start: int, head: bytes) -> None:
+    """A place inside the tail, or none."""
+    place = find_place(tail, start, head)
+
+    assert place is None or start <= place.offset <= start + len(tail)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.unit.state.test_log import append, entry
+real, step = os.pwrite, int(sys.argv[2])
+def torn(fd, content, offset):
+    real(fd, content[:step], offset)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.pwrite = torn
+append(Path(sys.argv[1]), entry(2, "second"), entry(3, "third"))
+"""
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 100, 400, 700])
+def test_a_process_killed_in_its_append(tmp_path: Path, step: int) -> None:
+    """kill -9 after so many bytes: the next append leaves a valid log with the first entry."""
+    path = tmp_path / "log.json"
+    append(path, entry(1, "first"))
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, path, str(step)], cwd=SCHEMA.parents[1], check=False)
+    append(path, entry(4))
+
+    assert killed.returncode == -signal.SIGKILL
+    assert ids(path)[0] == "1"
+    assert ids(path)[-1] == "4"
+
+
+def test_a_full_disk_leaves_the_log_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ENOSPC in the middle of a write: said, and what was there is valid as it stands."""
+    path = tmp_path / "log.json"
+    append(path, entry(1))
+    real, room = os.pwrite, [200]
+
+    def full(fd: int, content: bytes, offset: int) -> int:
+        if offset + len(content) > path.stat().st_size + 3 and room:
+            return real(fd, content[: room.pop()], offset)
+        if len(content) > 10:
+            raise OSError(28, "No space left on device")
+        return real(fd, content, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+
+    with pytest.raises(VolumeUnavailable, match="No space left"):
+        append(path, entry(2))
+
+    assert ids(path) == ["1"]
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_full_disk_leaves_no_empty_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_linked: bool) -> None:
+    """ENOSPC before the first byte: no file is left, but a link to where the log shall be."""
+    path, place = tmp_path / "log.json", tmp_path / "elsewhere.json"
+    if is_linked:
+        path.symlink_to(place)
+
+    def full(fd: int, content: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(VolumeUnavailable, match="No space left"):
+            append(path, entry(1))
+
+    assert not path.exists()
+    assert path.is_symlink() == is_linked
+    append(path, entry(2))
+    assert ids(path) == ["2"]
+
+
+def test_appends_of_many_threads_are_all_there(tmp_path: Path) -> None:
+    """None lost, none torn, each entry of a call together and in order."""
+    log = open_log(tmp_path / "log.json")
+    threads = [
+        threading.Thread(target=lambda at=at: log.append([entry(at), entry(at + 1)], Deadline.after(10)))
+        for at in range(0, 200, 2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = list(map(int, ids(tmp_path / "log.json")))
+
+    assert sorted(found) == list(range(200))
+    assert all(found[index + 1] == found[index] + 1 for index in range(0, 200, 2))
+
+
+@dataclass
+class Held:
+    """A lock that waits until it is let go; then it is had, or refused."""
+
+    error: Locked | None = None
+    asked: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+    @contextlib.contextmanager
+    def __call__(self, _: Deadline) -> Iterator[None]:
+        self.asked.set()
+        assert self.let_go.wait(10)
+        if self.error:
+            raise self.error
+        yield
+
+
+def outcome_of(log: UploadLog, number: int, deadline: Deadline) -> tuple[threading.Thread, list[UploadError | None]]:
+    """An append under way in a thread, and where its error comes to, or None."""
+    outcome: list[UploadError | None] = []
+
+    def run() -> None:
+        try:
+            log.append([entry(number)], deadline)
+            outcome.append(None)
+        except UploadError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcome
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("can't start new thread")])
+def test_a_write_that_fails_fails_for_all_who_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whatever the failure is, nobody whose entry was to be written with it is told that it stands."""
+    lock = Held()
+    log = UploadLog(tmp_path / "log.json", lock, lambda text: None)
+
+    def broken(fd: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", broken)
+    first, outcome = outcome_of(log, 1, Deadline.after(10))
+    assert lock.asked.wait(10)
+    others = [outcome_of(log, number, Deadline.after(10)) for number in (2, 3)]
+    while len(log._queue) < 3:
+        time.sleep(0.001)
+    lock.let_go.set()
+    for thread, _ in [(first, outcome), *others]:
+        thread.join()
+
+    assert all(isinstance(each, VolumeUnavailable) for each in chain(outcome, *(told for _, told in others)))
+
+
+def test_who_does_not_get_the_lock_fails_alone(tmp_path: Path) -> None:
+    """The others who queued take their turns, each as long as its own deadline allows."""
+    lock, patience = Held(Locked("held")), Deadline.after(10)
+    path = tmp_path / "log.json"
+    log = UploadLog(path, lambda given: unlocked(given) if given is patience else lock(given), lambda text: None)
+    first, refused = outcome_of(log, 1, Deadline.after(10))
+    assert lock.asked.wait(10)
+    second, written = outcome_of(log, 2, patience)
+    while len(log._queue) < 2:
+        time.sleep(0.001)
+    lock.let_go.set()
+    first.join()
+    second.join()
+
+    assert [type(each) for each in refused] == [Locked]
+    assert written == [None]
+    assert ids(path) == ["2"]
+
+
+def test_who_gives_up_waiting_is_not_logged_later(tmp_path: Path) -> None:
+    """An append waits as long as its own deadline, whoever's turn it is; what was refused is not written after all."""
+    lock = Held()
+    log = UploadLog(tmp_path / "log.json", lock, lambda text: None)
+    first, outcome = outcome_of(log, 1, Deadline.after(10))
+    assert lock.asked.wait(10)
+
+    with pytest.raises(Locked, match="being written"):
+        log.append([entry(2)], Deadline.after(0.01))
+    lock.let_go.set()
+    first.join()
+
+    assert outcome == [None]
+    assert ids(tmp_path / "log.json") == ["1"]
+
+
+def test_the_schema_that_ships_is_the_models() -> None:
+    """`python -m function.state.log_schema` was run after the last change of LogEntry; each field is described."""
+    shipped = json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+    assert shipped == log_schema.schema()
+    assert set(shipped["properties"]) == set(shipped["required"]) == set(LogEntry.__struct_fields__)
+    assert all(each["description"].endswith(".") for each in shipped["properties"].values())
+    Draft202012Validator.check_schema(shipped)
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "done"}, {"reason": "bad luck"}, {"size": -1}, {"md5": "X"}, {"more": 1}, {"time": 7}]
+)
+def test_the_schema_refuses_what_no_entry_is(change: dict[str, Any]) -> None:
+    """It is not so wide that it means nothing."""
+    validator = Draft202012Validator(log_schema.schema())
+    valid = json.loads(encode(entry(1)))
+
+    assert validator.is_valid(valid)
+    assert not validator.is_valid(valid | change)
+    assert not validator.is_valid({name: value for name, value in valid.items() if name != "link"})

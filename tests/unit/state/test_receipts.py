@@ -1,0 +1,360 @@
+"""Receipts on disk: of racers one wins, the dead leave nothing half done, damage is set aside."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from function.core.errors import VolumeUnavailable
+from function.core.receipt import DONE_MAX, VERSION, Claim, Done, Receipt
+from function.core.types import Digests, FileId, Fingerprint, Stamp
+from function.state.receipts import Receipts, Superseded
+
+NAME = "ab" * 16
+BLANK = Receipt("default", "MemoryVDB/Meta/note.txt")
+CONTENT = Fingerprint(Stamp(3, 10**18, 7), Digests("a" * 32, "b" * 64))
+BARE = b'{"account": "default", "destination": "MemoryVDB/Meta/note.txt"}'
+"""A receipt of no generation."""
+PROJECT = Path(__file__).parents[3]
+
+
+def of(folder: Path) -> Receipts[Receipt]:
+    """The receipts below that folder."""
+    return Receipts(folder, Receipt)
+
+
+def file_of(folder: Path) -> Path:
+    """Where the receipt lies."""
+    return folder / NAME[0] / f"{NAME[1:]}.json"
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """Everything a receipt can say comes back; people can read the file, strangers can't."""
+    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT, session="https://secret", settled=False)
+    whole = replace(BLANK, claim=claim, attempt=3, attempted=CONTENT).finished(
+        Done(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
+    )
+    whole = replace(whole, claim=claim)
+
+    written = of(tmp_path).swap(NAME, None, whole)
+
+    assert of(tmp_path).read(NAME) == written == replace(whole, generation=1)
+    assert json.loads(file_of(tmp_path).read_text())["destination"] == "MemoryVDB/Meta/note.txt"
+    assert file_of(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+def test_of_racing_first_claims_one_wins(tmp_path: Path) -> None:
+    """Sixteen threads claim one destination: one id is agreed on."""
+    won: list[str] = []
+    start = threading.Barrier(16)
+
+    def claim(number: int) -> None:
+        start.wait()
+        with contextlib.suppress(Superseded):
+            won.append(of(tmp_path).swap(NAME, None, replace(BLANK, destination=str(number))).destination)
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = of(tmp_path).read(NAME)
+    assert found
+    assert found.generation == 1
+    assert len(won) <= 1
+    assert won in ([], [found.destination])
+
+
+COUNTING = """
+import sys
+from pathlib import Path
+from msgspec.structs import replace
+from tests.unit.state.test_receipts import BLANK, NAME, Superseded, of
+receipts = of(Path(sys.argv[1]))
+for _ in range(40):
+    while True:
+        old = receipts.read(NAME)
+        try:
+            receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1))
+        except Superseded:
+            continue
+        break
+"""
+
+
+def test_no_swap_of_racing_processes_is_lost(tmp_path: Path) -> None:
+    """Each replaces what it read, or is told that it didn't: a counter in the receipt misses none."""
+    racers = [subprocess.Popen([sys.executable, "-c", COUNTING, tmp_path], cwd=PROJECT) for _ in range(4)]
+
+    codes = [racer.wait(timeout=60) for racer in racers]
+
+    found = of(tmp_path).read(NAME)
+    assert codes == [0] * 4
+    assert found
+    assert found.attempt == found.generation >= 160
+    assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from msgspec.structs import replace
+from tests.unit.state.test_receipts import BLANK, NAME, of
+receipts = of(Path(sys.argv[1]))
+step, moment = sys.argv[2:]
+real = getattr(os, step)
+def fatal(*arguments):
+    if moment == "after":
+        real(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+old = receipts.read(NAME)
+setattr(os, step, fatal)
+receipts.swap(NAME, old, replace(old or BLANK, attempt=(old or BLANK).attempt + 1))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["fsync", "link", "unlink", "replace"])
+def test_a_writer_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> None:
+    """The receipt is the old one or the new one; who comes next gets through after at most one `Superseded`."""
+    receipts = of(tmp_path)
+    receipts.swap(NAME, None, BLANK)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, step, moment], cwd=PROJECT, check=False)
+    before = receipts.read(NAME)
+    tries = 0
+    while True:
+        tries += 1
+        old = receipts.read(NAME)
+        assert old
+        with contextlib.suppress(Superseded):
+            new = receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
+            break
+
+    assert killed.returncode == -signal.SIGKILL
+    assert before in (replace(BLANK, generation=1), replace(BLANK, generation=2, attempt=1))
+    assert new.attempt == new.generation - 1
+    assert tries <= 2
+    assert receipts.read(NAME) == new
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["mkdir", "pwrite", "fsync", "link", "unlink"])
+def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> None:
+    """There is no receipt, or a whole one; who comes next writes without hindrance."""
+    receipts = of(tmp_path)
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, step, moment], cwd=PROJECT, check=False)
+    found = receipts.read(NAME)
+    new = receipts.swap(NAME, found, replace(found or BLANK, attempt=5))
+
+    assert killed.returncode == -signal.SIGKILL
+    assert found in (None, replace(BLANK, generation=1, attempt=1))
+    assert receipts.read(NAME) == new
+    assert not list(tmp_path.glob("*/*damaged*"))
+
+
+CLAIM = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT)
+DONE = Done(FileId("id"), "note.txt", CONTENT, 1, 5, "link")
+
+ENDING = """
+import os, signal, sys
+from pathlib import Path
+from tests.unit.state.test_receipts import DONE, NAME, of
+receipts = of(Path(sys.argv[1]))
+real = os.pwrite
+def fatal(fd, content, offset):
+    if sys.argv[2] != "before":
+        real(fd, content if sys.argv[2] == "after" else content[: int(sys.argv[2])], offset)
+    os.kill(os.getpid(), signal.SIGKILL)
+old = receipts.read(NAME)
+os.pwrite = fatal
+receipts.finish(NAME, old, DONE)
+"""
+
+
+def test_a_claims_end_goes_into_its_own_file(tmp_path: Path) -> None:
+    """No new file, no old one freed; it is JSON still, and an older job would find the claim."""
+    claimed = of(tmp_path).swap(NAME, None, replace(BLANK, claim=CLAIM))
+    inode = file_of(tmp_path).stat().st_ino
+
+    ended = of(tmp_path).finish(NAME, claimed, DONE)
+
+    assert ended == replace(BLANK, generation=2, done=(DONE,))
+    assert of(tmp_path).read(NAME) == ended
+    assert file_of(tmp_path).stat().st_ino == inode
+    assert json.loads(file_of(tmp_path).read_text())["claim"]["id"] == "id"
+    assert of(tmp_path).swap(NAME, ended, replace(ended, attempt=7)) == of(tmp_path).read(NAME)
+    assert "ended" not in json.loads(file_of(tmp_path).read_text())
+
+
+@pytest.mark.parametrize("moment", ["before", "1", "12", "100", "after"])
+def test_a_claims_end_killed_at_any_byte(tmp_path: Path, moment: str) -> None:
+    """The claim stands as if nothing had been written, or its end is known; who comes next can write it."""
+    receipts = of(tmp_path)
+    claimed = receipts.swap(NAME, None, replace(BLANK, claim=CLAIM))
+
+    killed = subprocess.run([sys.executable, "-c", ENDING, tmp_path, moment], cwd=PROJECT, check=False)
+    found = receipts.read(NAME)
+    assert found
+    ended = receipts.finish(NAME, found, DONE) if found.claim else found
+
+    assert killed.returncode == -signal.SIGKILL
+    assert found == (claimed if moment != "after" else replace(BLANK, generation=2, done=(DONE,)))
+    assert receipts.read(NAME) == ended == replace(BLANK, generation=2, done=(DONE,))
+    assert not list(tmp_path.glob("*/*damaged*"))
+
+
+def test_two_ends_of_different_length_leave_the_claim_or_one_of_them(tmp_path: Path) -> None:
+    """Holders of an overlapping lease: the shorter one's write into the longer one's is no damage."""
+    receipts = of(tmp_path)
+    claimed = receipts.swap(NAME, None, replace(BLANK, claim=CLAIM))
+    plain = file_of(tmp_path).read_bytes()
+    receipts.finish(NAME, claimed, replace(DONE, link="a much longer link"))
+    longer = file_of(tmp_path).read_bytes()
+    file_of(tmp_path).write_bytes(plain)
+    receipts.finish(NAME, claimed, DONE)
+    shorter = file_of(tmp_path).read_bytes()
+
+    file_of(tmp_path).write_bytes(shorter + longer[len(shorter) :])
+
+    assert receipts.read(NAME) in (claimed, replace(BLANK, generation=2, done=(DONE,)))
+
+
+@pytest.mark.parametrize("meanwhile", ["replaced", "marked", "removed", "damaged"])
+def test_an_end_is_added_to_no_other_receipt(tmp_path: Path, meanwhile: str) -> None:
+    """Another wrote meanwhile, or is about to: as with any other write, the one who knew less is told."""
+    receipts = of(tmp_path)
+    claimed = receipts.swap(NAME, None, replace(BLANK, claim=CLAIM))
+    marker = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
+    match meanwhile:
+        case "replaced":
+            receipts.swap(NAME, claimed, replace(claimed, attempt=9))
+        case "marked":
+            marker.write_bytes(file_of(tmp_path).read_bytes().replace(b'"generation": 1', b'"generation": 2'))
+        case "removed":
+            file_of(tmp_path).unlink()
+        case "damaged":
+            file_of(tmp_path).write_bytes(b"{")
+
+    with pytest.raises(Superseded):
+        receipts.finish(NAME, claimed, DONE)
+
+    found = receipts.read(NAME)
+    assert (found and found.generation) == (2 if meanwhile in ("replaced", "marked") else None)
+    assert not marker.exists()
+
+
+def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
+    """What was read is no longer there."""
+    receipts = of(tmp_path)
+    first = receipts.swap(NAME, None, BLANK)
+    receipts.swap(NAME, first, BLANK)
+
+    for outdated in (None, first):
+        with pytest.raises(Superseded):
+            receipts.swap(NAME, outdated, BLANK)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', BARE, b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    """It counts as none, is kept for people, and a new one can be written."""
+    file = file_of(tmp_path)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+
+    found = of(tmp_path).read(NAME)
+    written = of(tmp_path).swap(NAME, None, BLANK)
+
+    (aside,) = file.parent.glob("*damaged*")
+    assert found is None
+    assert aside.read_bytes() == content
+    assert of(tmp_path).read(NAME) == written
+
+
+def test_a_folder_in_a_receipts_place_is_set_aside(tmp_path: Path) -> None:
+    """Like any other damage, with all that is in it."""
+    (file_of(tmp_path) / "inside").mkdir(parents=True)
+
+    with pytest.raises(Superseded):
+        of(tmp_path).swap(NAME, None, BLANK)
+    written = of(tmp_path).swap(NAME, None, BLANK)
+
+    (aside,) = file_of(tmp_path).parent.glob("*damaged*")
+    assert (aside / "inside").is_dir()
+    assert of(tmp_path).read(NAME) == written
+
+
+@pytest.mark.parametrize("content", [None, b"", b'"\xff"', b"{}", b"[" * 100_000])
+def test_a_damaged_marker_is_set_aside(tmp_path: Path, content: bytes | None) -> None:
+    """Left by a dead writer and damaged since, or a folder: it hinders nobody twice."""
+    receipts = of(tmp_path)
+    first = receipts.swap(NAME, None, BLANK)
+    marker = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
+    marker.mkdir() if content is None else marker.write_bytes(content)
+
+    with pytest.raises(Superseded):
+        receipts.swap(NAME, first, BLANK)
+    second = receipts.swap(NAME, first, BLANK)
+
+    assert receipts.read(NAME) == second
+    assert len(list(marker.parent.glob("*.json.2.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("file_id", ["", " ", "a/b", "a\n"])
+def test_an_id_that_is_none_is_damage(tmp_path: Path, file_id: str) -> None:
+    """Neither of a claim nor of what is done: Drive would be asked for something else."""
+    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT)
+    done = Done(FileId("id"), "note.txt", CONTENT, 1, 5)
+
+    for each in (
+        replace(BLANK, claim=replace(claim, id=FileId(file_id))),
+        replace(BLANK, claim=replace(claim, folder=FileId(file_id))),
+        BLANK.finished(replace(done, id=FileId(file_id))),
+    ):
+        of(tmp_path).swap(NAME, None, each)
+        assert of(tmp_path).read(NAME) is None
+
+
+def test_a_newer_versions_receipt_is_left_alone(tmp_path: Path) -> None:
+    """An older job can't know what it means: it stops, with a sentence, and changes nothing."""
+    file = file_of(tmp_path)
+    file.parent.mkdir(parents=True)
+    content = json.dumps({"account": "a", "destination": "d", "version": VERSION + 1, "news": True})
+    file.write_text(content)
+
+    with pytest.raises(VolumeUnavailable, match="newer version"):
+        of(tmp_path).read(NAME)
+    with pytest.raises(VolumeUnavailable, match="newer version"):
+        of(tmp_path).swap(NAME, None, BLANK)
+
+    assert file.read_text() == content
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """The oldest content gives way; no file id is there twice."""
+    receipt = BLANK
+    for number in range(DONE_MAX + 10):
+        receipt = receipt.finished(Done(FileId(f"id{number % (DONE_MAX + 5)}"), "n", CONTENT, 1, number))
+
+    ids = [each.id for each in receipt.done]
+    assert len(ids) == DONE_MAX == len(set(ids))
+    assert receipt.done[-1].at_ns == DONE_MAX + 9
+
+
+def test_attempts_are_counted_by_content() -> None:
+    """One more for the same content, one for another."""
+    other = Fingerprint(Stamp(4, 1, 1), None)
+
+    twice = BLANK.trying(CONTENT).trying(CONTENT)
+
+    assert [twice.attempt, twice.trying(other).attempt, twice.trying(other).trying(CONTENT).attempt] == [2, 1, 1]
