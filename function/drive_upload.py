@@ -19,7 +19,7 @@ from function.core.errors import DestinationExists, DriveError, Locked, VolumeUn
 from function.core.plan import Look
 from function.core.receipt import Claim, Done, Receipt
 from function.core.recovery import Recovery
-from function.core.types import FILE_MAX_BYTES, Fingerprint, Outcome, Policy, RemoteFile, Stamp, Status
+from function.core.types import FILE_MAX_BYTES, FileStat, Fingerprint, Outcome, Policy, RemoteFile, Status
 from function.folders.listing import NEVER
 from function.home.source import Source
 from function.state.ledger import Ledger
@@ -60,7 +60,7 @@ class Upload:
     @property
     def size(self) -> int:
         """Bytes of the source."""
-        return self.source.stamp.size
+        return self.source.stat.size
 
     def begin(self) -> Outcome | Sent:
         """Ended; or sent and verified, where the look that settles it is still to come. Raises UploadError."""
@@ -107,7 +107,7 @@ class Upload:
             return dataclasses.replace(sent, claim=receipt.claim, was_found=was_found)
         if receipt.claim:
             raise Locked(f"{self.to.label()}: another invocation took it over; call again.")
-        done = plan.known(receipt, self.source.stamp, sent.digests, self.to.policy)
+        done = plan.known(receipt, self.source.stat, sent.digests, self.to.policy)
         if done is None:  # the receipt was removed
             return dataclasses.replace(sent, claim=self.ledger.claim(sent.claim), was_found=True)
         if done.id != sent.file.id:  # by an invocation that didn't know of this one
@@ -132,11 +132,11 @@ class Upload:
     # --- nothing to do, or a plan
 
     def _unchanged(self) -> Outcome | None:
-        """The outcome when the receipt knows the content; when by its digest, the receipt learns the new stamp."""
-        receipt, stamp, policy = self.ledger.current, self.source.stamp, self.to.policy
-        done = plan.unchanged(receipt, stamp, policy)
-        if done is None and plan.may_be_known(receipt, stamp, policy):
-            done = plan.known(receipt, stamp, self.transfer.digests(), policy)
+        """The outcome when the receipt knows the content; when by its digest, the receipt learns the new stat."""
+        receipt, stat, policy = self.ledger.current, self.source.stat, self.to.policy
+        done = plan.unchanged(receipt, stat, policy)
+        if done is None and plan.may_be_known(receipt, stat, policy):
+            done = plan.known(receipt, stat, self.transfer.digests(), policy)
             if done:
                 fresh = replace(done, content=self.source.fingerprint, at_ns=time.time_ns())
                 self.ledger.write(
@@ -303,5 +303,5 @@ class Upload:
 def _done_as_logged(claim: Claim, logged: LoggedUpload) -> Done:
     """What the log says of a claim whose upload didn't live to say it in the receipt."""
     is_claimed = claim.content.digests == logged.digests
-    content = claim.content if is_claimed else Fingerprint(Stamp(logged.size, 0, 0), logged.digests)
+    content = claim.content if is_claimed else Fingerprint(FileStat(logged.size, 0, 0), logged.digests)
     return Done(claim.id, logged.name, content, logged.attempt or 1, time.time_ns(), logged.link)

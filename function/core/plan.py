@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from function.core.receipt import Done, Receipt
-from function.core.types import GOOGLE_MIME_PREFIX, Digests, Fingerprint, Policy, RemoteFile, Stamp
+from function.core.types import GOOGLE_MIME_PREFIX, Digests, FileStat, Fingerprint, Policy, RemoteFile
 
 RACY_NS = 2_000_000_000
 """A file written within this time of being recorded may have changed again under the same mtime: 2 s, FAT's step."""
@@ -133,28 +133,28 @@ class Rename:
     name: str | None
 
 
-def unchanged(receipt: Receipt | None, stamp: Stamp, policy: Policy) -> Done | None:
+def unchanged(receipt: Receipt | None, stat: FileStat, policy: Policy) -> Done | None:
     """The content that is done and that a stat alone shows to be the source's."""
     return next(
         (
             each
             for each in _valid(receipt, policy)
-            if each.content.stamp == stamp and stamp.mtime_ns + RACY_NS < each.at_ns
+            if each.content.stat == stat and stat.mtime_ns + RACY_NS < each.at_ns
         ),
         None,
     )
 
 
-def known(receipt: Receipt | None, stamp: Stamp, digests: Digests, policy: Policy) -> Done | None:
+def known(receipt: Receipt | None, stat: FileStat, digests: Digests, policy: Policy) -> Done | None:
     """The content that is done and has the source's digests."""
     return next(
-        (each for each in _valid(receipt, policy) if each.content.same_content(Fingerprint(stamp, digests))), None
+        (each for each in _valid(receipt, policy) if each.content.same_content(Fingerprint(stat, digests))), None
     )
 
 
-def may_be_known(receipt: Receipt | None, stamp: Stamp, policy: Policy) -> bool:
+def may_be_known(receipt: Receipt | None, stat: FileStat, policy: Policy) -> bool:
     """Whether the digests are worth computing: something of that size is done."""
-    return any(each.content.stamp.size == stamp.size for each in _valid(receipt, policy))
+    return any(each.content.stat.size == stat.size for each in _valid(receipt, policy))
 
 
 def _valid(receipt: Receipt | None, policy: Policy) -> Sequence[Done]:

@@ -31,9 +31,9 @@ def decide(claim: Claim, content: Fingerprint, remote: RemoteFile | None, key: s
         return Recovery.DROP if claim.revises and not claim.mends else Recovery.PLAN
     if remote.key != key and not claim.revises:
         return Recovery.DROP
-    if content.digests and remote.holds(content.stamp.size, content.digests):
+    if content.digests and remote.holds(content.stat.size, content.digests):
         return Recovery.FINISH
-    if claim.content.digests and remote.holds(claim.content.stamp.size, claim.content.digests):
+    if claim.content.digests and remote.holds(claim.content.stat.size, claim.content.digests):
         return Recovery.FINISH_OLDER
     if claim.revises and not claim.mends:
         return Recovery.SEND if same else Recovery.DROP
@@ -45,5 +45,5 @@ def decide(claim: Claim, content: Fingerprint, remote: RemoteFile | None, key: s
 def needs_digests(claim: Claim, remote: RemoteFile | None, size: int) -> bool:
     """Whether the source must be read to decide."""
     return (remote is not None and remote.size == size) or (
-        claim.content.digests is not None and claim.content.stamp.size == size
+        claim.content.digests is not None and claim.content.stat.size == size
     )

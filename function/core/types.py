@@ -2,8 +2,8 @@
 
 home          the folder of paths.json; what invocations share
 source        a local file below `data_root`
-stamp         what a stat says of the source: size, mtime, inode; cheap, and enough to see that nothing changed
-fingerprint   stamp plus digests: what identifies the content
+file stat     what stat(2) says of the source: size, mtime, inode, ctime; enough to see that nothing changed
+fingerprint   file stat plus digests: what identifies the content
 account       a name in the settings, with credentials and a Drive of its own
 destination   account and path on Drive that mirror the source
 key           our mark in a file's appProperties: which destination the file was made for
@@ -67,25 +67,31 @@ class Digests(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Stamp(msgspec.Struct, frozen=True):
-    """What a stat says: size in bytes, mtime in ns, inode."""
+class FileStat(msgspec.Struct, frozen=True):
+    """What stat(2) says of a file. Two that are equal speak of one content."""
 
     size: int
+    """Bytes."""
     mtime_ns: int
     inode: int
+    ctime_ns: int = 0
+    """The kernel's own time of the last change, which nobody can put back as they can the mtime.
+
+    A chmod or a new hard link changes it too, and so costs a reading of the content. 0 in receipts of before.
+    """
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
     """What identifies a content; the digests are filled in as soon as they are known."""
 
-    stamp: Stamp
+    stat: FileStat = msgspec.field(name="stamp")
     digests: Digests | None = None
 
     def same_content(self, other: "Fingerprint") -> bool:
         """Whether both name one content, by digest where both have one, else by size and mtime."""
         if self.digests and other.digests:
             return self.digests == other.digests
-        return (self.stamp.size, self.stamp.mtime_ns) == (other.stamp.size, other.stamp.mtime_ns)
+        return (self.stat.size, self.stat.mtime_ns) == (other.stat.size, other.stat.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A path of a request -> a regular file below `data_root`, its stamp, digests and bytes.
+"""A path of a request -> a regular file below `data_root`, its file stat, digests and bytes.
 
 Nothing outside `data_root` is ever opened for its content: the path is resolved, symlinks included, before the open,
 and the opened file is compared with what was resolved.
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from function.core.errors import SourceError
-from function.core.types import MULTIPART_MAX_BYTES, Digests, Fingerprint, RemoteFile, Stamp
+from function.core.types import MULTIPART_MAX_BYTES, Digests, FileStat, Fingerprint, RemoteFile
 from function.home.memory_budget import MemoryBudget
 
 BLOCK_BYTES = 1024 * 1024
@@ -112,9 +112,7 @@ class Source:
     """
 
     location: Location
-    stamp: Stamp
-    _ctime_ns: int
-    """Tells also of an edit whose mtime was put back; in memory only, since a chmod or a new link changes it too."""
+    stat: FileStat
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _hashing: threading.Lock = field(default_factory=threading.Lock)
     _reading: threading.Lock = field(default_factory=threading.Lock)
@@ -129,7 +127,7 @@ class Source:
     @property
     def fingerprint(self) -> Fingerprint:
         """What is known of the content so far; the digests only once they were asked for."""
-        return Fingerprint(self.stamp, self._digests)
+        return Fingerprint(self.stat, self._digests)
 
     def digests(self, check: Callable[[], None] = lambda: None) -> Digests:
         """MD5 and SHA-256 of the content; `check` is called between blocks and may raise. Raises SourceError."""
@@ -149,7 +147,7 @@ class Source:
         """
         sha256 = self.sha256(check)
         with self._lock:
-            if self._digests is None and remote.sha256 == sha256 and remote.size == self.stamp.size and remote.md5:
+            if self._digests is None and remote.sha256 == sha256 and remote.size == self.stat.size and remote.md5:
                 self._digests = Digests(remote.md5, sha256)
         return self.digests(check)
 
@@ -157,7 +155,7 @@ class Source:
         """SHA-256 alone; what was read is hashed already. Raises SourceError."""
         with self._hashing:
             if self._sha256 is None:
-                for block in self.blocks(self._hashed_to, check) if self._hashed_to < self.stamp.size else ():
+                for block in self.blocks(self._hashed_to, check) if self._hashed_to < self.stat.size else ():
                     self._sha.update(block)
                     self._hashed_to += len(block)
                 self._check_large()
@@ -177,7 +175,7 @@ class Source:
             self._hashing.release()
 
     def _check_large(self) -> None:
-        if self.stamp.size > MULTIPART_MAX_BYTES:  # a small one was looked at again when it was read
+        if self.stat.size > MULTIPART_MAX_BYTES:  # a small one was looked at again when it was read
             self.check_unchanged()
 
     @contextmanager
@@ -192,7 +190,7 @@ class Source:
                 self._users -= 1
                 if not self._users and self._content is not None:
                     self._content = None
-                    _memory.give_back(self.stamp.size)
+                    _memory.give_back(self.stat.size)
 
     def read(self, check: Callable[[], None] = lambda: None) -> memoryview:
         """The whole content, for small files. Raises SourceError, and what `check` raises."""
@@ -202,7 +200,7 @@ class Source:
         return content
 
     def _read_in(self, check: Callable[[], None]) -> memoryview:
-        size = self.stamp.size
+        size = self.stat.size
         _memory.take(size, check)
         try:
             buffer = memoryview(bytearray(size))
@@ -224,7 +222,7 @@ class Source:
 
         `check` is called before each and may raise. Raises SourceError.
         """
-        if self.stamp.size > MULTIPART_MAX_BYTES:
+        if self.stat.size > MULTIPART_MAX_BYTES:
             for block in self._blocks_of_file(offset, check):
                 self._hash_along(offset, block)
                 yield block
@@ -244,9 +242,9 @@ class Source:
         """
         buffer = memoryview(bytearray(BLOCK_BYTES))
         with self._opened() as fd:
-            while offset < self.stamp.size:
+            while offset < self.stat.size:
                 check()
-                count = self._read_into(buffer[: self.stamp.size - offset], fd, offset)
+                count = self._read_into(buffer[: self.stat.size - offset], fd, offset)
                 yield buffer[:count]
                 offset += count
 
@@ -278,7 +276,7 @@ class Source:
             raise self._changed()
 
     def _is_as_met(self, now: os.stat_result) -> bool:
-        return (_stamp(now), now.st_ctime_ns) == (self.stamp, self._ctime_ns)
+        return _file_stat(now) == self.stat
 
     def _changed(self) -> SourceError:
         return SourceError(
@@ -287,8 +285,8 @@ class Source:
         )
 
 
-def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+def _file_stat(status: os.stat_result) -> FileStat:
+    return FileStat(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
 def find_source(location: Location) -> Source:
@@ -304,7 +302,7 @@ def find_source(location: Location) -> Source:
         raise _unusable(location, error) from error
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
-    return Source(location, _stamp(status), status.st_ctime_ns)
+    return Source(location, _file_stat(status))
 
 
 def _open(location: Location) -> int:

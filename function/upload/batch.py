@@ -39,7 +39,7 @@ def glance(item: Item) -> bool:
         return True
     receipt = item.account.receipts.read(item.receipt_name)
     item.contents_done = len(receipt.done) if receipt else 0
-    done = plan.unchanged(receipt, item.source.stamp, item.policy) if receipt and not receipt.claim else None
+    done = plan.unchanged(receipt, item.source.stat, item.policy) if receipt and not receipt.claim else None
     if done:
         item.tell(known(item.folder, done))
     return done is not None

@@ -51,7 +51,7 @@ class Finishing:
     def _trashed(self, sent: Sent, look: Look | None) -> Outcome:
         """Binned before it was recorded: by a racer, whose equal file stands, or by its owner, who decides."""
         content = replace(sent.claim.content, digests=sent.digests)
-        same = plan.equal(self.to.name, self.to.key, content.stamp.size, sent.digests, look) if look else []
+        same = plan.equal(self.to.name, self.to.key, content.stat.size, sent.digests, look) if look else []
         return self.adopt(same[0], content) if same else self._record(sent, sent.file)
 
     def _in_its_folder(self, sent: Sent) -> RemoteFile:
@@ -69,7 +69,7 @@ class Finishing:
         return move(file, leaf, self.to.means.drive)
 
     def _settled(self, sent: Sent, file: RemoteFile, look: Look) -> Outcome:
-        size, digests = sent.claim.content.stamp.size, sent.digests
+        size, digests = sent.claim.content.stat.size, sent.digests
         verdict = plan.settle(file, self.to.name, self.to.key, size, digests, look, self.to.policy)
         count = 1
         while isinstance(verdict, plan.Rename) and verdict.name is None:
@@ -143,6 +143,6 @@ def known(folder: str, done: Done) -> Outcome:
         attempt=done.attempt,
         file_id=done.id,
         link=done.link,
-        size=done.content.stamp.size,
+        size=done.content.stat.size,
         digests=done.content.digests,
     )

@@ -93,7 +93,7 @@ class Item:
                 reason=error.reason,
                 message=message,
                 attempt=attempt,
-                size=source.stamp.size if source else None,
+                size=source.stat.size if source else None,
                 digests=source.fingerprint.digests if source else None,
                 destination=destination,
                 retry_after_s=error.retry_after_s,

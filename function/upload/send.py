@@ -44,7 +44,7 @@ class Sending:
     @property
     def size(self) -> int:
         """Bytes of the content."""
-        return self.source.stamp.size
+        return self.source.stat.size
 
     def run(self, session: str | None, *, look_first: bool) -> RemoteFile | None:
         """What stands under the id in the end; None when the id can't be used.

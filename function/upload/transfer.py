@@ -40,7 +40,7 @@ class Transfer:
     @property
     def is_small(self) -> bool:
         """Whether the content goes in one request."""
-        return self.source.stamp.size <= MULTIPART_MAX_BYTES
+        return self.source.stat.size <= MULTIPART_MAX_BYTES
 
     def digests(self) -> Digests:
         """The content's."""
@@ -150,15 +150,15 @@ class Transfer:
             digests = self.source.digests_shown_by(file, self.to.means.deadline.check)
             self.source.check_unchanged()
         except SourceError:  # what stands there was promised to nobody: the next invocation mends it
-            self.ledger.claim(replace(claim, content=Fingerprint(self.source.stamp), session=None))
+            self.ledger.claim(replace(claim, content=Fingerprint(self.source.stat), session=None))
             raise
-        if file.holds(self.source.stamp.size, digests):
+        if file.holds(self.source.stat.size, digests):
             if not claim.revises:
                 self.to.visit.made.add(file.id)
             return Sent(claim, file, digests, since=since)
         if claim.mends:
             raise IntegrityError(
                 f"{self.to.label()}: Drive stored {file.size} bytes with MD5 {file.md5}, the source has "
-                f"{self.source.stamp.size} with {digests.md5}; call again."
+                f"{self.source.stat.size} with {digests.md5}; call again."
             )
         return None

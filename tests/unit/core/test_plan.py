@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from function.core import plan
 from function.core.plan import Adopt, Create, Fail, Keep, Look, Rename, Revise, Skip, Yield
 from function.core.receipt import Done, Receipt
-from function.core.types import Digests, FileId, Fingerprint, Policy, RemoteFile, Stamp
+from function.core.types import Digests, FileId, FileStat, Fingerprint, Policy, RemoteFile
 from function.drive.port import any_name, escape
 
 NAME = "note.txt"
@@ -146,29 +146,32 @@ def test_settling_yields_only_to_the_older(look: Look, mine: RemoteFile, policy:
             assert all(mine.seniority <= each.seniority for each in equal)
 
 
-def receipt(*contents: tuple[Digests, Stamp, int]) -> Receipt:
+def receipt(*contents: tuple[Digests, FileStat, int]) -> Receipt:
     """A receipt with these contents done, each at that time."""
     done = tuple(
-        Done(FileId(f"id{index}"), NAME, Fingerprint(stamp, digests), 1, at)
-        for index, (digests, stamp, at) in enumerate(contents)
+        Done(FileId(f"id{index}"), NAME, Fingerprint(stat, digests), 1, at)
+        for index, (digests, stat, at) in enumerate(contents)
     )
     return Receipt("default", "MemoryVDB/Meta/note.txt", done=done)
 
 
-OLD = Stamp(SIZE, 10**18, 7)
+OLD = FileStat(SIZE, 10**18, 7)
 LATER = 10**18 + 3 * 10**9
 
 
-def test_a_stamp_alone_is_believed_only_when_it_is_old_enough() -> None:
+def test_a_file_stat_alone_is_believed_only_when_it_is_old_enough() -> None:
     """A file written within two seconds of being recorded may have changed under the same mtime."""
     assert plan.unchanged(receipt((OURS, OLD, LATER)), OLD, Policy.KEEP_BOTH)
     assert plan.unchanged(receipt((OURS, OLD, 10**18 + 10**9)), OLD, Policy.KEEP_BOTH) is None
 
 
-@pytest.mark.parametrize("stamp", [Stamp(4, 10**18, 7), Stamp(SIZE, 10**18 + 1, 7), Stamp(SIZE, 10**18, 8)])
-def test_any_difference_of_the_stamp_is_a_doubt(stamp: Stamp) -> None:
-    """Size, mtime and inode all count."""
-    assert plan.unchanged(receipt((OURS, OLD, LATER)), stamp, Policy.KEEP_BOTH) is None
+@pytest.mark.parametrize(
+    "stat",
+    [FileStat(4, 10**18, 7), FileStat(SIZE, 10**18 + 1, 7), FileStat(SIZE, 10**18, 8), FileStat(SIZE, 10**18, 7, 1)],
+)
+def test_any_difference_of_the_file_stat_is_a_doubt(stat: FileStat) -> None:
+    """Size, mtime, inode and ctime all count."""
+    assert plan.unchanged(receipt((OURS, OLD, LATER)), stat, Policy.KEEP_BOTH) is None
 
 
 def test_an_earlier_content_counts_unless_revisions_are_asked_for() -> None:
@@ -181,7 +184,7 @@ def test_an_earlier_content_counts_unless_revisions_are_asked_for() -> None:
     assert found.id == "id0"
     assert plan.known(both, OLD, OURS, Policy.NEW_REVISION) is None
     assert plan.known(both, OLD, OTHER, Policy.NEW_REVISION)
-    assert not plan.may_be_known(both, Stamp(99, 0, 0), Policy.KEEP_BOTH)
+    assert not plan.may_be_known(both, FileStat(99, 0, 0), Policy.KEEP_BOTH)
     assert plan.known(None, OLD, OURS, Policy.KEEP_BOTH) is None
 
 

@@ -10,12 +10,12 @@ from msgspec.structs import replace as changed
 from function.core import recovery
 from function.core.receipt import Claim
 from function.core.recovery import Recovery
-from function.core.types import Digests, FileId, Fingerprint, RemoteFile, Stamp
+from function.core.types import Digests, FileId, FileStat, Fingerprint, RemoteFile
 
 KEY = "ours"
 A, B, C = (Digests(each * 32, each * 64) for each in "abc")
-NOW = Fingerprint(Stamp(3, 100, 1), A)
-BEFORE = Fingerprint(Stamp(3, 50, 1), B)
+NOW = Fingerprint(FileStat(3, 100, 1), A)
+BEFORE = Fingerprint(FileStat(3, 50, 1), B)
 CLAIM = Claim(FileId("id"), "note.txt", FileId("folder"), NOW)
 
 
@@ -78,5 +78,5 @@ def test_the_source_is_read_only_when_it_decides() -> None:
     other = replace(remote(A), size=4)
 
     assert recovery.needs_digests(CLAIM, remote(A), 3)
-    assert not recovery.needs_digests(changed(CLAIM, content=Fingerprint(Stamp(9, 1, 1))), other, 3)
-    assert not recovery.needs_digests(changed(CLAIM, content=Fingerprint(Stamp(3, 1, 1))), None, 3)
+    assert not recovery.needs_digests(changed(CLAIM, content=Fingerprint(FileStat(9, 1, 1))), other, 3)
+    assert not recovery.needs_digests(changed(CLAIM, content=Fingerprint(FileStat(3, 1, 1))), None, 3)

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from function.core.errors import VolumeUnavailable
 from function.core.receipt import DONE_MAX, VERSION, Claim, Done, Receipt
-from function.core.types import Digests, FileId, Fingerprint, Stamp
+from function.core.types import Digests, FileId, FileStat, Fingerprint
 from function.state.receipts import Receipts, Superseded
 
 NAME = "ab" * 16
 BLANK = Receipt("default", "MemoryVDB/Meta/note.txt")
-CONTENT = Fingerprint(Stamp(3, 10**18, 7), Digests("a" * 32, "b" * 64))
+CONTENT = Fingerprint(FileStat(3, 10**18, 7), Digests("a" * 32, "b" * 64))
 BARE = b'{"account": "default", "destination": "MemoryVDB/Meta/note.txt"}'
 """A receipt of no generation."""
 PROJECT = Path(__file__).parents[3]
@@ -353,7 +353,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_attempts_are_counted_by_content() -> None:
     """One more for the same content, one for another."""
-    other = Fingerprint(Stamp(4, 1, 1), None)
+    other = Fingerprint(FileStat(4, 1, 1), None)
 
     twice = BLANK.trying(CONTENT).trying(CONTENT)
 
