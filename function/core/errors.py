@@ -26,20 +26,22 @@ HTTP_CODE: Final[dict[str, int]] = {
     "invalid_payload": 400,
     "batch_too_large": 400,
     "path_outside_data_root": 403,
+    "source_forbidden": 403,
     "source_missing": 404,
     "source_not_a_file": 404,
     "source_unreadable": 404,
     "destination_exists": 409,
     "drive_rejected": 422,
-    "drive_root_not_found": 422,
-    "permission_denied": 422,
     "file_too_large": 422,
+    "settings_invalid": 503,
     "credentials_missing": 503,
     "credentials_invalid": 503,
     "credentials_expired": 503,
     "locked": 503,
     "rate_limited": 503,
     "storage_quota_exceeded": 503,
+    "drive_root_not_found": 503,
+    "permission_denied": 503,
     "drive_unavailable": 503,
     "network": 503,
     "deadline_exceeded": 503,
@@ -50,7 +52,27 @@ HTTP_CODE: Final[dict[str, int]] = {
 """Reason -> HTTP code of the answer."""
 
 RETRYABLE_REASONS: Final = frozenset(reason for reason, code in HTTP_CODE.items() if code == 503)
-"""Reasons that trying the same call again later can mend."""
+"""Reasons that the same call can succeed after: by itself, or when a person has mended something."""
+
+SOON_S: Final = 30.0
+"""For a rate, an outage, another invocation at work: what passes by itself."""
+
+HOUR_S: Final = 3600.0
+"""For what a person must mend, and for a day's limit: asking sooner only costs requests."""
+
+RETRY_AFTER_S: Final[dict[str, float]] = dict.fromkeys(RETRYABLE_REASONS, SOON_S) | dict.fromkeys(
+    (
+        "settings_invalid",
+        "credentials_missing",
+        "credentials_invalid",
+        "credentials_expired",
+        "storage_quota_exceeded",
+        "drive_root_not_found",
+        "permission_denied",
+    ),
+    HOUR_S,
+)
+"""Retryable reason -> seconds after which to call again, where the error names no time of its own."""
 
 
 class UploadError(Exception):
@@ -79,7 +101,7 @@ class InvalidPayload(UploadError):
 class SettingsError(UploadError):
     """paths.json or a DRIVE_UPLOAD_ variable is missing or wrong."""
 
-    default_reason = "volume_unavailable"
+    default_reason = "settings_invalid"
 
 
 class SourceError(UploadError):

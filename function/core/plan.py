@@ -6,12 +6,10 @@
 
 import hashlib
 import itertools
-import json
-import mimetypes
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from function.core.receipt import Done, Receipt
 from function.core.types import GOOGLE_MIME_PREFIX, Digests, FileStat, Fingerprint, Policy, RemoteFile
@@ -23,10 +21,6 @@ EXTRA_NAMES = 6
 """Names `Name (n)` asked for at once when a free one is searched."""
 
 T = TypeVar("T")
-
-PROPERTIES_MAX = 30
-PROPERTY_MAX_BYTES = 124
-"""Public properties per file; UTF-8 bytes of key plus value. Source: Drive guide, 'Add custom file properties'."""
 
 
 @dataclass(frozen=True)
@@ -271,31 +265,6 @@ def drive_name(name: str) -> str:
     return "".join(f"%{ord(each) - 0xDC00:02X}" if "\udc80" <= each <= "\udcff" else each for each in name)
 
 
-def mime_type(name: str) -> str:
-    """The type guessed from the name; never one of Google's, which would make Drive convert the file."""
-    guessed = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
-    return "application/octet-stream" if guessed.startswith(GOOGLE_MIME_PREFIX) else guessed
-
-
 def key(destination: str) -> str:
     """Our mark for files of that destination: the same from every home."""
     return hashlib.sha256(destination.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def marks(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
-    """Metadata as (properties, description): what fits Drive's limits, and the whole where not all of it fits."""
-    texts = {_text(name): _text(value) if isinstance(value, str) else _json(value) for name, value in metadata.items()}
-    fitting = {
-        name: text for name, text in texts.items() if name and len(f"{name}{text}".encode()) <= PROPERTY_MAX_BYTES
-    }
-    properties = dict(itertools.islice(fitting.items(), PROPERTIES_MAX))
-    return properties, None if len(properties) == len(metadata) else _json(metadata)
-
-
-def _json(value: object) -> str:
-    return _text(json.dumps(value, ensure_ascii=False))
-
-
-def _text(text: str) -> str:
-    """The text as UTF-8 can carry it: a lone surrogate, which JSON can, becomes a question mark."""
-    return text.encode("utf-8", "replace").decode()

@@ -138,7 +138,8 @@ class NewFile:
     id: FileId
     name: str
     folder: FileId
-    mime_type: str
+    mime_type: str | None
+    """None where the name doesn't tell: Drive looks at the content."""
     key: str | None
     properties: Mapping[str, str]
     description: str | None

@@ -44,6 +44,9 @@ URI_MAX_BYTES = 2048
 JOINED_MAX_BYTES = 256 * 1024
 """A content of up to so many bytes is copied into one block with what is around it: one send instead of three."""
 
+UNKNOWN_TYPE = "application/octet-stream"
+"""Of a part whose content Drive shall look at itself: each part of a multipart body names a type."""
+
 JSON = "application/json; charset=UTF-8"
 
 HEADERS = {
@@ -140,7 +143,7 @@ class GoogleDrive:
         """A multipart upload. Source: Drive guide, 'Upload file data'."""
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: {JSON}\r\n\r\n{json.dumps(_new(file))}\r\n"
-        head += f"--{boundary}\r\nContent-Type: {file.mime_type}\r\n\r\n"
+        head += f"--{boundary}\r\nContent-Type: {file.mime_type or UNKNOWN_TYPE}\r\n\r\n"
         parts = (head.encode(), content, f"\r\n--{boundary}--\r\n".encode())
         sends = [b"".join(parts)] if len(content) <= JOINED_MAX_BYTES else parts
         headers = {
@@ -153,7 +156,7 @@ class GoogleDrive:
 
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
         method, path, body = ("PATCH", _path(file.id), _marks(file)) if revises else ("POST", FILES, _new(file))
-        headers = {"x-upload-content-type": file.mime_type, "x-upload-content-length": str(size)}
+        headers = {"x-upload-content-type": file.mime_type or UNKNOWN_TYPE, "x-upload-content-length": str(size)}
         request = _json(method, f"/upload{path}", _ALL | {"uploadType": "resumable"}, body, headers)
         answer = self._send(request)
         if not answer.headers.get("location"):
@@ -241,7 +244,8 @@ def _listing(options: Mapping[str, str]) -> _Request:
 
 def _new(file: NewFile) -> dict[str, Any]:
     """The resource of a file to be."""
-    return {"id": file.id, "name": file.name, "parents": [file.folder], "mimeType": file.mime_type} | _marks(file)
+    mime_type = {"mimeType": file.mime_type} if file.mime_type else {}
+    return {"id": file.id, "name": file.name, "parents": [file.folder]} | mime_type | _marks(file)
 
 
 def _mark(file_id: FileId, key: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from function.core.deadline import Deadline
-from function.core.errors import HTTP_CODE, InvalidPayload, UploadError
+from function.core.errors import HTTP_CODE, RETRY_AFTER_S, InvalidPayload, UploadError
 from function.core.request import FileRequest, Job
 from function.core.types import LogEntry, Status
 from function.home.settings import Settings, load
@@ -29,9 +29,6 @@ from function.upload.item import Item, log_items, now
 
 GRACE_S = 3.0
 """Time after the deadline in which failures are still logged; the answer comes at most 5 s after the deadline."""
-
-RETRY_AFTER_S = 30
-"""Retry-After of an answer whose failure names no time of its own."""
 
 CODES_WORST_FIRST = (503, 422, 409, 404, 403, 400, 200)
 
@@ -186,7 +183,7 @@ class App:
 def refusal(invocation_id: str, error: UploadError, *, from_queue: bool) -> Answer:
     """The answer to a request that was refused before any file was met: one entry, without the payload."""
     code = HTTP_CODE[error.reason]
-    retry_after_s = RETRY_AFTER_S if code == 503 else None
+    retry_after_s = math.ceil(error.retry_after_s or RETRY_AFTER_S[error.reason]) if code == 503 else None
     return Answer(
         200 if from_queue and code != 503 else code, Status.FAILED, [refused_entry(invocation_id, error)], retry_after_s
     )
@@ -224,9 +221,19 @@ def _answer(items: Sequence[Item], *, from_queue: bool) -> Answer:
     code = min((HTTP_CODE.get(each.reason or "", 200) for each in entries), key=CODES_WORST_FIRST.index)
     if from_queue and code != 503:
         code = 200
-    asked = [each.retry_after_s for each in items if each.retry_after_s is not None]
-    retry_after = math.ceil(max(asked, default=RETRY_AFTER_S)) if code == 503 else None
-    return Answer(code, statuses.pop() if len(statuses) == 1 else "partial", entries, retry_after)
+    status = statuses.pop() if len(statuses) == 1 else "partial"
+    return Answer(code, status, entries, _retry_after_s(items) if code == 503 else None)
+
+
+def _retry_after_s(items: Sequence[Item]) -> int:
+    """When the first of the items can succeed: what a person must mend doesn't keep the others of a batch waiting."""
+    reasons = [(each, each.entry.reason) for each in items if each.entry and each.entry.reason]
+    waits = [
+        RETRY_AFTER_S[reason] if each.retry_after_s is None else each.retry_after_s
+        for each, reason in reasons
+        if reason in RETRY_AFTER_S
+    ]
+    return math.ceil(min(waits))
 
 
 def _tell(entry: LogEntry) -> None:

@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from function.core.deadline import Deadline
-from function.core.plan import Look, candidates, drive_name, key, marks, mime_type
+from function.core.metadata import marks, mime_type
+from function.core.plan import Look, candidates, drive_name, key
 from function.core.receipt import Claim, Receipt
 from function.core.types import FileId, NewFile, Outcome, Policy
 from function.drive.port import Drive

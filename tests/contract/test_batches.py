@@ -104,7 +104,7 @@ def test_a_batch_answers_with_its_worst_code(home: Home, post: Post, kinds: list
 def test_a_refusal_for_good_is_worse_than_a_taken_name(home: Home, post: Post) -> None:
     """422 over 409."""
     Owner(home.drive).make("MemoryVDB/Meta/taken.txt")
-    home.drive.faults.add({"on": "files.create", "do": "status", "status": 403, "reason": "forbidden"})
+    home.drive.faults.add({"on": "files.create", "do": "status", "status": 413, "reason": "uploadTooLarge"})
     home.put("Data/Meta/new.txt")
     home.put("Data/Meta/taken.txt")
 

@@ -80,7 +80,7 @@ def test_an_id_that_drive_no_longer_takes_is_replaced(home: Home, post: Post) ->
         ("page.html", "text/html"),
         ("data.json", "application/json"),
         ("picture.PNG", "image/png"),
-        ("archive.tar.gz", "application/x-tar"),
+        ("archive.tar.gz", "application/gzip"),
         ("without", "application/octet-stream"),
         ("unknown.qqq", "application/octet-stream"),
         ("doc.gdoc", "application/octet-stream"),

@@ -218,8 +218,8 @@ ROWS = [
 
 
 def test_every_reason_has_a_row() -> None:
-    """The table here is the whole table of the contract."""
-    assert {row.reason for row in ROWS} == set(HTTP_CODE)
+    """The table here is the whole table of the contract; without settings and for secrets there are tests apart."""
+    assert {row.reason for row in ROWS} == set(HTTP_CODE) - {"settings_invalid", "source_forbidden"}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.reason}-{getattr(row.make, '__name__', '')}")
@@ -298,7 +298,8 @@ def test_a_home_that_is_gone_is_said(home: Home, post: Post, tmp_path: Path) -> 
 
     answer = post(home, {"path": NOTE})
 
-    assert (answer.code, answer.entry["reason"]) == (503, "volume_unavailable")
+    assert (answer.code, answer.entry["reason"]) == (503, "settings_invalid")
+    assert answer.headers["Retry-After"] == "3600"
     assert str(home.folder / "paths.json") in answer.entry["message"]
 
 
@@ -316,3 +317,24 @@ def test_what_cannot_be_logged_is_not_called_done(home: Home, post: Post) -> Non
     assert second.body["status"] == "uploaded"
     assert [each["status"] for each in home.log()] == ["uploaded"]
     assert list(home.stored()) == [DESTINATION]
+
+
+@pytest.mark.parametrize("make", [no_token, no_such_root, refused(403, "insufficientParentPermissions")])
+def test_what_a_person_must_mend_waits_an_hour(
+    make: Callable[[Trouble], Payload], trouble: Trouble, post: Post
+) -> None:
+    """A queue that came back every few seconds would only cost requests."""
+    assert post(trouble.home, make(trouble)).headers["Retry-After"] == "3600"
+
+
+def test_what_waits_for_a_person_does_not_hold_up_a_batch(trouble: Trouble, post: Post) -> None:
+    """The answer names the time after which the first of its files can succeed."""
+    trouble.home.settings(deadline_s=1)
+    trouble.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", "status": 403, "reason": "domainPolicy"})
+    trouble.drive.faults.add({"on": "files.create", "nth": 4, "do": "status", "status": 503, "times": 99})
+    paths = [trouble.home.put(f"Data/Meta/{name}.txt", name) for name in ("one", "two")]
+
+    answer = post(trouble.home, {"files": [{"path": path} for path in paths]})
+
+    assert {each["reason"] for each in answer.entries} == {"permission_denied", "drive_unavailable"}
+    assert answer.headers["Retry-After"] == "30"

@@ -1,6 +1,5 @@
 """Every decision about one source and one destination, as properties over all that Drive may show."""
 
-import json
 import re
 from itertools import islice
 
@@ -220,26 +219,6 @@ def test_every_file_name_has_a_name_on_drive(raw: bytes) -> None:
     assert len(set(islice(plan.candidates(name), 10))) == 10
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(), max_size=130),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(st.text(st.characters(), max_size=130), VALUES, max_size=40))
-def test_metadata_fits_drives_limits(metadata: dict[str, object]) -> None:
-    """30 properties of 124 bytes; the whole in the description where something was left out; always text."""
-    properties, description = plan.marks(metadata)
-
-    assert len(properties) <= 30
-    assert all(name and len(f"{name}{value}".encode()) <= 124 for name, value in properties.items())
-    assert description is not None or len(properties) == len(metadata)
-    if description is not None:
-        description.encode()
-        assert isinstance(json.loads(description), dict)
-
-
 @given(st.lists(st.text(alphabet="ab'\\ \né", max_size=12), min_size=1, max_size=4))
 def test_any_name_can_be_searched(names: list[str]) -> None:
     """Read back by the rule of Drive's string literals, a clause holds exactly those names."""
@@ -247,9 +226,3 @@ def test_any_name_can_be_searched(names: list[str]) -> None:
 
     assert [re.sub(r"\\(.)", r"\1", each) for each in literals] == names
     assert any_name(names) == "(" + " or ".join(f"name = '{escape(name)}'" for name in names) + ")"
-
-
-def test_the_mime_type_is_never_googles() -> None:
-    """Drive would convert the file."""
-    assert plan.mime_type("a.txt") == "text/plain"
-    assert plan.mime_type("a.gdoc") == plan.mime_type("a") == "application/octet-stream"
