@@ -39,7 +39,11 @@ _REST_S = 20.0
 _LONGEST_REST_S = 3600.0
 """However much later the endpoint wants to be asked again."""
 
+_TICK_S = 2.0
+"""The coarsest clock of a volume that tokens lie on: FAT's."""
+
 Signature = tuple[int, ...]
+_CTIME_NS = -1
 
 
 class Credentials:
@@ -47,6 +51,7 @@ class Credentials:
 
     `refresh_lock` excludes other processes; `cache_path`, on the state volume, keeps tokens that the token file can't
     hold, so that processes beside a read-only mount share them. With `token_uri_override` all OAuth traffic goes there.
+    `subject` is the user that a service account acts for.
     """
 
     def __init__(
@@ -56,8 +61,10 @@ class Credentials:
         refresh_lock: Callable[[Deadline], AbstractContextManager[object]],
         token_uri_override: str | None,
         cache_path: Path | None,
+        subject: str | None = None,
     ) -> None:
         self._path = token_path
+        self._subject = subject
         self._lock = refresh_lock
         self._override = token_uri_override
         self._cache = cache_path
@@ -76,6 +83,16 @@ class Credentials:
     def kind(self) -> str:
         """What the token file is: authorized_user, pydrive2, service_account, ... Raises CredentialsError."""
         return self._file().kind
+
+    def identity_hint(self, deadline: Deadline) -> str:
+        """Whom access tokens act for, as far as the token file tells: 32 hex digits, got without any request.
+
+        A renewal leaves it; it differs for another user, another client and another `subject`. It gives no secret away.
+        The same user who authorizes again gets another one: a change means "ask Drive who it is", not "another user".
+        Raises CredentialsError, DeadlineExceeded.
+        """
+        deadline.check()
+        return self._file().identity
 
     def access_token(self, deadline: Deadline) -> str:
         """A token that is good for at least a minute.
@@ -239,8 +256,11 @@ class Credentials:
         signature = self._signature()
         if not afresh and self._read is not None and self._read[0] == signature:
             return self._read[1]
-        file = token_file.read(self._path)
-        self._read = (signature, file)
+        read_at = time.time()
+        file = token_file.read(self._path, self._subject)
+        # Two writes within a tick of the volume's clock look the same: what is so young is read again next time.
+        is_settled = bool(signature) and read_at - signature[_CTIME_NS] / 1e9 > _TICK_S
+        self._read = (signature, file) if is_settled else None
         return file
 
     def _signature(self) -> Signature:

@@ -30,24 +30,6 @@ _LIMIT_BYTES = 1024 * 1024
 _REWRITE_S = 0.3
 """How long a file that was just written may hold broken JSON: oauth2client rewrites in place, not atomically."""
 
-_IDENTITY = (
-    "type",
-    "client_id",
-    "client_email",
-    "refresh_token",
-    "private_key",
-    "audience",
-    "token_url",
-    "credential_source",
-    "source_credentials",
-    "service_account_impersonation_url",
-    "_service_account_email",
-    "_private_key_pkcs8_pem",
-    "_private_key_pkcs12",
-    "_kwargs",
-)
-"""The fields that say whose access tokens the file stands for; a renewal changes none but a rotated `refresh_token`."""
-
 _Fields = Mapping[str, Any]
 
 
@@ -58,12 +40,17 @@ class TokenFile:
     path: Path
     kind: str
     identity: str
-    """A hash that tells whether two files stand for the same grant; it gives no secret away."""
+    """A hash of whom access tokens of this file act for: 32 hex digits that give no secret away.
+
+    A renewal leaves it, unless it brings another refresh token. Access tokens are kept under it, in memory and on disk.
+    """
     fields: dict[str, Any] = field(repr=False)
+    subject: str | None = None
+    """The user that a service account acts for, from the settings."""
 
 
-def read(path: Path) -> TokenFile:
-    """The token file at `path`, followed where it is a link.
+def read(path: Path, subject: str | None = None) -> TokenFile:
+    """The token file at `path`, followed where it is a link, used for `subject`.
 
     Raises CredentialsError: credentials_missing where there is no file, credentials_invalid where it is of no use.
     """
@@ -77,12 +64,17 @@ def read(path: Path) -> TokenFile:
                 raise
             time.sleep(0.02)
             continue
-        return TokenFile(path, _recognise(path, fields), _identity(fields), fields)
+        kind = _recognise(path, fields)
+        return TokenFile(path, kind.name, _identity(kind, fields, subject), fields, subject)
 
 
-def _identity(fields: _Fields) -> str:
-    known = {name: fields.get(name) for name in _IDENTITY}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+def _identity(kind: "_Kind", fields: _Fields, subject: str | None) -> str:
+    # Of `a|b` the first that the file holds: without a refresh token an access token stands for itself.
+    who = {
+        names: next((fields[name] for name in names.split("|") if fields.get(name)), None)
+        for names in (*kind.who, *_WHERE)
+    }
+    return hashlib.sha256(json.dumps([who, subject], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _content(path: Path) -> tuple[bytes, float]:
@@ -136,19 +128,26 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a file of the kind looks like, and the fields it can't do without; `a|b` asks for one of the two."""
+    """What a file of the kind looks like; `a|b` is one of the two fields."""
 
     name: str
     matches: Callable[[_Fields], bool]
     needs: tuple[str, ...]
+    """The fields it can't do without."""
+    who: tuple[str, ...]
+    """The fields that say whom its access tokens act for."""
 
 
-def _of_type(name: str, *needs: str) -> _Kind:
-    return _Kind(name, lambda fields: fields.get("type") == name, needs)
+_WHERE: Final = ("token_uri", "token_url")
+"""Where the access tokens of any kind come from: an emulator's user is nobody at Google."""
 
 
-def _of_class(kind: str, module: str, name: str, *needs: str) -> _Kind:
-    return _Kind(kind, lambda fields: (fields.get("_module"), fields.get("_class")) == (module, name), needs)
+def _has_type(name: str) -> Callable[[_Fields], bool]:
+    return lambda fields: fields.get("type") == name
+
+
+def _has_class(module: str, name: str) -> Callable[[_Fields], bool]:
+    return lambda fields: (fields.get("_module"), fields.get("_class")) == (module, name)
 
 
 def _is_authorized_user(fields: _Fields) -> bool:
@@ -160,22 +159,48 @@ def _is_authorized_user(fields: _Fields) -> bool:
 
 
 _KINDS: Final = (
-    _of_class(
-        "pydrive2", "oauth2client.client", "OAuth2Credentials", "client_id", "token_uri", "access_token|refresh_token"
+    _Kind(
+        "pydrive2",
+        _has_class("oauth2client.client", "OAuth2Credentials"),
+        needs=("client_id", "token_uri", "access_token|refresh_token"),
+        who=("client_id", "refresh_token|access_token"),
     ),
-    _of_class(
+    _Kind(
         "pydrive2_service_account",
-        "oauth2client.service_account",
-        "ServiceAccountCredentials",
-        "_service_account_email",
-        "token_uri",
-        "_private_key_pkcs8_pem|_private_key_pkcs12",
+        _has_class("oauth2client.service_account", "ServiceAccountCredentials"),
+        needs=("_service_account_email", "token_uri", "_private_key_pkcs8_pem|_private_key_pkcs12"),
+        who=("_service_account_email", "_scopes", "_kwargs"),
     ),
-    _of_type("service_account", "client_email", "private_key"),
-    _of_type("external_account", "audience", "subject_token_type", "token_url", "credential_source"),
-    _of_type("external_account_authorized_user", "token_url", "refresh_token", "client_id", "client_secret"),
-    _of_type("impersonated_service_account", "source_credentials", "service_account_impersonation_url"),
-    _Kind("authorized_user", _is_authorized_user, ("client_id", "client_secret", "refresh_token|token")),
+    _Kind(
+        "service_account",
+        _has_type("service_account"),
+        needs=("client_email", "private_key"),
+        who=("client_email",),
+    ),
+    _Kind(
+        "external_account",
+        _has_type("external_account"),
+        needs=("audience", "subject_token_type", "token_url", "credential_source"),
+        who=("audience", "service_account_impersonation_url", "credential_source"),
+    ),
+    _Kind(
+        "external_account_authorized_user",
+        _has_type("external_account_authorized_user"),
+        needs=("token_url", "refresh_token", "client_id", "client_secret"),
+        who=("audience", "client_id", "refresh_token"),
+    ),
+    _Kind(
+        "impersonated_service_account",
+        _has_type("impersonated_service_account"),
+        needs=("source_credentials", "service_account_impersonation_url"),
+        who=("source_credentials", "service_account_impersonation_url", "delegates"),
+    ),
+    _Kind(
+        "authorized_user",
+        _is_authorized_user,
+        needs=("client_id", "client_secret", "refresh_token|token"),
+        who=("client_id", "refresh_token|token"),
+    ),
 )
 
 _MISTAKES: Final[tuple[tuple[Callable[[_Fields], bool], str], ...]] = (
@@ -206,12 +231,12 @@ _MISTAKES: Final[tuple[tuple[Callable[[_Fields], bool], str], ...]] = (
 )
 
 
-def _recognise(path: Path, fields: dict[str, Any]) -> str:
+def _recognise(path: Path, fields: dict[str, Any]) -> _Kind:
     for kind in _KINDS:
         if kind.matches(fields):
             _require(path, kind, fields)
             _require_scope(path, fields)
-            return kind.name
+            return kind
     for matches, sentence in _MISTAKES:
         if matches(fields):
             raise CredentialsError(f"{path}: {sentence}.")

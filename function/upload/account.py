@@ -95,6 +95,7 @@ class Account:
             refresh_lock=self._refreshing,
             token_uri_override=f"{emulator}/token" if emulator else None,
             cache_path=self.settings.state / "tokens" / f"{self.name}.json",
+            subject=getattr(self.account, "subject", None),
         )
 
     @contextmanager

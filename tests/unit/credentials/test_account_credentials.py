@@ -219,6 +219,69 @@ def test_a_file_that_was_replaced_counts_at_once(credentials: Callable[..., Cred
     assert refusal.value.reason == "credentials_missing"
 
 
+OTHER_USER = {"refresh_token": "1//0-other", "client_id": "id", "client_secret": "cs"}
+BARE = {"client_id": "id", "client_secret": "cs"}
+BARE_PYDRIVE2 = {
+    "_module": "oauth2client.client",
+    "_class": "OAuth2Credentials",
+    "client_id": "id",
+    "client_secret": "cs",
+    "refresh_token": None,
+    "token_uri": "https://oauth2.googleapis.com/token",
+    "token_expiry": "2099-01-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({**AUTHORIZED, "token": "ya29.one"}, {**OTHER_USER, "token": "ya29.two"}),
+        ({**BARE, "token": "ya29.one"}, {**BARE, "token": "ya29.two"}),
+        ({**BARE_PYDRIVE2, "access_token": "ya29.one"}, {**BARE_PYDRIVE2, "access_token": "ya29.two"}),
+    ],
+)
+def test_a_token_of_the_old_user_is_never_used_for_the_new_one(
+    credentials: Callable[..., Credentials], token_path: Path, old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    """A file rewritten in place, same size, same time, under a running server: the next call acts for the new user."""
+    source = credentials({**old, "expiry": "2099-01-01T00:00:00Z"}, lock=never, cached=True)
+    assert source.access_token(Deadline.after(5)) == "ya29.one"
+    before, time_of_old = source.identity_hint(Deadline.after(5)), token_path.stat().st_mtime_ns
+
+    token_path.write_text(json.dumps({**new, "expiry": "2099-01-01T00:00:00Z"}))
+    os.utime(token_path, ns=(time_of_old, time_of_old))
+
+    assert source.access_token(Deadline.after(5)) == "ya29.two"
+    assert source.identity_hint(Deadline.after(5)) != before
+
+
+def test_a_cached_token_is_never_used_for_another_subject(token_path: Path, tmp_path: Path, closed_port: str) -> None:
+    """The user that a service account acts for is changed in the settings: tokens kept for the old one are no good."""
+    key = {"type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "private_key": "x"}
+    token_path.write_text(json.dumps(key))
+
+    def acting_for(subject: str | None) -> Credentials:
+        return Credentials(
+            token_path,
+            refresh_lock=lambda _: nullcontext(),
+            token_uri_override=closed_port,
+            cache_path=tmp_path / "cache.json",
+            subject=subject,
+        )
+
+    old = acting_for("old@example.com")
+    token = AccessToken("ya29.old", time.time() + 3000, 3600)
+    access_token.write_cache(tmp_path / "cache.json", old._bound(old._file()), token)
+    assert old.access_token(Deadline.after(5)) == "ya29.old"
+    assert acting_for("old@example.com").identity_hint(Deadline.after(5)) == old.identity_hint(Deadline.after(5))
+
+    for subject in ("new@example.com", None):
+        new = acting_for(subject)
+        assert new.identity_hint(Deadline.after(5)) != old.identity_hint(Deadline.after(5))
+        with pytest.raises(UploadError):
+            new.access_token(Deadline.after(5))
+
+
 def test_a_refused_token_gives_way_to_the_one_in_the_file(
     credentials: Callable[..., Credentials], token_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -202,14 +203,70 @@ def test_any_object_is_recognised_or_refused(tmp_path: Path, fields: dict[str, A
         token_file.read(path)
 
 
-def test_identity_follows_the_grant_only() -> None:
-    """A renewed access token leaves the identity; another refresh token changes it."""
+IMPERSONATED = {
+    "type": "impersonated_service_account",
+    "source_credentials": {**AUTHORIZED, "type": "authorized_user"},
+    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/x:generateAccessToken",
+}
+WORKLOAD = {
+    "type": "external_account",
+    "audience": "//iam",
+    "subject_token_type": "urn:x",
+    "token_url": "https://sts.googleapis.com/v1/token",
+    "credential_source": {"file": "/x"},
+    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/x:generateAccessToken",
+}
+BARE = {"token": "ya29.bare", "client_id": "id", "client_secret": "cs"}
+BARE_PYDRIVE2 = {**PYDRIVE2, "refresh_token": None}
 
-    def identity(**changes: str) -> str:
-        return token_file._identity({**AUTHORIZED, **changes})
 
-    assert identity(token="ya29.new", expiry="2030-01-01T00:00:00Z", note="x") == identity()
-    assert identity(refresh_token="1//other") != identity()
+@pytest.mark.parametrize(
+    ("fields", "renewed"),
+    [
+        (AUTHORIZED, {"token": "ya29.new", "expiry": "2030-01-01T00:00:00Z", "note": "x"}),
+        (PYDRIVE2, {"access_token": "ya29.new", "token_expiry": "2030-01-01T00:00:00Z", "token_response": {"a": 1}}),
+        (KEY, {"private_key": "-----BEGIN", "private_key_id": "a newer key of the same account"}),
+    ],
+)
+def test_a_renewal_leaves_the_identity(tmp_path: Path, fields: dict[str, Any], renewed: dict[str, Any]) -> None:
+    """An access token, its expiry, or another key of the same service account say nothing about who acts."""
+    identity = token_file.read(written(tmp_path, fields)).identity
+
+    assert re.fullmatch("[0-9a-f]{32}", identity)
+    assert token_file.read(written(tmp_path, {**fields, **renewed})).identity == identity
+
+
+@pytest.mark.parametrize(
+    ("fields", "other"),
+    [
+        (AUTHORIZED, {"refresh_token": "1//other"}),
+        (AUTHORIZED, {"client_id": "other"}),
+        (AUTHORIZED, {"token_uri": "http://127.0.0.1:9099/token"}),
+        (BARE, {"token": "ya29.other"}),
+        (PYDRIVE2, {"refresh_token": "1//other"}),
+        (PYDRIVE2, {"client_id": "other"}),
+        (BARE_PYDRIVE2, {"access_token": "ya29.other"}),
+        (KEY, {"client_email": "other@b.iam.gserviceaccount.com"}),
+        (WORKLOAD, {"audience": "//other"}),
+        (WORKLOAD, {"credential_source": {"file": "/other"}}),
+        (WORKLOAD, {"service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/y:generate"}),
+        (IMPERSONATED, {"source_credentials": {**AUTHORIZED, "type": "authorized_user", "refresh_token": "1//other"}}),
+        (IMPERSONATED, {"service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/y:generate"}),
+        (IMPERSONATED, {"delegates": ["projects/-/serviceAccounts/z"]}),
+    ],
+)
+def test_whoever_else_acts_has_another_identity(tmp_path: Path, fields: dict[str, Any], other: dict[str, Any]) -> None:
+    """Each field that says who acts tells two files apart."""
+    identity = token_file.read(written(tmp_path, fields)).identity
+
+    assert token_file.read(written(tmp_path, {**fields, **other})).identity != identity
+
+
+def test_each_subject_is_an_identity_of_its_own(tmp_path: Path) -> None:
+    """One service account that acts for two users, or for itself, is three."""
+    path = written(tmp_path, KEY)
+
+    assert len({token_file.read(path, subject).identity for subject in (None, "a@example.com", "b@example.com")}) == 3
 
 
 def test_save_replaces_whole_with_0600_and_keeps_nothing_beside_it(tmp_path: Path) -> None:
