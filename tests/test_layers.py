@@ -25,6 +25,8 @@ from local_runner.drive_emulator import DriveEmulator
 
 PROJECT = Path(__file__).parents[1]
 
+OURS = ["function", "local_runner", "tests"]
+
 MAY_IMPORT = {
     "local_runner.drive_emulator": ["local_runner.drive_emulator"],
     "local_runner": ["local_runner", "function"],
@@ -57,6 +59,24 @@ ORDER = [
 
 The controller, drive_upload, is of the row and the package of `upload`.
 """
+
+EMULATOR_ORDER = [
+    ["model"],
+    ["schema", "http"],
+    ["query", "faults", "oauth"],
+    ["storage"],
+    ["rules"],
+    ["render"],
+    ["context"],
+    ["methods"],
+    ["upload", "admin"],
+    ["api"],
+    ["server"],
+    ["emulator"],
+    ["cli"],
+    ["__init__", "__main__"],
+]
+"""The packages and top-level modules of the emulator, from the inside out, by the same rule."""
 
 PURE = [
     "filelock",
@@ -116,14 +136,13 @@ def modules(*folders: str) -> Iterator[Path]:
 
 def test_our_packages_import_only_what_the_table_allows() -> None:
     """function/ knows nobody, the emulator nobody, the local runner both, and none of them the tests."""
-    ours = ["function", "local_runner", "tests"]
     wrong = []
     for path in modules("function", "local_runner"):
         package = max((name for name in MAY_IMPORT if within(name_of(path), [name])), key=len)
         wrong += [
             f"{name_of(path)} imports {name}"
             for name in imports(path)
-            if within(name, ours) and not within(name, MAY_IMPORT[package])
+            if within(name, OURS) and not within(name, MAY_IMPORT[package])
         ]
 
     assert wrong == []
@@ -141,24 +160,50 @@ def test_a_third_party_package_stays_behind_its_wall(package: str) -> None:
     assert wrong == []
 
 
-def test_imports_of_the_job_point_inwards() -> None:
-    """A package of function/ imports itself and what stands in an earlier row of ORDER, never sideways or outwards."""
-    row = {name: number for number, names in enumerate(ORDER) for name in names}
+@pytest.mark.parametrize(
+    ("root", "order"), [("function", ORDER), ("local_runner.drive_emulator", EMULATOR_ORDER)], ids=["job", "emulator"]
+)
+def test_imports_point_inwards(root: str, order: list[list[str]]) -> None:
+    """A package imports itself and what stands in an earlier row of its table, never sideways or outwards."""
+    row = {name: number for number, names in enumerate(order) for name in names}
     wrong = []
-    for path in modules("function"):
-        package = _part(name_of(path))
+    for path in modules(root.replace(".", "/")):
+        package = _part(name_of(path), root)
         for name in imports(path):
-            other = _part(name)
-            if other in row and other != package and row[other] >= row.get(package, len(ORDER)):
+            other = _part(name, root)
+            if other in row and other != package and row[other] >= row.get(package, len(order)):
                 wrong.append(f"{name_of(path)} imports {name}")
 
     assert wrong == []
 
 
-def _part(name: str) -> str:
-    """The package of function/ (or its top-level module) that a dotted name lies in."""
-    parts = [*name.split("."), ""]
-    return ("upload" if parts[1] == "drive_upload" else parts[1]) if parts[0] == "function" else ""
+def _part(name: str, root: str) -> str:
+    """The package (or top-level module) below `root` that a dotted name lies in; "" for a name outside."""
+    if not within(name, [root]):
+        return ""
+    part = name.removeprefix(root).lstrip(".").partition(".")[0] or "__init__"
+    return "upload" if (root, part) == ("function", "drive_upload") else part
+
+
+def test_every_package_of_the_emulator_has_its_row() -> None:
+    """A new package or top-level module is entered in the table, so that the rule holds for it."""
+    folder = PROJECT / "local_runner/drive_emulator"
+    found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+
+    assert found == {name for names in EMULATOR_ORDER for name in names}
+
+
+def test_the_emulator_stands_alone() -> None:
+    """Its imports of its own modules are relative, so that its folder can be taken out and used elsewhere."""
+    wrong = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in modules("local_runner/drive_emulator")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and not node.level and within(node.module or "", OURS))
+        or (isinstance(node, ast.Import) and any(within(alias.name, OURS) for alias in node.names))
+    ]
+
+    assert wrong == []
 
 
 def test_the_core_is_pure() -> None:

@@ -5,7 +5,7 @@
 ...     drive.faults.add({"on": "files.create", "nth": 3, "do": "lose_answer"})
 """
 
-from .admin.request_log import RequestRecord
 from .emulator import DriveEmulator
+from .storage.request_log import RequestRecord
 
 __all__ = ["DriveEmulator", "RequestRecord"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from .admin.request_log import RequestRecord
 from .emulator import DriveEmulator
-from .rules import quota
+from .faults import quota
+from .storage.request_log import RequestRecord
 from .storage.state import DEFAULT_EMAIL
 
 
@@ -67,7 +67,7 @@ def emulator(
 
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags as settings of the weather."""
+    """The flags as network conditions."""
     chosen: dict[str, Any] = dict(quota.GOOGLE) if flags.pop("google_quota") else {}
     renamed = {"requests_per_minute": "requests_per_minute_per_user"}
     for flag, value in flags.items():

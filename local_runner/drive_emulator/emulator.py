@@ -9,8 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .admin.request_log import RequestLog
-from .faults import conditions
+from .faults import network_conditions
 from .faults.scripted import Faults
 from .model.errors import file_not_found
 from .model.records import AccessToken, Account
@@ -18,6 +17,7 @@ from .oauth import assertions
 from .oauth.endpoints import CLIENT_ID, DRIVE_SCOPE
 from .server import Server, Watcher
 from .storage import snapshot
+from .storage.request_log import RequestLog
 from .storage.state import DEFAULT_EMAIL, Drive, account, open_drive
 
 
@@ -26,7 +26,7 @@ class DriveEmulator:
 
     `data` keeps the state in a folder; without it everything goes when the emulator stops. `port` 0 takes a free one.
     `accept_tokens` are access tokens taken besides those issued; `emails` are the accounts, the first the default one.
-    Further keywords are settings of the weather (`latency_ms`, `list_lag_s`, `writes_per_s`, ...).
+    Further keywords are settings of the conditions (`latency_ms`, `list_lag_s`, `writes_per_s`, ...).
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class DriveEmulator:
         watcher: Watcher | None = None,
         **settings: Any,
     ) -> None:
-        chosen = conditions.changed(conditions.Weather(), settings)
+        chosen = network_conditions.changed(network_conditions.Conditions(), settings)
         known = list(emails)
-        self.drive: Drive = open_drive(data, seed=seed, weather=chosen, default_email=known[0])
+        self.drive: Drive = open_drive(data, seed=seed, conditions=chosen, default_email=known[0])
         for email in known[1:]:
             account(self.drive, email)
         for token in accept_tokens:
@@ -115,7 +115,7 @@ class DriveEmulator:
 
     def set_weather(self, **settings: Any) -> None:
         """Change settings while it runs; raises ApiError for unknown ones."""
-        self.drive.set_weather(conditions.changed(self.drive.weather, settings))
+        self.drive.set_conditions(network_conditions.changed(self.drive.conditions, settings))
 
     def files(self) -> list[dict[str, Any]]:
         """Every file and folder: id, name, path, parents, trashed, size, checksums, properties, ..."""

@@ -13,13 +13,13 @@ import time
 import traceback
 from collections.abc import Callable
 
-from .admin.request_log import RequestRecord
 from .api import dispatch
-from .api.request_context import refusal
+from .context.request_context import refusal
 from .http import read, write
 from .http.read import BadRequest, Reader, Request
 from .http.write import Disconnected
 from .model.errors import ApiError
+from .storage.request_log import RequestRecord
 from .storage.state import Drive
 
 BACKLOG = 512

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.admin.request_log import RequestRecord
+from local_runner.drive_emulator.storage.request_log import RequestRecord
 from tests.support.home import Home, Post, new_home
 from tests.support.owner import Owner
 

@@ -189,7 +189,7 @@ class World:
 
     def advance(self, seconds: float) -> None:
         """Let so much time pass for Drive."""
-        self.drive.set_weather(advance_s=self.drive.drive.weather.advance_s + seconds)
+        self.drive.set_weather(advance_s=self.drive.drive.conditions.advance_s + seconds)
 
     def settle(self) -> None:
         """Wait until Drive has done what is still on its way from processes that died."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local_runner import drive_emulator
-from local_runner.drive_emulator.api import request_context, routes
+from local_runner.drive_emulator.api import routes
+from local_runner.drive_emulator.context import request_context
 from local_runner.drive_emulator.schema import discovery
 from tests.emulator.support_rules import RULES
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_runner.drive_emulator.faults.conditions import Weather
+from local_runner.drive_emulator.faults.network_conditions import Conditions
 from local_runner.drive_emulator.model.errors import ApiError
 from local_runner.drive_emulator.model.records import FOLDER, SHORTCUT, FileRecord, Viewer
 from local_runner.drive_emulator.render import field_mask
@@ -16,9 +16,9 @@ from local_runner.drive_emulator.render import others_v2 as others
 from local_runner.drive_emulator.render.field_mask import EVERYTHING, FieldMask
 from local_runner.drive_emulator.render.file_v3 import View, file_resource
 from local_runner.drive_emulator.rules import operations
+from local_runner.drive_emulator.rules.new_content import Upload
 from local_runner.drive_emulator.schema.conformance import validate
 from local_runner.drive_emulator.storage.state import Drive, account, open_drive
-from local_runner.drive_emulator.upload.new_content import Upload
 
 SCOPES = frozenset({"https://www.googleapis.com/auth/drive"})
 
@@ -26,7 +26,7 @@ SCOPES = frozenset({"https://www.googleapis.com/auth/drive"})
 @pytest.fixture
 def drive() -> Iterator[Drive]:
     """An empty Drive in a folder that goes away."""
-    opened = open_drive(None, seed=1, weather=Weather())
+    opened = open_drive(None, seed=1, conditions=Conditions())
     yield opened
     opened.close()
 

@@ -1,4 +1,4 @@
-"""The emulator's own addresses under /emulator/: faults, requests, files, weather and accounts, as JSON."""
+"""The emulator's own addresses under /emulator/: faults, requests, files, conditions and accounts, as JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..api.request_context import Call, reply
-from ..faults import conditions
+from ..context.request_context import Call, reply
+from ..faults import network_conditions
 from ..http.write import Response
 from ..model.errors import ApiError, bad_request, file_not_found
 from ..schema import discovery
@@ -63,18 +63,18 @@ def show_content(call: Call) -> Response:
     return Response(200, call.drive.blobs.read(record.content), {"Content-Type": "application/octet-stream"})
 
 
-def show_weather(call: Call) -> Response:
+def show_conditions(call: Call) -> Response:
     """All settings."""
-    return reply(msgspec.structs.asdict(call.drive.weather))
+    return reply(msgspec.structs.asdict(call.drive.conditions))
 
 
-def change_weather(call: Call) -> Response:
+def change_conditions(call: Call) -> Response:
     """Some settings by name; answers with all."""
     given = _json(call)
     if not isinstance(given, dict):
-        raise bad_request("Weather: an object is expected.")
-    call.drive.set_weather(conditions.changed(call.drive.weather, given))
-    return show_weather(call)
+        raise bad_request("Conditions: an object is expected.")
+    call.drive.set_conditions(network_conditions.changed(call.drive.conditions, given))
+    return show_conditions(call)
 
 
 def show_accounts(call: Call) -> Response:

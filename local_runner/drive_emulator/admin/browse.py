@@ -1,7 +1,7 @@
 """The pages at `/`, on which a person looks through the embedded Drive: accounts, folders, files, bins.
 
 Everything of every account is shown, since whoever can reach the emulator owns it. Pages are plain HTML made here and
-dressed by browse_html; nothing on them changes anything.
+styled by browse_html; nothing on them changes anything.
 
     /             accounts and shared drives, and how to connect
     /?id=ID       what is in a folder, or all about a file

@@ -10,8 +10,8 @@ from html import escape
 from typing import NewType
 from urllib.parse import urlencode, urlsplit
 
+from ..model.clock import rfc3339
 from ..model.records import FileRecord, Revision
-from ..storage.clock import rfc3339
 
 Html = NewType("Html", str)
 

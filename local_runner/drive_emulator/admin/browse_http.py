@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from ..api.request_context import Call
+from ..context.request_context import Call
 from ..http.write import Response
 from ..methods import downloads
 from ..model.errors import file_not_found

@@ -1,1 +1,1 @@
-"""One request's way: route, context, batch, pages."""
+"""One request on its way: its route, who sends it, the batch, the answer."""

@@ -5,11 +5,11 @@ Source: Drive guide "Improve performance"; that `alt=media` inside is answered 3
 
 from __future__ import annotations
 
+from ..context.request_context import Call, refusal
+from ..http.multipart import MultipartReader, boundary_of
 from ..http.read import BadRequest, Body, Request, parse_head
 from ..http.write import Response, head_bytes
 from ..model.errors import ApiError, bad_request
-from ..upload.multipart import MultipartReader, boundary_of
-from .request_context import Call, refusal
 
 CALLS = 100
 URL_CHARACTERS = 8000

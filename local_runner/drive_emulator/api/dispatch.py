@@ -10,16 +10,16 @@ import time
 from email.utils import formatdate
 from html import escape
 
-from ..admin.request_log import RequestRecord
-from ..faults import injection
+from ..context import fault_injection
+from ..context.request_context import Call, refusal
 from ..http import cors
 from ..http.read import Body, BodyTooLarge, Request, parse_query
 from ..http.write import Response
 from ..model.errors import ApiError
-from ..oauth import http as oauth_http
 from ..schema.discovery import document
+from ..storage.request_log import RequestRecord
 from ..storage.state import Drive
-from .request_context import Call, refusal
+from . import oauth as oauth_http
 from .routes import Route, match
 
 GZIP_FROM_BYTES = 1024
@@ -52,17 +52,17 @@ def _answer(drive: Drive, request: Request, route: Route | None, record: Request
     call.answer = lambda inner: answer(drive, inner, in_batch=True)[0]
     if not route.is_api:
         return finish(request, _handled(call, route))
-    injection.weigh(call)
+    fault_injection.weigh(call)
     call.fault = drive.faults.due(route.method_id, route.starts, request.path)
-    injection.before(call)
+    fault_injection.before(call)
     response = cors.allowed(request, finish(request, _handled(call, route)))
-    injection.after(call, response)
+    fault_injection.after(call, response)
     return response
 
 
 def _handled(call: Call, route: Route) -> Response:
     try:
-        struck = injection.refusal(call)
+        struck = fault_injection.refusal(call)
         if struck is not None:
             return struck
         if route.is_api:
@@ -84,7 +84,7 @@ def _admit(call: Call, route: Route) -> None:
             query = {name: values[0] for name, values in call.request.query.items()}
             call.check_parameters(query, route.starts or route.method_id)
         call.drive.quota.spend(
-            call.drive.weather,
+            call.drive.conditions,
             user=call.viewer.email,
             project=call.viewer.client_id,
             units=call.record.units,

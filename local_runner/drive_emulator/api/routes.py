@@ -12,16 +12,16 @@ from functools import cache
 from urllib.parse import unquote
 
 from ..admin import api, browse_http
+from ..context.request_context import Call
 from ..http.read import Request
 from ..http.write import Response
 from ..methods import about, changes, channels, drives, files_v2, files_v3, listing, permissions, revisions
 from ..model.errors import not_emulated
-from ..oauth import http as oauth_http
 from ..schema.discovery import Version, document
 from ..upload import resumable, single_request
 from ..upload.content_range import is_status_query
 from . import batch
-from .request_context import Call
+from . import oauth as oauth_http
 
 Handler = Callable[[Call], Response]
 
@@ -134,8 +134,8 @@ OPEN: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("DELETE", "/emulator/requests"): ("emulator.requests", api.clear_requests),
     ("GET", "/emulator/files"): ("emulator.files", api.show_files),
     ("GET", "/emulator/content"): ("emulator.content", api.show_content),
-    ("GET", "/emulator/weather"): ("emulator.weather", api.show_weather),
-    ("PATCH", "/emulator/weather"): ("emulator.weather", api.change_weather),
+    ("GET", "/emulator/weather"): ("emulator.weather", api.show_conditions),
+    ("PATCH", "/emulator/weather"): ("emulator.weather", api.change_conditions),
     ("GET", "/emulator/accounts"): ("emulator.accounts", api.show_accounts),
     ("POST", "/emulator/accounts"): ("emulator.accounts", api.add_account),
     ("GET", "/emulator/download"): ("emulator.download", browse_http.download),
@@ -157,7 +157,7 @@ class Route:
 
     @property
     def is_api(self) -> bool:
-        """Whether faults, weather and quota apply; the emulator's own pages stand outside."""
+        """Whether faults, conditions and quota apply; the emulator's own pages stand outside."""
         return not self.method_id.startswith("emulator.")
 
 

@@ -1,1 +1,1 @@
-"""What goes wrong on purpose."""
+"""What goes wrong on request: network conditions, rate limits, scripted faults."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..api.request_context import Call, reply
+from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError
 from ..render.others_v2 import about_resource

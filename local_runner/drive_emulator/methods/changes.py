@@ -10,15 +10,15 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..api.request_context import Call, reply
+from ..context.request_context import Call, reply
 from ..http.write import Response
+from ..model.clock import rfc3339
 from ..model.errors import ApiError, invalid_parameter
 from ..model.records import Change, FileRecord, JsonObject
 from ..render import file_v2, others_v2
 from ..render.field_mask import FieldMask
 from ..render.file_v3 import file_resource
 from ..rules import access
-from ..storage.clock import rfc3339
 from . import listing
 
 

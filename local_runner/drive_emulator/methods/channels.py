@@ -10,7 +10,7 @@ import base64
 import hashlib
 from typing import Any
 
-from ..api.request_context import Call, checked_body, reply
+from ..context.request_context import Call, checked_body, reply
 from ..http.write import Response
 from ..model.errors import ApiError, bad_request
 from ..rules import access

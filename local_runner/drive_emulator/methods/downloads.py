@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..api.request_context import Call
+from ..context.request_context import Call
 from ..http.write import FilePart, Response
 from ..model.errors import ApiError
 from ..model.records import Content, FileRecord

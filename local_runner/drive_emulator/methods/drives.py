@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..api import paging
-from ..api.request_context import Call, checked_body, reply
+from ..context import paging
+from ..context.request_context import Call, checked_body, reply
 from ..http.write import Response
+from ..model.clock import rfc3339
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import FOLDER, FileRecord, JsonObject, Permission, SharedDrive
 from ..rules import access
-from ..storage.clock import rfc3339
 from . import listing
 
 RESTRICTIONS = (

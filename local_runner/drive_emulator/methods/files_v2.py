@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from ..api.request_context import Call, checked_body, reply
+from ..context.request_context import Call, checked_body, reply
 from ..http.write import Response
 from ..model.errors import ApiError, bad_request, file_not_found
 from ..model.records import FileRecord, JsonObject

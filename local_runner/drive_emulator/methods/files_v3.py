@@ -5,8 +5,8 @@ Source: discovery documents; Drive guides as named.
 
 from __future__ import annotations
 
-from ..api.request_context import Call, reply
-from ..faults import injection
+from ..context import fault_injection
+from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError, invalid_parameter, not_emulated
 from ..rules import access, operations
@@ -23,7 +23,7 @@ def get(call: Call) -> Response:
 
     Content of shared drives is there without `supportsAllDrives`: rclone downloads so (backend/drive/drive.go).
     """
-    injection.in_the_house_of(call, call.args["fileId"])
+    fault_injection.trash_parent_of(call, call.args["fileId"])
     wants_content = call.params.get("alt") == "media"
     all_drives = call.all_drives or wants_content
     record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=all_drives)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.cursors import Cursor
-from ..api.request_context import Call, reply
+from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError, invalid_parameter, not_emulated
 from ..model.records import FileRecord
 from ..query import language
 from ..render.file_v3 import file_resource
 from ..rules import access
+from ..storage.page_tokens import Cursor
 
 Key = Callable[[FileRecord], Any]
 
@@ -109,7 +109,7 @@ def _matching(call: Call, folder_id: str | None) -> list[FileRecord]:
     if folder_id is not None:
         parents = frozenset({folder_id})
     in_corpus = _corpus(call)
-    youngest_ms = call.drive.clock.now_ms() - call.drive.weather.list_lag_s * 1000
+    youngest_ms = call.drive.clock.now_ms() - call.drive.conditions.list_lag_s * 1000
     return [
         record
         for record in store.candidates(parents, wanted.names)

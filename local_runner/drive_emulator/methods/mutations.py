@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..api.request_context import Call, checked_body
-from ..faults import injection
+from ..context import fault_injection
+from ..context.request_context import Call, checked_body
 from ..model.errors import ApiError
 from ..model.records import FileRecord, JsonObject
 from ..render import file_v2
 from ..rules import access, operations
-from ..upload.new_content import Upload
+from ..rules.new_content import Upload
 
 _DATES_FROM_BODY = frozenset({"fromBody", "fromBodyIfNeeded", "fromBodyOrNow", "fromBodyOrNowIfNeeded"})
 
@@ -40,7 +40,7 @@ def check_create(call: Call, body: JsonObject, size: int | None) -> None:
     """Refuse what `create` would refuse; `size` is what content is announced, None for metadata alone."""
     if call.version == 2 and "if-none-match" in call.request.headers:
         raise _precondition_failed("If-None-Match")
-    injection.in_the_house(call, body.get("parents") or ())
+    fault_injection.trash_parents(call, body.get("parents") or ())
     if size is not None:
         operations.check_create(call.drive, call.viewer, body, all_drives=call.all_drives, size=size)
 
@@ -67,7 +67,7 @@ def update(call: Call, file_id: str, body: JsonObject, upload: Upload | None) ->
 
 def check_update(call: Call, file_id: str, body: JsonObject, size: int | None) -> FileRecord:
     """Refuse what `update` would refuse; the file as it is."""
-    injection.in_the_house_of(call, file_id)
+    fault_injection.trash_parent_of(call, file_id)
     record = operations.check_update(
         call.drive, call.viewer, file_id, _without_place(call, body), all_drives=call.all_drives, size=size
     )

@@ -9,15 +9,15 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..api import paging
-from ..api.request_context import Call, checked_body, reply
+from ..context import paging
+from ..context.request_context import Call, checked_body, reply
 from ..http.write import Response
+from ..model.clock import from_rfc3339
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import FileRecord, JsonObject, Permission
 from ..render import file_v2, others_v2
 from ..render.file_v3 import grants_of, may_share, permission_resource
 from ..rules import access
-from ..storage.clock import from_rfc3339
 from ..storage.state import account
 
 ROLES = frozenset(access.RANK)

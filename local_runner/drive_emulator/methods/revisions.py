@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..api import paging
-from ..api.request_context import Call, checked_body, reply
+from ..context import paging
+from ..context.request_context import Call, checked_body, reply
 from ..http.write import Response
+from ..model.clock import rfc3339
 from ..model.errors import ApiError, not_emulated
 from ..model.records import FileRecord, JsonObject, Revision
 from ..render import others_v2
 from ..rules import access
-from ..storage.clock import rfc3339
 from . import downloads
 
 KEPT_FOR_EVER = 200

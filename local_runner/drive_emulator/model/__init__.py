@@ -1,1 +1,1 @@
-"""The vocabulary: records and errors."""
+"""The vocabulary: records, errors, times, ids."""

@@ -1,1 +1,1 @@
-"""The token endpoint, the consent page, service accounts."""
+"""OAuth 2.0 without HTTP: tokens, consent, assertions of service accounts."""

@@ -1,4 +1,4 @@
-"""Drive v2's clothes for files: a v3 resource becomes a v2 resource, a v2 body becomes a v3 body.
+"""Files as Drive v2 writes them: a v3 resource becomes a v2 resource, a v2 body becomes a v3 body.
 
 v2 is another spelling of the same state: `title` for `name`, `labels`, dates instead of times, references instead of
 ids, and an ETag. Only what a mask asks for is made: `v3_mask` says what of the v3 resource that takes. The other

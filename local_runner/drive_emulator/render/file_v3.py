@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..model.clock import rfc3339
 from ..model.records import FOLDER, FileRecord, JsonObject, Mask, Permission, Viewer
 from ..rules import access
-from ..storage.clock import rfc3339
 from ..storage.state import Drive
 from .capabilities import capabilities
 

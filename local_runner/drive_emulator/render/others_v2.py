@@ -1,4 +1,4 @@
-"""Drive v2's clothes for what isn't a file: lists, children, grants, revisions, changes, the account.
+"""The resources of Drive v2 that aren't files: lists, children, grants, revisions, changes, the account.
 
 Source: discovery documents of both versions.
 """

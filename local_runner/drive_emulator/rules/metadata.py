@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..model.clock import from_rfc3339
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import FileRecord, JsonObject
-from ..storage.clock import from_rfc3339
 
 PROPERTY_BYTES = 124
 """Key plus value of one property, in UTF-8."""

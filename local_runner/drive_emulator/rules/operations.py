@@ -10,11 +10,11 @@ from typing import Any
 
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import DRIVE_SDK, FOLDER, GOOGLE_TYPE_PREFIX, SHORTCUT, FileRecord, JsonObject, Viewer
+from ..storage.digests import EMPTY
 from ..storage.state import Drive
-from ..storage.store import set_trashed
-from ..upload.digests import EMPTY
-from ..upload.new_content import Upload, check_storage, with_content
 from . import access, metadata, placement
+from .new_content import Upload, check_storage, with_content
+from .trash import set_trashed
 
 
 def check_create(drive: Drive, viewer: Viewer, body: JsonObject, *, all_drives: bool, size: int | None) -> None:
@@ -48,7 +48,7 @@ def _new_record(
         raise not_emulated(f"converting an upload to {mime_type}")
     file_id = _claimed_id(drive, viewer, body, mime_type) or ("" if probe else drive.ids.file_id())
     parent = placement.parent_for(drive.store, viewer, body, all_drives=all_drives)
-    placement.check_room(drive.store, drive.weather, viewer, parent)
+    placement.check_room(drive.store, drive.conditions, viewer, parent)
     target = _shortcut_target(drive, viewer, body, mime_type, all_drives=all_drives)
     fields: dict[str, Any] = {
         "name": target.name if target and body.get("name") is None else "Untitled",
@@ -61,7 +61,7 @@ def _new_record(
         owner="" if parent.drive_id else viewer.email,
         parents=(parent.id,),
         drive_id=parent.drive_id,
-        trashed=parent.trashed and drive.weather.trashed_from_parent,
+        trashed=parent.trashed and drive.conditions.trashed_from_parent,
         apps=frozenset({viewer.client_id}),
         last_modifying_user=viewer.email,
         shortcut_target_id=target.id if target else None,

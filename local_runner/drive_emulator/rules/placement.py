@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..faults.conditions import Weather
+from ..faults.network_conditions import Conditions
 from ..model.errors import ApiError, bad_request, file_not_found
 from ..model.records import FileRecord, JsonObject, Viewer
 from ..storage.state import Drive
-from ..storage.store import Store, spread_trashed
+from ..storage.store import Store
 from . import access
+from .trash import spread_trashed
 
 
 def parent_for(store: Store, viewer: Viewer, body: JsonObject, *, all_drives: bool) -> FileRecord:
@@ -35,14 +36,14 @@ def _folder(store: Store, viewer: Viewer, file_id: str, *, all_drives: bool) -> 
     return folder
 
 
-def check_room(store: Store, weather: Weather, viewer: Viewer, parent: FileRecord) -> None:
+def check_room(store: Store, conditions: Conditions, viewer: Viewer, parent: FileRecord) -> None:
     """403 where a folder is full or lies too deep; My Drive's root may hold any number."""
-    if parent.id != viewer.root_id and store.child_count(parent.id) >= weather.max_children:
+    if parent.id != viewer.root_id and store.child_count(parent.id) >= conditions.max_children:
         reason = "numChildrenInNonRootLimitExceeded"
         raise ApiError(
             403, reason, "The limit for this folder's number of children (files and folders) has been exceeded."
         )
-    if sum(1 for _ in store.ancestors(parent)) + 1 > weather.max_depth:
+    if sum(1 for _ in store.ancestors(parent)) + 1 > conditions.max_depth:
         if parent.drive_id:
             raise ApiError(403, "teamDriveHierarchyTooDeep", "The shared drive hierarchy depth will exceed the limit.")
         raise ApiError(
@@ -83,7 +84,7 @@ def _into(drive: Drive, viewer: Viewer, record: FileRecord, folder: FileRecord) 
         raise ApiError(403, "cyclicMembershipsNotAllowed", "A folder can't be moved into itself or what it holds.")
     if record.drive_id != folder.drive_id and record.is_folder and record.drive_id is None:
         raise ApiError(403, "teamDrivesFolderMoveInNotSupported", "Moving folders into shared drives is not supported.")
-    check_room(drive.store, drive.weather, viewer, folder)
+    check_room(drive.store, drive.conditions, viewer, folder)
     owner = "" if folder.drive_id else record.owner or viewer.email
     return replace(record, parents=(folder.id,), drive_id=folder.drive_id, owner=owner)
 

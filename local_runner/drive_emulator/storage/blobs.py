@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..model.records import Content
-from ..upload.digests import EMPTY, SHAS, Digests
-from ..upload.upload_part import Part
+from .digests import EMPTY, SHAS, Digests
 from .slots import SLOT_BYTES, Slots
+from .upload_part import Part
 
 _SLOT = "#"
 

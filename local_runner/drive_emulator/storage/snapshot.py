@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..model.clock import rfc3339
 from ..model.records import FileRecord
-from .clock import rfc3339
 from .state import Drive
 
 

@@ -1,4 +1,4 @@
-"""The one object that everything works on: store, blobs, ids, clock, weather, quota, faults, record of requests."""
+"""The one object that everything works on: store, blobs, ids, clock, conditions, quota, faults, record of requests."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..admin.request_log import RequestLog
-from ..api.cursors import Cursors
-from ..faults.conditions import Weather
+from ..faults.network_conditions import Conditions
+from ..faults.quota import Quota
 from ..faults.scripted import Faults
+from ..model.clock import Clock, rfc3339
+from ..model.ids import IdMaker
 from ..model.records import FOLDER, Account, FileRecord
 from ..oauth.endpoints import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
-from ..rules.quota import Quota
-from ..upload.upload_part import Part
 from .blobs import Blobs
-from .clock import Clock, rfc3339
-from .ids import IdMaker
+from .page_tokens import Cursors
+from .request_log import RequestLog
 from .store import Store
+from .upload_part import Part
 
 DEFAULT_EMAIL = "user@example.com"
 """The account that is there from the start."""
@@ -46,7 +46,7 @@ class Drive:
     blobs: Blobs
     ids: IdMaker
     clock: Clock
-    weather: Weather
+    conditions: Conditions
     quota: Quota
     oauth: OAuth
     folder: Path
@@ -60,10 +60,10 @@ class Drive:
     channels: dict[str, str] = field(default_factory=dict)
     """Open notification channels: id -> the resource they watch."""
 
-    def set_weather(self, weather: Weather) -> None:
+    def set_conditions(self, conditions: Conditions) -> None:
         """Change the settings; everybody's quota starts afresh."""
-        self.clock.advance(weather.advance_s - self.weather.advance_s)
-        self.weather = weather
+        self.clock.advance(conditions.advance_s - self.conditions.advance_s)
+        self.conditions = conditions
         self.quota.reset()
 
     def credentials(self, email: str, origin: str) -> dict[str, Any]:
@@ -93,7 +93,9 @@ class Drive:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def open_drive(data: str | Path | None, *, seed: int, weather: Weather, default_email: str = DEFAULT_EMAIL) -> Drive:
+def open_drive(
+    data: str | Path | None, *, seed: int, conditions: Conditions, default_email: str = DEFAULT_EMAIL
+) -> Drive:
     """The state kept in a folder, or a new one that goes when it is closed. Content is on disk in both cases."""
     keeps = data is not None
     folder = Path(data) if data is not None else Path(tempfile.mkdtemp(prefix="drive-emulator-"))
@@ -105,10 +107,10 @@ def open_drive(data: str | Path | None, *, seed: int, weather: Weather, default_
             blobs.keep(revision.content)
     blobs.forget_all_but(set(store.sessions))
     clock = Clock()
-    clock.advance(weather.advance_s)
+    clock.advance(conditions.advance_s)
     ids = IdMaker(seed, str(store.starts))
-    oauth = OAuth(store, ids.secret, lambda: default_email, lambda: drive.weather.token_life_s)
-    drive = Drive(store, blobs, ids, clock, weather, Quota(clock), oauth, folder, keeps)
+    oauth = OAuth(store, ids.secret, lambda: default_email, lambda: drive.conditions.token_life_s)
+    drive = Drive(store, blobs, ids, clock, conditions, Quota(clock), oauth, folder, keeps)
     account(drive, default_email)
     return drive
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..model.errors import ApiError, bad_request
-from .upload_part import GRANULE_BYTES
+from ..storage.upload_part import GRANULE_BYTES
 
 _RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII)
 

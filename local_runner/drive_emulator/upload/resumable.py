@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..api.request_context import Call
-from ..faults import injection
+from ..context import fault_injection
+from ..context.request_context import Call
 from ..http.read import Body
 from ..http.write import Disconnected, Response
 from ..methods import mutations
 from ..model.errors import ApiError, bad_request, file_not_found
 from ..model.records import UploadSession, Viewer
 from ..storage.state import LiveSession
+from ..storage.upload_part import GRANULE_BYTES
 from . import content_range, single_request
 from .content_range import ContentRange
-from .upload_part import GRANULE_BYTES
 
 TEXT_TYPE = "text/plain; charset=utf-8"
 
@@ -107,14 +107,14 @@ def send(call: Call) -> Response:
 
 
 def _offset_refusal(call: Call, span: ContentRange, kept: int) -> Response | None:
-    """A gap is a 503 that no repetition mends (Byron/google-apis-rs #438); an overlap is as the weather has it."""
+    """A gap is a 503 that no repetition mends (Byron/google-apis-rs #438); an overlap is as the conditions say."""
     if span.first > kept:
         text = (
             f"Invalid request.  According to the Content-Range header, the upload offset is {span.first} byte(s), "
             f"which exceeds already uploaded size of {kept} byte(s)."
         )
         return Response(503, text.encode(), {"Content-Type": TEXT_TYPE})
-    if span.first < kept and call.drive.weather.overlap == "refuse":
+    if span.first < kept and call.drive.conditions.overlap == "refuse":
         raise bad_request(f"The upload offset {span.first} lies before what was received already ({kept} bytes).")
     return None
 
@@ -173,7 +173,7 @@ def _find(call: Call) -> UploadSession:
         drop(call, session)
         raise file_not_found("")
     age_s = (call.drive.clock.now_ms() - session.started_ms) / 1000
-    if age_s > call.drive.weather.session_life_s:
+    if age_s > call.drive.conditions.session_life_s:
         drop(call, session)
         raise file_not_found("")
     _become(call, session)
@@ -187,7 +187,7 @@ def _become(call: Call, session: UploadSession) -> None:
     call.record.user = session.email
     call.check_parameters(session.query, session.method_id)
     call.args = {"fileId": session.file_id} if session.file_id else {}
-    injection.in_the_house(call, session.body.get("parents", ()))
+    fault_injection.trash_parents(call, session.body.get("parents", ()))
 
 
 def _live(call: Call, session: UploadSession) -> LiveSession:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..api.request_context import METADATA_LIMIT_BYTES, Call
+from ..context.request_context import METADATA_LIMIT_BYTES, Call
+from ..http.multipart import MultipartReader, base64_sink, boundary_of
 from ..http.read import Body
 from ..http.write import Response
 from ..methods import mutations
 from ..model.errors import ApiError, bad_request
 from ..model.records import FileRecord, JsonObject
-from .digests import SHAS
-from .multipart import MultipartReader, base64_sink, boundary_of
-from .new_content import Upload
-from .upload_part import GRANULE_BYTES, Part
+from ..rules.new_content import Upload
+from ..storage.digests import SHAS
+from ..storage.upload_part import GRANULE_BYTES, Part
 
 Receive = Callable[[Part], None]
 

@@ -9,9 +9,9 @@ import math
 import threading
 from dataclasses import dataclass
 
-from ..faults.conditions import Weather
+from ..model.clock import Clock
 from ..model.errors import ApiError
-from ..storage.clock import Clock
+from .network_conditions import Conditions
 
 GOOGLE = {
     "units_per_minute": 1_000_000,
@@ -19,7 +19,7 @@ GOOGLE = {
     "writes_per_s": 3.0,
     "write_burst": 30,
 }
-"""Settings that make the weather as strict as Google's."""
+"""Settings that make the conditions as strict as Google's."""
 
 USER_LIMIT = (
     "User Rate Limit Exceeded. Rate of requests for user exceed configured project quota, you may consider"
@@ -57,33 +57,33 @@ class Quota:
         with self._lock:
             self._buckets.clear()
 
-    def spend(self, weather: Weather, *, user: str, project: str, units: int, write: bool) -> None:
+    def spend(self, conditions: Conditions, *, user: str, project: str, units: int, write: bool) -> None:
         """Charge one call; raises ApiError 403 or 429 when a limit is reached."""
         minute_limits = (
-            ("project", project, units, weather.units_per_minute),
-            ("units", user + project, units, weather.units_per_minute_per_user),
-            ("requests", user + project, 1, weather.requests_per_minute_per_user),
+            ("project", project, units, conditions.units_per_minute),
+            ("units", user + project, units, conditions.units_per_minute_per_user),
+            ("requests", user + project, 1, conditions.requests_per_minute_per_user),
         )
         for kind, who, cost, per_minute in minute_limits:
             if per_minute is not None and cost:
-                self._take(weather, kind, who, cost, per_s=per_minute / 60, most=per_minute)
-        if write and weather.writes_per_s is not None:
-            self._take(weather, "writes", user, 1, per_s=weather.writes_per_s, most=weather.write_burst)
+                self._take(conditions, kind, who, cost, per_s=per_minute / 60, most=per_minute)
+        if write and conditions.writes_per_s is not None:
+            self._take(conditions, "writes", user, 1, per_s=conditions.writes_per_s, most=conditions.write_burst)
 
-    def _take(self, weather: Weather, kind: str, who: str, cost: float, *, per_s: float, most: float) -> None:
+    def _take(self, conditions: Conditions, kind: str, who: str, cost: float, *, per_s: float, most: float) -> None:
         now_s = self._clock.now_s()
         with self._lock:
             bucket = self._buckets.setdefault((kind, who), _Bucket(most, now_s))
             wait_s = bucket.take(cost, per_s=per_s, most=most, now_s=now_s)
         if wait_s:
-            raise rate_limited(weather, wait_s, of_project=kind == "project")
+            raise rate_limited(conditions, wait_s, of_project=kind == "project")
 
 
-def rate_limited(weather: Weather, wait_s: float, *, of_project: bool) -> ApiError:
-    """The refusal, with `Retry-After` where the weather has it."""
-    retry_after_s = math.ceil(wait_s) if weather.retry_after else None
-    if weather.limit_status == 429 or of_project:
-        status, reason, message = weather.limit_status, "rateLimitExceeded", "Rate Limit Exceeded"
+def rate_limited(conditions: Conditions, wait_s: float, *, of_project: bool) -> ApiError:
+    """The refusal, with `Retry-After` where the conditions say so."""
+    retry_after_s = math.ceil(wait_s) if conditions.retry_after else None
+    if conditions.limit_status == 429 or of_project:
+        status, reason, message = conditions.limit_status, "rateLimitExceeded", "Rate Limit Exceeded"
     else:
         status, reason, message = 403, "userRateLimitExceeded", USER_LIMIT
     return ApiError(status, reason, message, domain="usageLimits", retry_after_s=retry_after_s)

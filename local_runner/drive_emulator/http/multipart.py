@@ -11,9 +11,11 @@ import binascii
 from collections.abc import Callable
 from email.message import Message
 
-from ..http.read import Body
 from ..model.errors import bad_request
-from .upload_part import GRANULE_BYTES
+from .read import Body
+
+BLOCK_BYTES = 256 * 1024
+"""The content is passed on in blocks of this size."""
 
 HEADER_LIMIT_BYTES = 64 * 1024
 
@@ -37,7 +39,7 @@ class MultipartReader:
         self._body = body
         self._dashes = b"--" + boundary
         self._pending = bytearray()
-        self._block = memoryview(bytearray(GRANULE_BYTES))
+        self._block = memoryview(bytearray(BLOCK_BYTES))
         self._line_end: bytes | None = None
 
     def next_part(self) -> dict[str, str] | None:
@@ -64,7 +66,7 @@ class MultipartReader:
             return
         while (end := self._pending.find(delimiter)) < 0:
             ready = len(self._pending) - len(delimiter) + 1
-            if ready >= GRANULE_BYTES:
+            if ready >= BLOCK_BYTES:
                 sink(bytes(self._pending[:ready]))
                 del self._pending[:ready]
             if not self._more():

@@ -1,16 +1,16 @@
-"""What goes wrong on purpose: the deeds of scripted faults, and the weather's own share of errors and delays."""
+"""What goes wrong on purpose: scripted faults, and the conditions' share of errors and delays."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
 
-from ..api.request_context import Call, reply
-from ..api.request_context import refusal as envelope
+from ..faults.scripted import Fault
 from ..http.write import Disconnected, FilePart, Response
 from ..model.errors import ApiError
-from ..storage.store import set_trashed
-from .scripted import Fault
+from ..rules.trash import set_trashed
+from .request_context import Call, reply
+from .request_context import refusal as envelope
 
 FULL = "The user's Drive storage quota has been exceeded."
 
@@ -37,8 +37,8 @@ def weigh(call: Call) -> None:
 
 def before(call: Call) -> None:
     """What strikes before anything is done: delays, cut connections, vanished tokens."""
-    weather, fault = call.drive.weather, call.fault
-    pause_ms = weather.latency_ms + (weather.jitter_ms * call.drive.ids.dice() if weather.jitter_ms else 0)
+    conditions, fault = call.drive.conditions, call.fault
+    pause_ms = conditions.latency_ms + (conditions.jitter_ms * call.drive.ids.dice() if conditions.jitter_ms else 0)
     if pause_ms:
         time.sleep(pause_ms / 1000)
     if fault is None:
@@ -64,15 +64,15 @@ def _slow(fault: Fault, length: int | None) -> Callable[[int], None]:
 
 
 def refusal(call: Call) -> Response | None:
-    """The answer that takes the place of the work: a fault's status, or the weather's share of errors."""
-    fault, weather = call.fault, call.drive.weather
+    """The answer that takes the place of the work: a fault's status, or the conditions' share of errors."""
+    fault, conditions = call.fault, call.drive.conditions
     if fault is not None and fault.do == "status":
         return _status(fault, oauth=call.method_id.startswith("oauth."))
     if fault is not None and fault.do == "full_storage":
         return envelope(ApiError(403, "storageQuotaExceeded", FULL))
-    if weather.error_rate and call.drive.ids.dice() < weather.error_rate:
+    if conditions.error_rate and call.drive.ids.dice() < conditions.error_rate:
         call.record.fault = "weather"
-        return envelope(ApiError(weather.error_status, "backendError", "Backend Error"))
+        return envelope(ApiError(conditions.error_status, "backendError", "Backend Error"))
     return None
 
 
@@ -91,7 +91,7 @@ def _status(fault: Fault, *, oauth: bool) -> Response:
     return response
 
 
-def in_the_house(call: Call, folder_ids: Iterable[str]) -> None:
+def trash_parents(call: Call, folder_ids: Iterable[str]) -> None:
     """The fault `trash_parent`: at this very moment, someone puts the folders in question in the bin."""
     if call.fault is None or call.fault.do != "trash_parent":
         return
@@ -103,10 +103,10 @@ def in_the_house(call: Call, folder_ids: Iterable[str]) -> None:
                 set_trashed(store, folder, True, by=folder.owner, now_ms=call.drive.clock.now_ms())
 
 
-def in_the_house_of(call: Call, file_id: str) -> None:
+def trash_parent_of(call: Call, file_id: str) -> None:
     """The same for the folder that a file lies in."""
     record = call.drive.store.files.get(file_id)
-    in_the_house(call, record.parents if record else ())
+    trash_parents(call, record.parents if record else ())
 
 
 def after(call: Call, response: Response) -> None:

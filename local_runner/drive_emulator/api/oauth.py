@@ -7,15 +7,15 @@ import binascii
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from ..api.request_context import Call, reply
+from ..context.request_context import Call, reply
 from ..http.read import Request, parse_query
 from ..http.write import Response
 from ..model.errors import insufficient_scope, login_required, unauthorized
 from ..model.records import Viewer
+from ..oauth import consent
+from ..oauth.assertions import GrantError
+from ..oauth.endpoints import Answer
 from ..storage.state import Drive
-from . import consent
-from .assertions import GrantError
-from .endpoints import Answer
 
 FORM_LIMIT_BYTES = 64 * 1024
 

@@ -9,7 +9,7 @@ import msgspec
 from ..model.errors import bad_request
 
 
-class Weather(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Conditions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What the emulated Drive is like now. None means: not limited.
 
     Times are milliseconds (`_ms`) or seconds (`_s`), rates per minute or per second as named. Google's own figures are
@@ -49,9 +49,9 @@ class Weather(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Seconds by which the emulator's clock is ahead; set it higher to let tokens, sessions and minutes run out."""
 
 
-def changed(weather: Weather, changes: dict[str, Any]) -> Weather:
-    """The weather with some settings replaced; raises ApiError (400) for unknown names and wrong types."""
+def changed(conditions: Conditions, changes: dict[str, Any]) -> Conditions:
+    """The conditions with some settings replaced; raises ApiError (400) for unknown names and wrong types."""
     try:
-        return msgspec.convert({**msgspec.structs.asdict(weather), **changes}, Weather)
+        return msgspec.convert({**msgspec.structs.asdict(conditions), **changes}, Conditions)
     except msgspec.ValidationError as error:
-        raise bad_request(f"Weather: {error}") from error
+        raise bad_request(f"Conditions: {error}") from error

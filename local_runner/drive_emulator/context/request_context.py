@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-from ..admin.request_log import RequestRecord
 from ..faults.scripted import Fault
 from ..http.read import BodyTooLarge, Request
 from ..http.write import Response
+from ..model.clock import rfc3339
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import FileRecord, JsonObject, Viewer
 from ..render import field_mask, file_v2
 from ..render.file_v3 import View, file_resource
 from ..schema import conformance
 from ..schema.discovery import Version
-from ..storage.clock import rfc3339
+from ..storage.request_log import RequestRecord
 from ..storage.state import Drive
 
 JSON_TYPE = "application/json; charset=UTF-8"
