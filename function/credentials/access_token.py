@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from function.credentials import token_save
+from function.state import files
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,6 @@ def write_cache(path: Path, identity: str, token: AccessToken) -> None:
     """Keep the token for other processes, mode 0600; where that fails, each of them renews for itself."""
     kept = {"identity": identity, "token": token.value, "expires_at": token.expires_at, "lifetime_s": token.lifetime_s}
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        token_save.replace(path, json.dumps(kept).encode())
+        files.replace(path, json.dumps(kept).encode())
     except OSError as error:
         _log.warning("%s: the access token can't be cached (%s); it is kept in memory.", path, error.strerror)

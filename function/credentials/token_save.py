@@ -5,11 +5,12 @@ import json
 import logging
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from function.state import files
 
 _log = logging.getLogger(__name__)
 
@@ -38,39 +39,13 @@ def save(path: Path, fields: Mapping[str, Any]) -> bool:
 
 def _save(path: Path, content: bytes, status: os.stat_result) -> bool:
     try:
-        replace(path, content, owner=status)
+        # A file that its owner could no longer read would be worse than one written in place.
+        files.replace(path, content, owner=status)
     except OSError as error:
         if error.errno not in _NOT_REPLACEABLE:
             raise
         _write_in_place(path, content)
     return True
-
-
-def replace(path: Path, content: bytes, *, owner: os.stat_result | None = None) -> None:
-    """Make `content` the file at `path` atomically, mode 0600, of the owner given. Raises OSError, `path` unchanged."""
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
-    try:
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            if owner is not None and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                # A file that its owner could no longer read would be worse than one written in place.
-                os.fchown(fd, owner.st_uid, owner.st_gid)
-            os.fsync(fd)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_in_place(path: Path, content: bytes) -> None:

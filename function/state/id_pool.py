@@ -4,9 +4,9 @@ The pool is a text file with an id a line. Ids are taken from its end by truncat
 used: an id handed out twice would be two destinations in one file.
 """
 
+import contextlib
 import os
 import re
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,9 +15,13 @@ from pathlib import Path
 from function.core.deadline import Deadline
 from function.core.errors import VolumeUnavailable
 from function.core.types import FileId
+from function.state import files
 
 RESERVE_COUNT = 1000
 """Ids per call, Drive's most. Source: Drive's discovery document, files.generateIds."""
+
+MAX_BYTES = 16 * 1024 * 1024
+"""A longer file is no pool: one call's ids take 40 KB."""
 
 _ID = re.compile(rb"[A-Za-z0-9_-]{10,100}")
 
@@ -45,35 +49,50 @@ class IdPool:
 
     def _draw(self, count: int, deadline: Deadline) -> list[FileId]:
         try:
-            with self.shared_lock(deadline), open(self.path, "r+b") as file:
-                lines = _whole(file.read()).split()
-                if not all(_ID.fullmatch(line) for line in lines):
-                    file.truncate(0)
-                    return []
-                kept = lines[: max(0, len(lines) - count)]
-                file.truncate(sum(len(line) + 1 for line in kept))
-                os.fsync(file.fileno())
+            with self.shared_lock(deadline):
+                fd = files.open_existing(self.path, write=True)
+                try:
+                    return self._cut_off(fd, count)
+                finally:
+                    os.close(fd)
         except FileNotFoundError:
             return []
-        except IsADirectoryError:
-            os.replace(self.path, f"{self.path}.damaged-{time.time_ns()}")
-            return []
+        except files.UnexpectedFile:
+            return self._begin_anew()
         except OSError as error:
-            raise VolumeUnavailable(f"{self.path}: can't be written ({error.strerror}).") from error
+            raise self._unavailable(error) from error
+
+    def _cut_off(self, fd: int, count: int) -> list[FileId]:
+        """The last ids of the file, which are no longer in it on return; none where it holds something else."""
+        lines = _whole(files.read_all(fd, MAX_BYTES)).split()
+        if not all(_ID.fullmatch(line) for line in lines):
+            lines, count = [], 0
+        kept = lines[: max(0, len(lines) - count)]
+        os.ftruncate(fd, sum(len(line) + 1 for line in kept))
+        os.fsync(fd)
         return [FileId(line.decode()) for line in lines[len(kept) :]]
+
+    def _begin_anew(self) -> list[FileId]:
+        with contextlib.suppress(FileNotFoundError):
+            files.set_aside(self.path)
+        return []
 
     def _store(self, ids: list[FileId], deadline: Deadline) -> None:
         try:
             with self.shared_lock(deadline):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                with os.fdopen(fd, "r+b") as file:
-                    file.seek(len(_whole(file.read())))
-                    file.write(b"".join(each.encode() + b"\n" for each in ids))
-                    file.flush()
-                    os.fsync(file.fileno())
+                fd = files.open_or_create(self.path)
+                try:
+                    end = len(_whole(files.read_all(fd, MAX_BYTES)))
+                    files.write_at(fd, b"".join(each.encode() + b"\n" for each in ids), end)
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+                files.sync_folder(self.path.parent)
         except OSError as error:
-            raise VolumeUnavailable(f"{self.path}: can't be written ({error.strerror}).") from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: OSError) -> VolumeUnavailable:
+        return VolumeUnavailable(f"{self.path}: can't be written ({error.strerror}).")
 
 
 def _whole(content: bytes) -> bytes:

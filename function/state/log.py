@@ -20,7 +20,7 @@ import msgspec
 from function.core.deadline import Deadline
 from function.core.errors import Locked, UploadError, VolumeUnavailable
 from function.core.types import LogEntry
-from function.state.files import write_at
+from function.state import files
 
 TAIL_BYTES = 64 * 1024
 """Read from the end of the log to find its last entry, doubled where that entry is longer; what is no longer is
@@ -203,12 +203,12 @@ def _is_entries(text: bytes) -> bool:
 def _put(fd: int, place: Place, lines: list[bytes]) -> None:
     """Write the lines at their place and sync; on an error put back what made the log whole before."""
     try:
-        end = write_at(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + CLOSE, place.offset)
+        end = files.write_at(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + CLOSE, place.offset)
         if os.fstat(fd).st_size > end:
             os.ftruncate(fd, end)
         os.fsync(fd)
     except OSError:
-        whole = write_at(fd, b"[]\n" if place.is_first else CLOSE, place.offset)
+        whole = files.write_at(fd, b"[]\n" if place.is_first else CLOSE, place.offset)
         os.ftruncate(fd, whole)
         raise
 

@@ -17,8 +17,6 @@ folder costs more than a receipt.
 
 import contextlib
 import os
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -27,10 +25,11 @@ import msgspec
 
 from function.core.errors import VolumeUnavailable
 from function.core.receipt import VERSION, Done, FolderReceipt, Receipt
-from function.state.files import write_at
+from function.state import files
+from function.state.files import UnexpectedFile
 
-USUAL_BYTES = 64 * 1024
-"""What a receipt is read in; a longer one takes another read."""
+MAX_BYTES = 16 * 1024 * 1024
+"""A longer file is no receipt: the longest that can be written has some tens of kilobytes."""
 
 _CLOSE = b"\n}"
 _ENDED = b',\n "ended": '
@@ -71,7 +70,7 @@ class Receipts(Generic[R]):
                 self._claim(name, new)
             else:
                 self._replace(name, new)
-            _sync_folder(os.path.dirname(path))
+            files.sync_folder(os.path.dirname(path))
         except OSError as error:
             raise _unavailable(path, error) from error
         return new
@@ -93,21 +92,21 @@ class Receipts(Generic[R]):
         Where a lease has another holder meanwhile, either's file may stay: both lead to the same end.
         """
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except (FileNotFoundError, IsADirectoryError):
+            fd = files.open_existing(path, write=True)
+        except (FileNotFoundError, UnexpectedFile):
             return False
         try:
-            content = _read(fd)
+            content = files.read_all(fd, MAX_BYTES)
             if content != _encoded(old):
                 return False
-            write_at(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
+            files.write_at(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
             return True
         finally:
             os.close(fd)
 
     def _claim(self, name: str, first: R) -> None:
         try:
-            _publish(first, self._path(name))
+            files.publish(self._path(name), _encoded(first))
         except FileExistsError as error:
             self.read(name)  # what is damaged is set aside, what is newer said
             raise Superseded(name) from error
@@ -116,7 +115,7 @@ class Receipts(Generic[R]):
         path = self._path(name)
         marker = f"{path}.{new.generation}"
         try:
-            _publish(new, marker)
+            files.publish(marker, _encoded(new))
         except FileExistsError as error:
             self._finish(name, marker)
             raise Superseded(name) from error
@@ -137,7 +136,7 @@ class Receipts(Generic[R]):
                 os.replace(marker, self._path(name))
             else:
                 os.unlink(marker)
-            _sync_folder(os.path.dirname(marker))
+            files.sync_folder(os.path.dirname(marker))
         except FileNotFoundError:
             return
 
@@ -145,17 +144,17 @@ class Receipts(Generic[R]):
         """What the file says; None where there is none, or a damaged one, which is set aside."""
         receipt = None
         try:
-            receipt = self._decoded(_content(path))
+            receipt = self._decoded(files.read(path, MAX_BYTES))
         except FileNotFoundError:
             return None
-        except IsADirectoryError:
+        except UnexpectedFile:
             pass
         if receipt and receipt.version > VERSION:
             raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
         if receipt and receipt.generation:
             return receipt
         with contextlib.suppress(FileNotFoundError):
-            os.replace(path, f"{path}.damaged-{time.time_ns()}")
+            files.set_aside(path)
         return None
 
     def _decoded(self, content: bytes) -> R | None:
@@ -175,50 +174,6 @@ class Receipts(Generic[R]):
         return f"{self.folder}/{name[0]}/{name[1:]}.json"
 
 
-def _publish(receipt: Receipt | FolderReceipt, path: str) -> None:
-    """Let a whole receipt appear under that name. Raises FileExistsError."""
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    fd = _create(temporary)
-    try:
-        try:
-            write_at(fd, _encoded(receipt), 0)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.link(temporary, path)
-    finally:
-        os.unlink(temporary)
-
-
-def _create(path: str) -> int:
-    """A new file, in a folder that is made where it is missing."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        _make_folder(os.path.dirname(path))
-        return os.open(path, flags, 0o600)
-
-
-def _make_folder(folder: str) -> None:
-    """The folder, and those that it lies in, each on the disk before what is in it."""
-    with contextlib.suppress(FileExistsError):  # another makes it just now
-        try:
-            os.mkdir(folder, 0o700)
-        except FileNotFoundError:
-            _make_folder(os.path.dirname(folder))
-            os.mkdir(folder, 0o700)
-    _sync_folder(os.path.dirname(folder))
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _encoded(receipt: Receipt | FolderReceipt) -> bytes:
     return msgspec.json.format(msgspec.json.encode(receipt), indent=1)
 
@@ -231,21 +186,6 @@ def _without_end(content: bytes) -> bytes:
         if not _ENDED.startswith(content[at:].removesuffix(b"}")):
             return b""
     return content[:at] + _CLOSE
-
-
-def _content(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return _read(fd)
-    finally:
-        os.close(fd)
-
-
-def _read(fd: int) -> bytes:
-    content = os.read(fd, USUAL_BYTES)
-    if len(content) == USUAL_BYTES:
-        content += os.read(fd, os.fstat(fd).st_size)
-    return content
 
 
 def _unavailable(path: str, error: OSError) -> VolumeUnavailable:

@@ -27,8 +27,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import click
 import urllib3
 
-from function.credentials import token_save
 from function.credentials.token_file import WRITE_SCOPES
+from function.state import files
 
 _SCOPE_PREFIX = "https://www.googleapis.com/auth/"
 _HTTP_TIMEOUT_S = 30.0
@@ -261,7 +261,7 @@ def command(client_secret: Path, token: Path, scope: str, browser: bool, emulato
 
     content = authorize(client, _SCOPE_PREFIX + scope, show=show, typed=_terminal())
     try:
-        token_save.replace(token, json.dumps(content, indent=2).encode() + b"\n")
+        files.replace(token, json.dumps(content, indent=2).encode() + b"\n")
     except OSError as error:
         raise AuthorizationFailed(f"{token}: the token can't be written ({error.strerror}).") from error
     click.echo(f"Wrote {token}: keep it secret.")
