@@ -105,6 +105,14 @@ class GoogleDrive:
         except NotFound:
             return None
 
+    def count_revisions(self, file_id: str) -> int:
+        query = {"pageSize": "2", "fields": "revisions(id)"}
+        try:
+            request = _Request("GET", f"{_path(file_id)}/revisions", query, LIST_UNITS)
+            return self._repeat(request, lambda document: len(document.get("revisions", ())))
+        except NotFound:
+            return 0
+
     def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
         return next(self._pages(query))
 

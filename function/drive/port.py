@@ -56,6 +56,13 @@ class Drive(Protocol):
         """A file or folder by id, consistent at once; None where there is none or no right to see it."""
         ...
 
+    def count_revisions(self, file_id: str) -> int:
+        """How many contents a file is known to have had (`revisions.list`); 0 where there is no such file.
+
+        A file with one revision holds what its create brought: nobody has written to it since.
+        """
+        ...
+
     def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
         """Up to a thousand that match, in one request, and whether these are all; may lag as `list` does."""
         ...
