@@ -6,6 +6,7 @@
 """
 
 from .emulator import DriveEmulator
+from .server import ServerOptions
 from .storage.request_log import RequestRecord
 
-__all__ = ["DriveEmulator", "RequestRecord"]
+__all__ = ["DriveEmulator", "RequestRecord", "ServerOptions"]

@@ -13,6 +13,7 @@ import click
 
 from .emulator import DriveEmulator
 from .faults import quota
+from .server import ServerOptions
 from .storage.request_log import RequestRecord
 from .storage.state import DEFAULT_EMAIL
 
@@ -22,6 +23,8 @@ from .storage.state import DEFAULT_EMAIL
 @click.option("--port", default=9099, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the state in this folder.")
 @click.option("--write-token", type=click.Path(path_type=Path, dir_okay=False), help="Write a ready token file.")
+@click.option("--allow-host", multiple=True, metavar="NAME", help="Answer to this name, too (repeatable).")
+@click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="Let pages of this origin use the API.")
 @click.option("--accept-token", multiple=True, metavar="TOKEN", help="Take this access token too (repeatable).")
 @click.option("--account", multiple=True, metavar="EMAIL", help="Accounts to have; the first is the default.")
 @click.option("--latency-ms", type=float, default=0, help="Time added to each answer.")
@@ -57,6 +60,7 @@ def emulator(
         accept_tokens=accept_token,
         emails=account or (DEFAULT_EMAIL,),
         watcher=_show if verbose else None,
+        options=_options(flags),
         **_settings(flags),
     )
     with drive:
@@ -64,6 +68,11 @@ def emulator(
             drive.write_token(write_token)
         _explain(drive, data, write_token)
         _wait()
+
+
+def _options(flags: dict[str, Any]) -> ServerOptions:
+    """The flags that say how the emulator can be reached, taken out of `flags`."""
+    return ServerOptions(allow_hosts=flags.pop("allow_host"), allow_origins=flags.pop("allow_origin"))
 
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .model.errors import file_not_found
 from .model.records import AccessToken, Account
 from .oauth import assertions
 from .oauth.endpoints import CLIENT_ID, DRIVE_SCOPE
-from .server import Server, Watcher
+from .server import Server, ServerOptions, Watcher
 from .storage import snapshot
 from .storage.request_log import RequestLog
 from .storage.state import DEFAULT_EMAIL, Drive, account, open_drive
@@ -26,7 +26,8 @@ class DriveEmulator:
 
     `data` keeps the state in a folder; without it everything goes when the emulator stops. `port` 0 takes a free one.
     `accept_tokens` are access tokens taken besides those issued; `emails` are the accounts, the first the default one.
-    Further keywords are settings of the conditions (`latency_ms`, `list_lag_s`, `writes_per_s`, ...).
+    `options` say how it can be reached, from browsers above all. Further keywords are settings of the conditions
+    (`latency_ms`, `list_lag_s`, `writes_per_s`, ...).
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class DriveEmulator:
         accept_tokens: Iterable[str] = (),
         emails: Iterable[str] = (DEFAULT_EMAIL,),
         watcher: Watcher | None = None,
+        options: ServerOptions | None = None,
         **settings: Any,
     ) -> None:
         chosen = network_conditions.changed(network_conditions.Conditions(), settings)
@@ -50,7 +52,7 @@ class DriveEmulator:
             self.accept_token(token)
         self._default_email = known[0]
         self._host = host
-        self._server = Server(self.drive, host, port, watcher)
+        self._server = Server(self.drive, host, port, watcher, options or ServerOptions())
 
     def __enter__(self) -> DriveEmulator:
         self.start()

@@ -11,13 +11,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from .api import dispatch
 from .context.request_context import refusal
 from .http import read, write
+from .http.browser_policy import BrowserPolicy
 from .http.read import BadRequest, Reader, Request
-from .http.write import Disconnected
+from .http.write import Disconnected, Response
 from .model.errors import ApiError
 from .storage.request_log import RequestRecord
 from .storage.state import Drive
@@ -27,11 +29,31 @@ BACKLOG = 512
 Watcher = Callable[[RequestRecord], None]
 
 
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How the emulator can be reached.
+
+    `allow_hosts` are names that it answers to besides its address, loopback's names and Google's; `allow_origins` are
+    the web pages that may use the API from a browser (`http://localhost:3000`): none by default.
+    """
+
+    allow_hosts: Sequence[str] = ()
+    allow_origins: Sequence[str] = ()
+
+
 class Server:
     """Serves one Drive on one address until `stop`. `watcher` is told of every request when it is done."""
 
-    def __init__(self, drive: Drive, host: str, port: int, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self,
+        drive: Drive,
+        host: str,
+        port: int,
+        watcher: Watcher | None = None,
+        options: ServerOptions = ServerOptions(),
+    ) -> None:
         self._drive = drive
+        self._policy = BrowserPolicy.of([host, *options.allow_hosts], options.allow_origins)
         self._watcher = watcher
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -86,7 +108,7 @@ class Server:
         if head_only:
             request.method = "GET"
         try:
-            response, record = dispatch.answer(self._drive, request)
+            response, record = self._answer(request)
         except (Disconnected, BadRequest, ConnectionError):
             self._tell_last(request)
             raise
@@ -94,12 +116,26 @@ class Server:
             traceback.print_exc(file=sys.stderr)
             response, record = refusal(ApiError(500, "internalError", "Internal Error")), None
         keep_alive = request.body.drop() and request.keep_alive and not self._stopping.is_set()
+        self._policy.complete(request, response)
         if record is not None:
             record.bytes_in, record.bytes_out = request.body.received, response.length
         write.write(sock, response, keep_alive=keep_alive, head_only=head_only)
         if record is not None and self._watcher is not None:
             self._watcher(record)
         return keep_alive
+
+    def _answer(self, request: Request) -> tuple[Response, RequestRecord]:
+        """What the browser policy says of a request, or else the Drive's answer."""
+        try:
+            self._policy.check(request)
+            response = self._policy.preflight(request)
+        except ApiError as error:
+            response = refusal(error)
+        if response is None:
+            return dispatch.answer(self._drive, request)
+        record = self._drive.requests.open("browser.policy", request.method, request.path)
+        record.status = response.status
+        return response, record
 
     def _tell_last(self, request: Request) -> None:
         """Show a request that got no answer."""

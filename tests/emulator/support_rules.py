@@ -97,7 +97,11 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "answers_fit_schemas::every_v3_answer_fits_its_schema",
             "answers_fit_schemas::every_v2_answer_fits_its_schema",
         ),
-        "pages of other origins (CORS)": ("public_suites::a_page_of_another_origin_may_use_the_api_and_nothing_else",),
+        "pages of other origins get nothing; permitted ones may use the API (CORS)": (
+            "browser_policy::a_page_of_another_origin_gets_nothing_in_a_real_browser",
+            "browser_policy::a_permitted_origin_may_use_the_api_and_nothing_else",
+        ),
+        "foreign host names are refused": ("browser_policy::a_name_that_was_bent_here_is_refused",),
     },
     "OAuth and accounts": {
         "refresh tokens, expiry": (

@@ -188,7 +188,7 @@ def test_pkce_ties_a_code_to_who_asked_for_it(oauth: OAuth, method: str) -> None
 
 def test_a_person_can_click_through_the_consent_page(oauth: OAuth) -> None:
     """The page offers the people, not the robots; its form's fields lead to the redirect with code and state."""
-    page = consent.page(REQUEST, oauth.store.accounts, "/o/oauth2/v2/auth")
+    page = consent.page(REQUEST, oauth.store.accounts, "/o/oauth2/v2/auth", "the page's own")
     fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
     form = {name: html.unescape(value) for name, value in fields.items()}
 

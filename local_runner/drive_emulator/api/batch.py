@@ -47,8 +47,8 @@ def _part(content_id: str | None, response: Response) -> bytes:
 def _one(call: Call, message: bytes) -> Response:
     try:
         request = _inner_request(call, message)
-        if request.path.startswith(("/upload/", "/resumable/", "/batch")):
-            raise bad_request("Media uploads and batches can't be part of a batch.")
+        if not request.path.startswith("/drive/"):
+            raise bad_request("Only calls of the Drive API can be part of a batch, and no media uploads.")
         if request.first("alt") == "media":
             location = f"{call.origin}{request.path}?{request.raw_query}"
             return Response(302, b"", {"Location": location})

@@ -12,7 +12,6 @@ from html import escape
 
 from ..context import fault_injection
 from ..context.request_context import Call, refusal
-from ..http import cors
 from ..http.read import Body, BodyTooLarge, Request, parse_query
 from ..http.write import Response
 from ..model.errors import ApiError
@@ -46,7 +45,7 @@ def answer(drive: Drive, request: Request, *, in_batch: bool = False) -> tuple[R
 
 def _answer(drive: Drive, request: Request, route: Route | None, record: RequestRecord) -> Response:
     if route is None:
-        return finish(request, cors.preflight(request) or _nothing_here(request))
+        return finish(request, _nothing_here(request))
     record.version, record.starts = route.version, route.starts
     call = Call(drive, request, route.method_id, route.version, route.args or {}, record)
     call.answer = lambda inner: answer(drive, inner, in_batch=True)[0]
@@ -55,7 +54,7 @@ def _answer(drive: Drive, request: Request, route: Route | None, record: Request
     fault_injection.weigh(call)
     call.fault = drive.faults.due(route.method_id, route.starts, request.path)
     fault_injection.before(call)
-    response = cors.allowed(request, finish(request, _handled(call, route)))
+    response = finish(request, _handled(call, route))
     fault_injection.after(call, response)
     return response
 

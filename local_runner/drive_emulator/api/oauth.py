@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -68,13 +69,16 @@ def authorize(call: Call) -> Response:
         consent.check(query)
     except GrantError as refusal:
         return _page(400, consent.error_page(refusal))
-    return _page(200, consent.page(query, call.drive.store.accounts, call.request.path))
+    return _page(200, consent.page(query, call.drive.store.accounts, call.request.path, call.drive.oauth.form_token))
 
 
 def consent_given(call: Call) -> Response:
     """Back to the app, with a code or a refusal."""
     try:
-        target = consent.decide(_form(call), call.drive.oauth, now_ms=call.drive.clock.now_ms())
+        form = _form(call)
+        if not hmac.compare_digest(form.get(consent.FORM_TOKEN, "").encode(), call.drive.oauth.form_token.encode()):
+            raise GrantError("invalid_request", "This form didn't come from the emulator's own page: open it again.")
+        target = consent.decide(form, call.drive.oauth, now_ms=call.drive.clock.now_ms())
     except GrantError as refusal:
         return _page(400, consent.error_page(refusal))
     return Response(302, b"", {"Location": target})

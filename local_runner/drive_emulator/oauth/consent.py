@@ -28,6 +28,9 @@ CARRIED = (
 )
 """Parameters of the request that the form brings back."""
 
+FORM_TOKEN = "form_token"  # noqa: S105 - the field's name
+"""The form's field that only this page can have filled in: pages of other origins can't read it."""
+
 _STYLE = """
 :root{color-scheme:light dark;--edge:color-mix(in srgb,currentColor 22%,transparent)}
 body{font:16px/1.5 system-ui,sans-serif;margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas}
@@ -56,8 +59,8 @@ def check(query: Mapping[str, str]) -> None:
         raise GrantError("invalid_request", "Invalid code_challenge_method: use S256 or plain.")
 
 
-def page(query: Mapping[str, str], accounts: Mapping[str, Account], action: str) -> str:
-    """The consent page for a request that passed `check`; its form is sent to `action`."""
+def page(query: Mapping[str, str], accounts: Mapping[str, Account], action: str, form_token: str) -> str:
+    """The consent page for a request that passed `check`; its form is sent to `action` with the page's token."""
     hidden = "".join(
         f'<input type="hidden" name="{name}" value="{escape(query[name])}">' for name in CARRIED if name in query
     )
@@ -75,7 +78,8 @@ def page(query: Mapping[str, str], accounts: Mapping[str, Account], action: str)
     return _document(
         "Choose an account",
         f"<p><strong>{escape(query['client_id'])}</strong> asks for:</p><ul>{scopes}</ul>"
-        f'<form method="post" action="{escape(action)}">{hidden}<p>Allow it as</p>{choices}'
+        f'<form method="post" action="{escape(action)}">{hidden}'
+        f'<input type="hidden" name="{FORM_TOKEN}" value="{escape(form_token)}"><p>Allow it as</p>{choices}'
         '<p><button name="deny" value="1">Cancel</button></p></form>',
     )
 

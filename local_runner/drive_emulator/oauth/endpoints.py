@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -86,6 +87,8 @@ class OAuth:
     life_s: Callable[[], float]
     clients: dict[str, str] = field(default_factory=lambda: {CLIENT_ID: CLIENT_SECRET})
     codes: dict[str, Code] = field(default_factory=dict)
+    form_token: str = field(default_factory=secrets.token_urlsafe)
+    """What the consent page's form carries. Not of `new_secret`, whose tokens the seed tells."""
 
     def token(self, form: Mapping[str, str], *, now_ms: int, basic: tuple[str, str] | None = None) -> Answer:
         """The token endpoint. `basic` are client id and secret from an Authorization header, where there was one."""
