@@ -13,7 +13,7 @@ look          what Drive shows at a destination: a listing, which may lag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
@@ -27,6 +27,9 @@ KEY_PROPERTY = "drive_upload_key"
 
 ID_PROPERTY = "drive_upload_id"
 """The entry of appProperties that holds the file's own id: an owner's copy takes both along, under another id."""
+
+CLAIM_PROPERTY = "drive_upload_claim"
+"""The entry of appProperties that holds the nonce of the claim under which we last sent the content."""
 
 FOLDER_MIME_TYPE = "application/vnd.google-apps.folder"
 GOOGLE_MIME_PREFIX = "application/vnd.google-apps"
@@ -110,6 +113,15 @@ class RemoteFile:
     created_time: str = ""
     modified_time: str = ""
     key: str | None = None
+    nonce: str | None = None
+    """The mark of the one claim under which we last sent it."""
+    head_revision_id: str | None = None
+    """Changes with the content, and with nothing else."""
+    version: str | None = None
+    """Grows with every change of any kind."""
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The public ones."""
+    description: str | None = None
     link: str | None = None
 
     def holds(self, size: int, digests: Digests) -> bool:
@@ -143,6 +155,9 @@ class NewFile:
     key: str | None
     properties: Mapping[str, str]
     description: str | None
+    nonce: str | None = None
+    modified_time: str | None = None
+    """RFC 3339, UTC, with milliseconds, which is all that Drive keeps."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

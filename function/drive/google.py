@@ -16,16 +16,25 @@ from function import __version__
 from function.core import retry
 from function.core.deadline import Deadline
 from function.core.errors import NotFound, SessionLost, TransientDriveError
-from function.core.types import FOLDER_MIME_TYPE, ID_PROPERTY, KEY_PROPERTY, FileId, NewFile, RemoteFile
+from function.core.types import (
+    CLAIM_PROPERTY,
+    FOLDER_MIME_TYPE,
+    ID_PROPERTY,
+    KEY_PROPERTY,
+    FileId,
+    NewFile,
+    RemoteFile,
+)
 from function.drive import resumable
 from function.drive.errors import translate
 from function.drive.http import Answer, Body, Transport, nonsense
 from function.drive.port import Drive, Usage
+from function.drive.query import Query
 from function.pacing.rate_limiter import Pacer
 
 FIELDS = (
     "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"
-    "appProperties,webViewLink"
+    "headRevisionId,version,appProperties,properties,description,webViewLink"
 )
 """All that the job ever looks at, asked for in the answer of the request itself."""
 
@@ -95,6 +104,10 @@ class GoogleDrive:
     def bound(self, usage: Usage, deadline: Deadline) -> Drive:
         return replace(self, usage=usage, transport=replace(self.transport, deadline=deadline))
 
+    def identity(self) -> str:
+        query = {"fields": "kind,user(permissionId)"}
+        return self._repeat(_Request("GET", "/drive/v3/about", query, OTHER_UNITS), _permission_id)
+
     def reserve_ids(self, count: int) -> list[str]:
         query = {"count": str(count), "space": "drive", "type": "files", "fields": "ids"}
         return self._repeat(_Request("GET", f"{FILES}/generateIds", query, OTHER_UNITS), _ids)
@@ -113,13 +126,13 @@ class GoogleDrive:
         except NotFound:
             return 0
 
-    def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
+    def first_page(self, query: Query) -> tuple[list[RemoteFile], bool]:
         return next(self._pages(query))
 
-    def _pages(self, query: str) -> Iterator[tuple[list[RemoteFile], bool]]:
+    def _pages(self, query: Query) -> Iterator[tuple[list[RemoteFile], bool]]:
         """The pages of a listing, each with whether it is the last one."""
         options = {
-            "q": query,
+            "q": query.q,
             "pageSize": str(PAGE_SIZE),
             "fields": f"nextPageToken,files({FIELDS})",
             "supportsAllDrives": "true",
@@ -134,7 +147,7 @@ class GoogleDrive:
                 return
             options["pageToken"] = next_page
 
-    def list(self, query: str) -> list[RemoteFile]:
+    def list(self, query: Query) -> list[RemoteFile]:
         return [each for page, _ in self._pages(query) for each in page]
 
     def create_folder(self, file_id: FileId, name: str, parent: str, key: str) -> RemoteFile:
@@ -180,9 +193,24 @@ class GoogleDrive:
         return self._session(lambda: resumable.send(self.transport, uri, size, offset, blocks))
 
     def update(
-        self, file: RemoteFile, *, name: str | None = None, move_to: str | None = None, trashed: bool | None = None
+        self,
+        file: RemoteFile,
+        *,
+        name: str | None = None,
+        move_to: str | None = None,
+        trashed: bool | None = None,
+        properties: Mapping[str, str | None] | None = None,
+        description: str | None = None,
+        nonce: str | None = None,
     ) -> RemoteFile:
-        body = {key: value for key, value in (("name", name), ("trashed", trashed)) if value is not None}
+        body = {
+            "name": name,
+            "trashed": trashed,
+            "properties": properties,
+            "description": description,
+            "appProperties": {CLAIM_PROPERTY: nonce} if nonce else None,
+        }
+        body = {field: value for field, value in body.items() if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
         return self._repeat(_json("PATCH", _path(file.id), _ALL | move, body), _remote)
 
@@ -260,19 +288,26 @@ def _mark(file_id: FileId, key: str) -> dict[str, str]:
     return {KEY_PROPERTY: key, ID_PROPERTY: file_id}
 
 
-def _key(resource: dict[str, Any]) -> str | None:
-    """The key of what we made; None on an owner's copy of it."""
-    marks = resource.get("appProperties", {})
-    return marks.get(KEY_PROPERTY) if marks.get(ID_PROPERTY, resource["id"]) == resource["id"] else None
+def _ours(resource: dict[str, Any]) -> dict[str, str]:
+    """Our marks on what we made; none on an owner's copy of it, which takes them along under another id."""
+    marks: dict[str, str] = resource.get("appProperties", {})
+    return marks if marks.get(ID_PROPERTY, resource["id"]) == resource["id"] else {}
 
 
 def _marks(file: NewFile) -> dict[str, Any]:
-    marks: dict[str, Any] = {"appProperties": _mark(file.id, file.key)} if file.key else {}
+    ours = (_mark(file.id, file.key) if file.key else {}) | ({CLAIM_PROPERTY: file.nonce} if file.nonce else {})
+    marks: dict[str, Any] = {"appProperties": ours} if ours else {}
+    if file.modified_time:
+        marks["modifiedTime"] = file.modified_time
     if file.properties:
         marks["properties"] = dict(file.properties)
     if file.description is not None:
         marks["description"] = file.description
     return marks
+
+
+def _permission_id(answer: dict[str, Any]) -> str:
+    return str(answer["user"]["permissionId"])
 
 
 def _ids(answer: dict[str, Any]) -> list[str]:
@@ -288,7 +323,7 @@ def _page(answer: dict[str, Any]) -> tuple[list[RemoteFile], str | None]:
 
 
 def _remote(resource: dict[str, Any]) -> RemoteFile:
-    size = resource.get("size")
+    size, ours = resource.get("size"), _ours(resource)
     return RemoteFile(
         id=FileId(resource["id"]),
         name=resource.get("name", ""),
@@ -301,6 +336,11 @@ def _remote(resource: dict[str, Any]) -> RemoteFile:
         sha256=resource.get("sha256Checksum"),
         created_time=resource.get("createdTime", ""),
         modified_time=resource.get("modifiedTime", ""),
-        key=_key(resource),
+        key=ours.get(KEY_PROPERTY),
+        nonce=ours.get(CLAIM_PROPERTY),
+        head_revision_id=resource.get("headRevisionId"),
+        version=resource.get("version"),
+        properties=resource.get("properties", {}),
+        description=resource.get("description"),
         link=resource.get("webViewLink"),
     )

@@ -5,13 +5,14 @@ renames, moves, trashing) are repeated by itself while errors are transient. Cre
 a TransientDriveError the caller looks what became of it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
 from function.core.deadline import Deadline
 from function.core.types import FileId, NewFile, RemoteFile
+from function.drive.query import Query
 
 Blocks = Callable[[int], Iterable[memoryview]]
 """Offset -> the content's blocks from there to the end."""
@@ -48,6 +49,10 @@ class Drive(Protocol):
         """The same Drive, counting into `usage` and ending at `deadline`."""
         ...
 
+    def identity(self) -> str:
+        """The user whose Drive this is, by an id that stays the same (`about`'s permissionId)."""
+        ...
+
     def reserve_ids(self, count: int) -> list[str]:
         """Ids for files or folders to come (`files.generateIds`)."""
         ...
@@ -63,11 +68,11 @@ class Drive(Protocol):
         """
         ...
 
-    def first_page(self, query: str) -> tuple[list[RemoteFile], bool]:
+    def first_page(self, query: Query) -> tuple[list[RemoteFile], bool]:
         """Up to a thousand that match, in one request, and whether these are all; may lag as `list` does."""
         ...
 
-    def list(self, query: str) -> list[RemoteFile]:
+    def list(self, query: Query) -> list[RemoteFile]:
         """All that match, every page; may lag behind what was done a moment ago."""
         ...
 
@@ -92,22 +97,15 @@ class Drive(Protocol):
         ...
 
     def update(
-        self, file: RemoteFile, *, name: str | None = None, move_to: str | None = None, trashed: bool | None = None
+        self,
+        file: RemoteFile,
+        *,
+        name: str | None = None,
+        move_to: str | None = None,
+        trashed: bool | None = None,
+        properties: Mapping[str, str | None] | None = None,
+        description: str | None = None,
+        nonce: str | None = None,
     ) -> RemoteFile:
-        """Rename, move or trash."""
+        """Rename, move, trash, or mark; what is None stays. Of `properties` the named ones change, None clears one."""
         ...
-
-
-def escape(text: str) -> str:
-    r"""A string literal's inside for `q`: first `\\`, then `'`. Source: Drive guide, 'Search query terms'."""
-    return text.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def any_name(names: Sequence[str]) -> str:
-    """The `q` clause that matches any of the names."""
-    return "(" + " or ".join(f"name = '{escape(name)}'" for name in names) + ")"
-
-
-def files_named(folder: str, names: Sequence[str]) -> str:
-    """The `q` clause for files of those names in a folder."""
-    return f"('{escape(folder)}' in parents and {any_name(names)})"

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import islice
+from operator import or_
 
 from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DriveError, NotFound, UploadError
 from function.core.plan import EXTRA_NAMES, Look, candidates
-from function.core.types import FOLDER_MIME_TYPE, KEY_PROPERTY, FileId, RemoteFile
-from function.drive.port import Drive, escape, files_named
+from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.drive.port import Drive
+from function.drive.query import LIVE, Query, inside, marked, named
 from function.folders import merge
 from function.folders.search import NAMES_PER_QUERY
 from function.folders.tree import REPAIRS_MAX, Chain, Folders
@@ -214,37 +217,30 @@ class Visit:
 
         In a chain that was unknown so far, state may have been lost: what has our mark is asked for wherever it is.
         """
-        folders = [clause] if (clause := self.folders.clause(chain)) else []
-        marked = sorted(self.keys) if chain.is_new and len(self.keys) <= KEYS_PER_QUERY else []
-        inside = f"'{escape(chain.leaf)}' in parents"
+        folders = self.folders.clause(chain)
+        marks = [marked(key) for key in sorted(self.keys)] if chain.is_new and len(self.keys) <= KEYS_PER_QUERY else []
         names = sorted(self.names)
         try:
             if chain.is_made or len(names) > NAMES_PER_QUERY:
-                page, is_all = self.drive.first_page(_either(_live(inside, *folders), marked))
+                page, is_all = self.drive.first_page(_live(inside(chain.leaf), folders, marks))
                 if is_all:
                     return page, True
             found: dict[str, RemoteFile] = {}
             for start in range(0, max(1, len(names)), NAMES_PER_QUERY):
                 part = names[start : start + NAMES_PER_QUERY]
-                clauses = [files_named(chain.leaf, part), *folders] if part else folders
-                query = _either(_live(*clauses), marked) if clauses else ""
-                found |= {each.id: each for each in (self.drive.list(query) if query else [])}
+                here = inside(chain.leaf) & named(part) if part else None
+                if here or folders:
+                    found |= {each.id: each for each in self.drive.list(_live(here, folders, marks))}
             return list(found.values()), False
         except BadRequest:  # too long or too complex a query: the whole folder says it too
-            return self.drive.list(_live(inside)), True
+            return self.drive.list(LIVE & inside(chain.leaf)), True
         except NotFound:  # a parent is gone, which the look at the chain will show
             return [], False
 
 
-def _live(*clauses: str) -> str:
-    """The query for what matches any of the clauses and isn't in the bin."""
-    return f"trashed = false and ({' or '.join(clauses)})"
-
-
-def _either(query: str, keys: Iterable[str]) -> str:
-    """The query, or also for files that carry one of our keys."""
-    marked = [f"appProperties has {{ key='{KEY_PROPERTY}' and value='{key}' }}" for key in keys]
-    return " or ".join([f"({query})", *marked]) if marked else query
+def _live(files: Query | None, folders: Query | None, marks: Iterable[Query]) -> Query:
+    """The query for those files and folders, where they aren't in the bin, or for what carries one of our marks."""
+    return reduce(or_, [LIVE & reduce(or_, filter(None, (files, folders))), *marks])
 
 
 def _instead(name: str) -> Iterable[str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from function.core.types import FOLDER_MIME_TYPE, RemoteFile
 from function.drive.move import move
-from function.drive.port import Drive, escape
+from function.drive.port import Drive
+from function.drive.query import LIVE, inside
 from function.folders.tree import Chain
 
 
@@ -63,4 +64,4 @@ def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, d
 
 
 def _children(folder: RemoteFile, drive: Drive) -> Iterable[RemoteFile]:
-    return drive.list(f"'{escape(folder.id)}' in parents and trashed = false")
+    return drive.list(inside(folder.id) & LIVE)

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 from function.core.errors import NotFound
-from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
-from function.drive.port import Drive, any_name, escape
+from function.core.types import FileId, RemoteFile
+from function.drive.port import Drive
+from function.drive.query import FOLDERS, LIVE, Query, inside, named
 from function.state.log_index import LoggedUpload
 
 NAMES_PER_QUERY = 100
@@ -42,7 +45,7 @@ class FolderSearch:
 
     def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
         try:
-            listed, is_all = self.drive.first_page(_query(f"{clause(places)} or {any_name(sorted(below))}"))
+            listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | named(sorted(below))))
         except NotFound:
             return None
         return _by_place(listed, places, below) if is_all else None
@@ -52,7 +55,7 @@ class FolderSearch:
         for start in range(0, len(places), NAMES_PER_QUERY):
             part = places[start : start + NAMES_PER_QUERY]
             try:
-                listed = self.drive.list(_query(clause(part)))
+                listed = self.drive.list(FOLDERS & LIVE & clause(part))
             except NotFound:  # a parent is gone; whoever looks at the chain will see it
                 continue
             for place, each in _by_place(listed, part, ()).items():
@@ -82,16 +85,12 @@ class FolderSearch:
         return shown
 
 
-def _query(clause: str) -> str:
-    return f"mimeType = '{FOLDER_MIME_TYPE}' and trashed = false and ({clause})"
-
-
-def clause(places: Iterable[Place]) -> str:
-    """The `q` clause that shows what has those names in those parents."""
+def clause(places: Iterable[Place]) -> Query:
+    """What has those names in those parents; there is at least one place."""
     names: dict[str, list[str]] = {}
     for parent, name in places:
         names.setdefault(parent, []).append(name)
-    return " or ".join(f"('{escape(parent)}' in parents and {any_name(each)})" for parent, each in names.items())
+    return reduce(or_, (inside(parent) & named(each) for parent, each in names.items()))
 
 
 def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Collection[str]) -> Shown:

@@ -18,9 +18,10 @@ from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DriveError, NotFound
 from function.core.plan import key
 from function.core.receipt import FolderReceipt
-from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.core.types import FileId, RemoteFile
 from function.drive import idempotent_create
 from function.drive.port import Drive
+from function.drive.query import FOLDERS, Query
 from function.folders.search import FolderSearch, Place, Shown, clause
 from function.home.settings import Root
 from function.state.log_index import LoggedUpload
@@ -103,10 +104,10 @@ class Folders:
     def _is_fresh(self, folder: Folder) -> bool:
         return time.monotonic() - self._seen.get(folder.id, -FRESH_S) < FRESH_S
 
-    def clause(self, chain: Chain) -> str | None:
-        """The `q` clause that shows the chain's folders and their twins."""
+    def clause(self, chain: Chain) -> Query | None:
+        """The condition that shows the chain's folders and their twins."""
         places = [(each.parent or "", each.name) for each in chain.folders if each.name is not None]
-        return f"(mimeType = '{FOLDER_MIME_TYPE}' and ({clause(places)}))" if places else None
+        return FOLDERS & clause(places) if places else None
 
     def astray(
         self, chain: Chain, shown: Mapping[str, RemoteFile], fetched: Mapping[str, RemoteFile], drive: Drive

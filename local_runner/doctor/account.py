@@ -17,7 +17,8 @@ from function.core.types import FOLDER_MIME_TYPE
 from function.credentials import token_file
 from function.credentials.token_file import AUTHORIZE, TokenFile
 from function.drive.google import GOOGLE
-from function.drive.port import Drive, Usage, files_named
+from function.drive.port import Drive, Usage
+from function.drive.query import LIVE, inside, named
 from function.upload.account import Account
 from local_runner.doctor.findings import Finding, fail, ok, warn
 
@@ -149,7 +150,7 @@ def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive) -> 
     parent = base
     for depth, name in enumerate(names, 1):
         shown = "/".join(names[:depth])
-        listed = drive.list(f"trashed = false and {files_named(parent, [name])}")
+        listed = drive.list(LIVE & inside(parent) & named([name]))
         folders = [each for each in listed if each.mime_type == FOLDER_MIME_TYPE and each.name == name]
         if not folders:
             return ok(area, f"drive_root: {shown} will be made by the first upload")

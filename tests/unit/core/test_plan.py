@@ -1,6 +1,5 @@
 """Every decision about one source and one destination, as properties over all that Drive may show."""
 
-import re
 from itertools import islice
 
 import pytest
@@ -11,7 +10,6 @@ from function.core import plan
 from function.core.plan import Adopt, Create, Fail, Keep, Look, Rename, Revise, Skip, Yield
 from function.core.receipt import Done, Receipt
 from function.core.types import Digests, FileId, FileStat, Fingerprint, Policy, RemoteFile
-from function.drive.port import any_name, escape
 
 NAME = "note.txt"
 KEY = plan.key("MemoryVDB/Meta/note.txt")
@@ -217,12 +215,3 @@ def test_every_file_name_has_a_name_on_drive(raw: bytes) -> None:
     except UnicodeDecodeError:
         assert "%" in name
     assert len(set(islice(plan.candidates(name), 10))) == 10
-
-
-@given(st.lists(st.text(alphabet="ab'\\ \né", max_size=12), min_size=1, max_size=4))
-def test_any_name_can_be_searched(names: list[str]) -> None:
-    """Read back by the rule of Drive's string literals, a clause holds exactly those names."""
-    literals = re.findall(r"name = '((?:[^\\']|\\[\\'])*)'", any_name(names), re.DOTALL)
-
-    assert [re.sub(r"\\(.)", r"\1", each) for each in literals] == names
-    assert any_name(names) == "(" + " or ".join(f"name = '{escape(name)}'" for name in names) + ")"
