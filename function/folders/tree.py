@@ -23,7 +23,7 @@ from function.drive import idempotent_create
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, Query
 from function.folders.search import FolderSearch, Place, Shown, clause
-from function.home.settings import Root
+from function.home.drive_root import Root
 from function.state.log_index import LoggedUpload
 from function.state.receipts import Receipts, Superseded
 

@@ -1,81 +1,154 @@
-"""paths.json and the environment -> Settings: read once for an invocation, frozen."""
+"""paths.json and the environment -> Settings: read once for an invocation, frozen.
 
+`PathsJson` is the one place where a setting is written: its name, type, default and line of documentation. Its
+environment variable follows from its name, and the README's table is tested against it.
+"""
+
+import difflib
 import os
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from function.core.errors import SettingsError, field_first
+from function.core.errors import SettingsError
+from function.core.text import quoted
 from function.core.types import Policy
+from function.home.drive_root import Root, parse_root
+from function.home.endpoint import emulator
 
-ENVIRONMENT_PREFIX = "DRIVE_UPLOAD_"
+PREFIX = "DRIVE_UPLOAD_"
+PATHS = PREFIX + "PATHS"
+HOME = PREFIX + "HOME"
+
+APPLICATION_DEFAULT = "application-default"
+"""In a token's place: Google's Application Default Credentials."""
+
+EXCLUDE = (
+    # version control
+    ".git/", ".hg/", ".svn/",
+    # what systems leave in folders
+    ".DS_Store", "._*", ".Spotlight-V100/", ".Trashes/", ".fseventsd/", ".Trash-*/", "lost+found/",
+    "Thumbs.db", "ehthumbs.db", "desktop.ini", "$RECYCLE.BIN/", ".directory", ".nfs*", ".fuse_hidden*",
+    # what editors leave beside a file
+    "*~", ".*.sw[a-p]", ".#*", "\\#*#", ".~lock.*#", "~$*", "*.tmp",
+    # downloads under way
+    "*.part", "*.partial", "*.crdownload", "*.download",
+)  # fmt: skip
+"""What a walk over a folder leaves out, in the patterns of gitignore."""
+
+_FILE_MAX_BYTES = 1024 * 1024
+
+_RATE = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>[BKMGT])(?:i?B)?", re.IGNORECASE)
+
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class Root(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where on Drive the mirror hangs: a path from My Drive's root, a folder id, or a path in a shared drive."""
+class AccountEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `accounts`, as it is written."""
 
-    path: str = ""
-    folder_id: str | None = None
-    drive_id: str | None = None
-
-    @property
-    def base(self) -> str:
-        """The id the path starts from; `root` is Drive's alias of My Drive's root."""
-        return self.folder_id or self.drive_id or "root"
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """The folder names below the base."""
-        return tuple(name for name in self.path.split("/") if name)
-
-    @property
-    def label(self) -> str:
-        """How destinations below it are shown."""
-        return "/".join((self.base, *self.folders) if self.base != "root" else self.folders)
-
-
-class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One account: its token file and, where it differs, its drive root."""
-
-    token: str
+    token: _Text
     drive_root: str | Root | None = None
+    subject: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)] | None = None
 
 
-class _PathsJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    drive_root: str | Root
-    data_root: str = "Data"
-    state_root: str = "."
-    accounts: dict[str, AccountSettings] = msgspec.field(
-        default_factory=lambda: {"default": AccountSettings("drive_token.json")}
-    )
-    if_exists: Policy = Policy.KEEP_BOTH
-    lock: Annotated[str, msgspec.Meta(pattern="^(native|lease)$")] = "native"
-    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 300
+def _says(line: str) -> msgspec.Meta:
+    return msgspec.Meta(description=line)
 
 
-_SCALARS = ("drive_root", "data_root", "state_root", "if_exists", "lock", "deadline_s")
+class PathsJson(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings as they are written."""
+
+    drive_root: Annotated[
+        str | Root,
+        _says(
+            "folder path from My Drive's root, a folder's address as the browser shows it, "
+            '`{"folder_id": "…"}`, or `{"drive_id": "…", "path": "…"}` for a shared drive'
+        ),
+    ]
+    data_root: Annotated[_Text, _says("the local zone; nothing outside is ever read for upload")] = "Data"
+    state_root: Annotated[_Text, _says("where the log, the locks and `.drive_upload/` live")] = "."
+    accounts: Annotated[
+        dict[str, AccountEntry],
+        _says(
+            'name → `{"token": path, "drive_root"?: …, "subject"?: e-mail}`; more than one: the file goes to every '
+            'account. `"token": "application-default"` takes Google\'s Application Default Credentials; `subject` is '
+            "the user that a service account acts for"
+        ),
+    ] = msgspec.field(default_factory=lambda: {"default": AccountEntry("drive_token.json")})
+    if_exists: Annotated[
+        Policy,
+        _says(
+            "what to do where the name holds other content: `keep_both`, `skip`, `fail` or `new_revision`, see above"
+        ),
+    ] = Policy.KEEP_BOTH
+    lock: Annotated[
+        Literal["native", "lease"], _says("`lease` for volumes without kernel locks, such as Cloud Run's NFS mounts")
+    ] = "native"
+    deadline_s: Annotated[
+        float, msgspec.Meta(gt=0, le=86400), _says("seconds for one invocation; the answer comes at most 5 s later")
+    ] = 300
+    exclude: Annotated[
+        list[_Text],
+        _says(
+            "gitignore patterns of what a walk over a folder leaves out; a file that is named itself is never left out"
+        ),
+    ] = msgspec.field(default_factory=lambda: list(EXCLUDE))
+    bandwidth_limit: Annotated[
+        str | None, _says('bytes a second for all transfers of a process, as rclone writes it: `"4M"`, `"512K"`')
+    ] = None
+    log_max_mb: Annotated[
+        float,
+        msgspec.Meta(gt=0, le=1_000_000),
+        _says("a longer log is closed, kept as `upload_log-<time>.json`, and a new one begun"),
+    ] = 256
 
 
-class Account(msgspec.Struct, frozen=True):
-    """A resolved account."""
+_FIELDS = msgspec.structs.fields(PathsJson)
+
+_STRUCTURED = ("accounts", "exclude")
+"""Settings whose variable holds JSON; `drive_root` may."""
+
+VARIABLES = {field.name: PREFIX + field.name.upper() for field in _FIELDS}
+"""Setting -> environment variable."""
+
+
+class AccountConfig(msgspec.Struct, frozen=True):
+    """An account of the settings, resolved."""
 
     name: str
     token: Path
+    """Absolute, except where it is APPLICATION_DEFAULT."""
     root: Root
+    subject: str | None = None
+    """The user that a service account acts for."""
+
+    @property
+    def is_application_default(self) -> bool:
+        """Whether Google's Application Default Credentials are to be used, instead of a token file."""
+        return self.token == Path(APPLICATION_DEFAULT)
 
 
 class Settings(msgspec.Struct, frozen=True):
     """Resolved settings: absolute paths, one root per account."""
 
     home: Path
+    paths_json: Path
+    """The settings file, which may be absent."""
     data_root: Path
     state_root: Path
-    accounts: tuple[Account, ...]
+    accounts: tuple[AccountConfig, ...]
     if_exists: Policy
     lock: str
     deadline_s: float
+    exclude: tuple[str, ...]
+    """Gitignore patterns."""
+    bandwidth_limit: int | None
+    """Bytes a second."""
+    log_max_mb: float
     emulator: str | None
     """Base URL of an emulator (`DRIVE_EMULATOR_HOST`), or None for Google."""
 
@@ -83,7 +156,12 @@ class Settings(msgspec.Struct, frozen=True):
     def state(self) -> Path:
         """The job's own durable state; what was done on an emulator is kept apart from what was done on Google."""
         endpoint = self.emulator.split("//", 1)[1].replace("/", "_") if self.emulator else "google"
-        return self.state_root / ".drive_upload" / endpoint
+        return self.state_folder / endpoint
+
+    @property
+    def state_folder(self) -> Path:
+        """`.drive_upload/`, of all endpoints."""
+        return self.state_root / ".drive_upload"
 
     @property
     def log(self) -> Path:
@@ -94,82 +172,185 @@ class Settings(msgspec.Struct, frozen=True):
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process.
 
-    Raises SettingsError naming the file, the key's path and what is expected.
+    Raises SettingsError naming the file or variable, the key's path and what is expected.
     """
-    path = Path(environ.get(ENVIRONMENT_PREFIX + "PATHS") or "paths.json").absolute()
-    return resolve(_read(path, environ), path.parent, environ)
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
+    _refuse_unknown(given)
+    path = Path(given.get(PATHS) or Path(given.get(HOME, "."), "paths.json")).absolute()
+    home = Path(given[HOME]).absolute() if HOME in given else path.parent
+    document, where = _document(path, given)
+    return _resolved(_converted(document, where), where, home, path, environ)
 
 
-def _read(path: Path, environ: Mapping[str, str]) -> _PathsJson:
+def documentation() -> list[str]:
+    """The rows of the README's table of settings."""
+    rows = []
+    for field in _FIELDS:
+        default = "required" if field.required else f"`{msgspec.json.encode(_default(field)).decode()}`"
+        if field.name == "accounts":
+            default = '`{"default": {"token": "drive_token.json"}}`'
+        rows.append(f"| `{field.name}` | {default if len(default) < 60 else 'below'} | {_description(field.type)} |")
+    return rows
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+
+
+def _description(annotated: Any) -> str:
+    return str(next(each.description for each in annotated.__metadata__ if each.description))
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    known = [PATHS, HOME, *VARIABLES.values()]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
+            hint = f"write {near[0]} if that was meant" if near else f"there are {', '.join(known)}"
+            raise SettingsError(f"{quoted(name)[1:-1]}: there is no such variable; {hint}.")
+
+
+def _document(path: Path, given: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings as they are written, and for each where it is written: the variable wins over the file."""
+    document = _file(path, may_be_absent=VARIABLES["drive_root"] in given)
+    for name in document:
+        if name not in VARIABLES:
+            raise SettingsError(
+                f"{path}: {quoted(name)[1:-1]}: there is no such setting; there are {', '.join(VARIABLES)}."
+            )
+    where = {name: f"{path}: {name}" for name in VARIABLES}
+    for field in _FIELDS:
+        variable = VARIABLES[field.name]
+        if variable in given:
+            document[field.name] = _value(field, given[variable], variable)
+            where[field.name] = variable
+    return document, where
+
+
+def _file(path: Path, *, may_be_absent: bool) -> dict[str, Any]:
     try:
-        document = msgspec.json.decode(path.read_bytes())
+        document = msgspec.json.decode(_content(path).removeprefix(b"\xef\xbb\xbf"))
     except FileNotFoundError as error:
+        if may_be_absent:
+            return {}
         raise SettingsError(
-            f'{path}: no such settings file; write {{"drive_root": "MemoryVDB"}} into it or set DRIVE_UPLOAD_PATHS.'
+            f'{path}: no such settings file; write {{"drive_root": "MemoryVDB"}} into it, '
+            f"name another one with {PATHS}, or set {VARIABLES['drive_root']}."
         ) from error
     except OSError as error:
         raise SettingsError(f"{path}: the settings file can't be read ({error.strerror}).") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path}: not valid JSON ({error}).") from error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: not valid JSON ({str(error)[:100]}).") from error
     if not isinstance(document, dict):
         raise SettingsError(f'{path}: must hold a JSON object such as {{"drive_root": "MemoryVDB"}}.')
-    return _convert(path, document, environ)
+    return document
 
 
-def _convert(path: Path, document: dict[str, Any], environ: Mapping[str, str]) -> _PathsJson:
-    for key in _SCALARS:
-        value = environ.get(ENVIRONMENT_PREFIX + key.upper())
-        if value is not None:
-            document[key] = _number(key, value) if key == "deadline_s" else value
+def _content(path: Path) -> bytes:
+    """What a regular file holds: a FIFO in its place would never end. Raises OSError, ValueError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _FILE_MAX_BYTES:
+            raise ValueError("it is no file of less than 1 MB")
+        return file.read(_FILE_MAX_BYTES)
+
+
+def _value(field: msgspec.structs.FieldInfo, text: str, variable: str) -> object:
+    """What a variable says: text and numbers as they are, objects and lists as JSON."""
+    if field.name in _STRUCTURED or (field.name == "drive_root" and text.lstrip().startswith("{")):
+        try:
+            return msgspec.json.decode(text.encode("utf-8", "surrogateescape"))
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise SettingsError(f"{variable}: not valid JSON ({str(error)[:100]}).") from error
     try:
-        return msgspec.convert(document, _PathsJson)
+        return msgspec.convert(text, field.type, strict=False)
+    except (msgspec.ValidationError, UnicodeError):
+        return text  # to be refused as in the file
+
+
+def _converted(document: Mapping[str, Any], where: Mapping[str, str]) -> PathsJson:
+    values = {}
+    for field in _FIELDS:
+        if field.name in document:
+            values[field.name] = _checked(field.type, document[field.name], where[field.name])
+        elif field.required:
+            raise SettingsError(f'{where[field.name]}: is missing; write for example {{"{field.name}": "MemoryVDB"}}.')
+    return PathsJson(**values)
+
+
+def _checked(kind: Any, value: object, where: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except UnicodeError as error:
+        raise SettingsError(f"{where}: holds characters that are not text (lone surrogates).") from error
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {field_first(error)}") from error
+        what, _, place = str(error).partition(" - at ")
+        accepted = get_args(kind)[0]
+        choices = (
+            list(accepted)
+            if accepted is Policy
+            else get_args(accepted)
+            if accepted == Literal["native", "lease"]
+            else ()
+        )
+        hint = f"; give one of {', '.join(choices)}" if choices else ""
+        raise SettingsError(f"{where}{place.strip('`').removeprefix('$')[:80]}: {what[:200]}{hint}.") from error
 
 
-def _number(key: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise SettingsError(f"{ENVIRONMENT_PREFIX}{key.upper()}: {value!r} is not a number of seconds.") from error
-
-
-def resolve(document: _PathsJson, home: Path, environ: Mapping[str, str]) -> Settings:
-    """Settings with every path absolute and every root whole; raises SettingsError."""
+def _resolved(
+    document: PathsJson, where: Mapping[str, str], home: Path, path: Path, environ: Mapping[str, str]
+) -> Settings:
+    """Settings with every path absolute and every root whole. Raises SettingsError."""
     if not document.accounts:
-        raise SettingsError("paths.json: accounts: name at least one account.")
-    accounts = tuple(_account(name, account, document, home) for name, account in document.accounts.items())
+        raise SettingsError(f"{where['accounts']}: name at least one account.")
+    root = parse_root(document.drive_root, where["drive_root"])
     return Settings(
         home=home,
-        data_root=home / document.data_root,
-        state_root=home / document.state_root,
-        accounts=accounts,
+        paths_json=path,
+        data_root=home / _path(document.data_root, where["data_root"]),
+        state_root=home / _path(document.state_root, where["state_root"]),
+        accounts=tuple(
+            _account(name, entry, root, home, where["accounts"]) for name, entry in document.accounts.items()
+        ),
         if_exists=document.if_exists,
         lock=document.lock,
         deadline_s=document.deadline_s,
-        emulator=_emulator(environ.get("DRIVE_EMULATOR_HOST")),
+        exclude=tuple(document.exclude),
+        bandwidth_limit=_rate(document.bandwidth_limit, where["bandwidth_limit"]),
+        log_max_mb=document.log_max_mb,
+        emulator=emulator(environ),
     )
 
 
-def _account(name: str, account: AccountSettings, document: _PathsJson, home: Path) -> Account:
-    if not name or "/" in name or name.startswith("."):
-        raise SettingsError(f"paths.json: accounts: {name!r} can't be an account's name; use letters and digits.")
-    root = account.drive_root if account.drive_root is not None else document.drive_root
-    return Account(name, home / account.token, _root(root, f"accounts.{name}" if account.drive_root else "drive_root"))
+def _account(name: str, entry: AccountEntry, root: Root, home: Path, where: str) -> AccountConfig:
+    is_name = name.isprintable() and name.strip() == name and 0 < len(name.encode("utf-8", "replace")) <= 100
+    if not is_name or "/" in name or name.startswith("."):
+        raise SettingsError(f"{where}: {quoted(name)} can't be an account's name; use letters and digits.")
+    at = f"{where}.{name}"
+    token = Path(entry.token) if entry.token == APPLICATION_DEFAULT else home / _path(entry.token, f"{at}.token")
+    own = root if entry.drive_root is None else parse_root(entry.drive_root, f"{at}.drive_root")
+    return AccountConfig(name, token, own, entry.subject)
 
 
-def _root(value: str | Root, where: str) -> Root:
-    root = Root(path=value) if isinstance(value, str) else value
-    if root.folder_id and root.drive_id:
-        raise SettingsError(f"paths.json: {where}: give folder_id or drive_id, not both.")
-    if not isinstance(value, str) and not (root.folder_id or root.drive_id):
-        raise SettingsError(f"paths.json: {where}: an object needs folder_id, or drive_id with path.")
-    if any(name in (".", "..") or "\0" in name for name in root.folders):
-        raise SettingsError(f"paths.json: {where}: {root.path!r} must be plain folder names joined by '/'.")
-    return root
+def _path(text: str, where: str) -> str:
+    if "\0" in text or not text.strip():
+        raise SettingsError(f"{where}: {quoted(text)} is no path.")
+    try:
+        os.fsencode(text)
+    except UnicodeError as error:
+        raise SettingsError(f"{where}: {quoted(text)} is no path of this system.") from error
+    return text
 
 
-def _emulator(host: str | None) -> str | None:
-    if not host:
+def _rate(text: str | None, where: str) -> int | None:
+    """Bytes a second. K, M, G, T count in steps of 1024, as rclone's do."""
+    if text is None or text == "off":
         return None
-    return (host if "://" in host else f"http://{host}").rstrip("/")
+    found = _RATE.fullmatch(text.strip())
+    rate = int(float(found["number"]) * 1024 ** "BKMGT".index(found["unit"].upper())) if found else 0
+    if not rate:
+        raise SettingsError(
+            f'{where}: {quoted(text)} is no rate; write bytes a second with their unit, such as "4M" or "512K".'
+        )
+    return rate

@@ -13,8 +13,7 @@ from function.core.types import FileId
 from function.credentials.account_credentials import Credentials
 from function.drive.port import Drive
 from function.folders.tree import Folders
-from function.home.settings import Account as AccountSettings
-from function.home.settings import Settings
+from function.home.settings import AccountConfig, Settings
 from function.state.id_pool import IdPool
 from function.state.locks import Locks
 from function.state.log_index import LogMemory
@@ -26,7 +25,7 @@ class Account:
     """The adapters of one account; what talks to Drive is imported when its Drive is first needed."""
 
     settings: Settings
-    account: AccountSettings
+    account: AccountConfig
     locks: Locks
     memory: LogMemory
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -95,7 +94,7 @@ class Account:
             refresh_lock=self._refreshing,
             token_uri_override=f"{emulator}/token" if emulator else None,
             cache_path=self.settings.state / "tokens" / f"{self.name}.json",
-            subject=getattr(self.account, "subject", None),
+            subject=self.account.subject,
         )
 
     @contextmanager

@@ -39,8 +39,8 @@ def docker() -> Docker:
 
 @pytest.fixture(scope="session")
 def image(docker: Docker) -> str:
-    """The name of the image under test: DRIVE_UPLOAD_IMAGE, or what is built here from this clone."""
-    if named := os.environ.get("DRIVE_UPLOAD_IMAGE"):
+    """The name of the image under test: IMAGE_UNDER_TEST, or what is built here from this clone."""
+    if named := os.environ.get("IMAGE_UNDER_TEST"):
         return named
     built = docker("build", "--network", "host", "--tag", "drive-upload:test", PROJECT)
     assert built.returncode == 0, built.stderr

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from function.home.settings import VARIABLES
 from tests.support.home import Home, Post
+from tests.support.owner import FOLDER, Owner
 
 REFUSED: dict[str, tuple[str, str]] = {
     "no JSON": ("{", "JSON"),
@@ -19,9 +21,20 @@ REFUSED: dict[str, tuple[str, str]] = {
     "drive_root: an empty object": ('{"drive_root": {}}', "drive_root"),
     "drive_root: both ids": ('{"drive_root": {"folder_id": "a", "drive_id": "b"}}', "drive_root"),
     "drive_root: an unknown key": ('{"drive_root": {"id": "a"}}', "drive_root"),
+    "drive_root: nothing": ('{"drive_root": ""}', "drive_root"),
+    "drive_root: slashes": ('{"drive_root": "//"}', "drive_root"),
+    "drive_root: another address": ('{"drive_root": "https://drive.google.com/file/d/1AbC/view"}', "drive_root"),
+    "drive_root: a foreign address": ('{"drive_root": "https://example.com/drive/folders/1AbC"}', "drive_root"),
+    "drive_root: backslashes": ('{"drive_root": "Memory\\\\VDB"}', "drive_root"),
+    "drive_root: JSON in quotes": ('{"drive_root": "{\\"folder_id\\": 1}"}', "drive_root"),
+    "drive_root: a line break": ('{"drive_root": "MemoryVDB\\n"}', "drive_root"),
+    "drive_root: no id": ('{"drive_root": {"folder_id": "a b"}}', "drive_root.folder_id"),
+    "drive_root: an empty id": ('{"drive_root": {"folder_id": ""}}', "drive_root.folder_id"),
     "drive_root: dots": ('{"drive_root": "a/../b"}', "drive_root"),
     "an unknown key": ('{"drive_root": "M", "colour": 1}', "colour"),
     "data_root: a list": ('{"drive_root": "M", "data_root": []}', "data_root"),
+    "data_root: nothing": ('{"drive_root": "M", "data_root": ""}', "data_root"),
+    "data_root: NUL": ('{"drive_root": "M", "data_root": "a\\u0000"}', "data_root"),
     "state_root: null": ('{"drive_root": "M", "state_root": null}', "state_root"),
     "accounts: a list": ('{"drive_root": "M", "accounts": []}', "accounts"),
     "accounts: none": ('{"drive_root": "M", "accounts": {}}', "accounts"),
@@ -29,8 +42,14 @@ REFUSED: dict[str, tuple[str, str]] = {
     "accounts: an unknown key": ('{"drive_root": "M", "accounts": {"a": {"token": "t", "x": 1}}}', "accounts"),
     "accounts: an impossible name": ('{"drive_root": "M", "accounts": {"../a": {"token": "t"}}}', "../a"),
     "accounts: a bad root": ('{"drive_root": "M", "accounts": {"a": {"token": "t", "drive_root": {}}}}', "accounts.a"),
-    "if_exists: overwrite": ('{"drive_root": "M", "if_exists": "overwrite"}', "if_exists"),
-    "lock: none": ('{"drive_root": "M", "lock": "none"}', "lock"),
+    "accounts: an empty token": ('{"drive_root": "M", "accounts": {"a": {"token": ""}}}', "accounts"),
+    "accounts: no address": ('{"drive_root": "M", "accounts": {"a": {"token": "t", "subject": "me"}}}', "subject"),
+    "exclude: a text": ('{"drive_root": "M", "exclude": "*.tmp"}', "exclude"),
+    "bandwidth_limit: no unit": ('{"drive_root": "M", "bandwidth_limit": "4000"}', "bandwidth_limit"),
+    "bandwidth_limit: nothing": ('{"drive_root": "M", "bandwidth_limit": "0M"}', "bandwidth_limit"),
+    "log_max_mb: nothing": ('{"drive_root": "M", "log_max_mb": 0}', "log_max_mb"),
+    "if_exists: overwrite": ('{"drive_root": "M", "if_exists": "overwrite"}', "keep_both, skip"),
+    "lock: none": ('{"drive_root": "M", "lock": "none"}', "native, lease"),
     "deadline_s: text": ('{"drive_root": "M", "deadline_s": "300"}', "deadline_s"),
     "deadline_s: nothing": ('{"drive_root": "M", "deadline_s": 0}', "deadline_s"),
     "deadline_s: a week": ('{"drive_root": "M", "deadline_s": 604800}', "deadline_s"),
@@ -45,7 +64,7 @@ def test_settings_that_are_refused(home: Home, post: Post, content: str, names: 
 
     answer = post(home, {"path": path})
 
-    assert (answer.code, answer.body["status"]) == (503, "failed")
+    assert (answer.code, answer.body["status"], answer.entry["reason"]) == (503, "failed", "settings_invalid")
     assert "paths.json" in answer.entry["message"]
     assert names in answer.entry["message"]
     assert answer.entry["message"].endswith(".")
@@ -54,7 +73,25 @@ def test_settings_that_are_refused(home: Home, post: Post, content: str, names: 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("IF_EXISTS", "overwrite"), ("LOCK", "none"), ("DEADLINE_S", "soon"), ("DEADLINE_S", "-1"), ("DRIVE_ROOT", "..")],
+    [
+        ("IF_EXISTS", "overwrite"),
+        ("LOCK", "none"),
+        ("DEADLINE_S", "soon"),
+        ("DEADLINE_S", "-1"),
+        ("DEADLINE_S", "nan"),
+        ("DEADLINE_S", "inf"),
+        ("DRIVE_ROOT", ".."),
+        ("DRIVE_ROOT", "https://drive.google.com/"),
+        ("DRIVE_ROOT", "{"),
+        ("DRIVE_ROOT", '{"folder": "1AbC"}'),
+        ("DRIVE_ROOT", "\udcff"),
+        ("ACCOUNTS", "default"),
+        ("EXCLUDE", "*.tmp"),
+        ("BANDWIDTH_LIMIT", "fast"),
+        ("LOG_MAX_MB", "1 GB"),
+        ("DATA_ROT", "Data"),
+        ("COLOUR", "1"),
+    ],
 )
 def test_an_environment_that_is_refused(home: Home, post: Post, name: str, value: str) -> None:
     """A variable is held to the same rules as its key."""
@@ -62,8 +99,68 @@ def test_an_environment_that_is_refused(home: Home, post: Post, name: str, value
 
     answer = post(home, {"path": home.put()})
 
-    assert answer.code == 503
-    assert name in answer.entry["message"].upper()
+    assert (answer.code, answer.entry["reason"]) == (503, "settings_invalid")
+    assert f"DRIVE_UPLOAD_{name}" in answer.entry["message"]
+    assert len(home.drive.requests) == 0
+
+
+def test_an_empty_variable_counts_as_not_set(home: Home, post: Post) -> None:
+    """As compose files leave them: nothing but the local zone is read."""
+    home.environ.update(dict.fromkeys(VARIABLES.values(), ""))
+
+    assert post(home, {"path": home.put()}).code == 200
+    assert post(home, {"path": "paths.json"}).code == 403
+
+
+def test_settings_by_variables_alone(home: Home, post: Post) -> None:
+    """With the root in a variable the file may be absent; the home is what DRIVE_UPLOAD_HOME says."""
+    (home.folder / "paths.json").unlink()
+    del home.environ["DRIVE_UPLOAD_PATHS"]
+    home.environ.update(
+        {
+            "DRIVE_UPLOAD_HOME": str(home.folder),
+            "DRIVE_UPLOAD_DRIVE_ROOT": "MemoryVDB",
+            "DRIVE_UPLOAD_ACCOUNTS": '{"robot": {"token": "drive_token.json"}}',
+        }
+    )
+
+    answer = post(home, {"path": home.put()})
+
+    assert (answer.code, answer.entry["account"]) == (200, "robot")
+    assert home.log() == [answer.entry]
+
+
+@pytest.mark.parametrize("around", ["{}", "https://drive.google.com/drive/u/0/folders/{}?usp=sharing", " {} "])
+def test_a_folder_named_as_the_browser_shows_it(home: Home, post: Post, around: str) -> None:
+    """Its address, or its id with spaces around it, leads to that folder."""
+    folder = Owner(home.drive).make("Somewhere/Deep", mime_type=FOLDER)
+    value: object = around.format(folder)
+    home.settings(drive_root=value if "://" in around else {"folder_id": value})
+
+    answer = post(home, {"path": home.put()})
+
+    assert answer.code == 200
+    assert list(home.stored()) == ["Somewhere/Deep/Meta/note.txt"]
+
+
+def test_a_byte_order_mark_is_no_mistake(home: Home, post: Post) -> None:
+    """Windows' editors write one."""
+    home.write("paths.json", b'\xef\xbb\xbf{"drive_root": "MemoryVDB"}')
+
+    assert post(home, {"path": home.put()}).code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["http://198.51.100.7:9099", "emulator:9099", "https://user:canary@localhost", "ftp://x"]
+)
+def test_an_emulator_that_would_get_tokens_in_clear_is_refused(home: Home, post: Post, host: str) -> None:
+    """Plain http goes to this machine only, unless the host is named once more."""
+    home.environ["DRIVE_EMULATOR_HOST"] = host
+
+    answer = post(home, {"path": home.put()})
+
+    assert (answer.code, answer.entry["reason"]) == (503, "settings_invalid")
+    assert "DRIVE_EMULATOR_HOST" in answer.entry["message"]
 
 
 def test_every_scalar_can_be_set_by_the_environment(home: Home, post: Post) -> None:
@@ -78,6 +175,9 @@ def test_every_scalar_can_be_set_by_the_environment(home: Home, post: Post) -> N
             "DRIVE_UPLOAD_IF_EXISTS": "skip",
             "DRIVE_UPLOAD_LOCK": "lease",
             "DRIVE_UPLOAD_DEADLINE_S": "60",
+            "DRIVE_UPLOAD_EXCLUDE": '["*.bak"]',
+            "DRIVE_UPLOAD_BANDWIDTH_LIMIT": "1G",
+            "DRIVE_UPLOAD_LOG_MAX_MB": "1.5",
         }
     )
 

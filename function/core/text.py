@@ -1,0 +1,10 @@
+"""Texts of strangers inside our sentences."""
+
+QUOTED_MAX = 80
+"""Characters of a stranger's text that a message repeats."""
+
+
+def quoted(text: str) -> str:
+    """The text in quotes, in ASCII and shortened: it can be printed, logged and sent wherever it came from."""
+    shown = ascii(text[:QUOTED_MAX])
+    return f"{shown[:-1]}…{shown[-1]}" if len(text) > QUOTED_MAX else shown
