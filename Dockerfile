@@ -10,12 +10,14 @@ RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --only-bi
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /install
 
 COPY function/ /app/function/
+COPY local_runner/ /app/local_runner/
+COPY Data/ /app/local_runner/sample_data/
 # A clone made under a strict umask would be unreadable for the image's user.
 RUN chmod -R a+rX /app \
     && python -m compileall -q --invalidation-mode unchecked-hash /app
 
 
-FROM python:3.13-slim
+FROM python:3.13-slim AS command
 
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="drive-upload" \
@@ -28,8 +30,11 @@ LABEL org.opencontainers.image.title="drive-upload" \
 COPY --from=build /install /usr/local
 RUN pip uninstall --quiet --yes --root-user-action ignore pip \
     && rm -rf /usr/local/lib/python3.13/ensurepip \
-    && python -c "import functions_framework._http.gunicorn, pydrive2.auth, urllib3" \
-    && mkdir /mnt/home
+    && python -c "import functions_framework._http.gunicorn, pydrive2.auth, rich.progress, urllib3" \
+    && printf '#!/bin/sh\nexec python -P -m local_runner.image "$@"\n' > /usr/local/bin/drive-upload \
+    && chmod 755 /usr/local/bin/drive-upload \
+    && mkdir /mnt/home /mnt/drive \
+    && chown 65532:65532 /mnt/drive
 
 COPY --from=build /app /app
 
@@ -44,12 +49,22 @@ ENV PYTHONPATH=/app \
     DRIVE_UPLOAD_PATHS=/mnt/home/paths.json \
     PORT=8080
 
-WORKDIR /app
+WORKDIR /mnt/home
 USER 65532:65532
-EXPOSE 8080
+ENTRYPOINT ["drive-upload"]
 
+
+# docker build --target emulator: a Google Drive for tests, its state in the volume /mnt/drive.
+FROM command AS emulator
+EXPOSE 9099
+VOLUME /mnt/drive
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
+    CMD ["python", "-ISc", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', 9099, timeout=2); c.request('GET', '/'); sys.exit(c.getresponse().status != 200)"]
+CMD ["emulator", "--host", "0.0.0.0", "--data", "/mnt/drive"]
+
+
+FROM command AS function
+EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
     CMD ["python", "-ISc", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=2); c.request('GET', '/'); sys.exit(c.getresponse().status != 200)"]
-
-ENTRYPOINT ["python", "-m", "function"]
 CMD ["serve"]

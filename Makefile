@@ -10,7 +10,7 @@ COMPILE := .venv/bin/uv pip compile pyproject.toml -q --universal --generate-has
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s%s\n", $$1, $$2}' Makefile
 
-demo: .venv/requirements-local.installed  ## a whole upload, offline: embedded Drive, function, sample files
+demo: .venv/requirements.installed  ## a whole upload, offline: embedded Drive, function, sample files
 	@$(PY) -m local_runner demo
 
 test: check  ## everything
@@ -41,8 +41,7 @@ slow: .venv/requirements-dev.installed  ## real input: a file of 2 GB, Python's 
 
 lock: .venv/requirements-dev.installed  ## the lock files anew; UPGRADE=--upgrade takes newer releases
 	$(COMPILE) $(UPGRADE) --all-extras --group dev -o requirements-dev.txt
-	$(COMPILE) -c requirements-dev.txt --all-extras -o requirements-local.txt
-	$(COMPILE) -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) -c requirements-dev.txt --all-extras -o requirements.txt
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

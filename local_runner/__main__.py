@@ -1,6 +1,9 @@
-"""`python -m local_runner`."""
+"""`python -m local_runner`: the command `drive-upload`, whose `serve` brings an embedded Drive with it here."""
 
-from local_runner.cli import main
+from function.safe_path import leave_out_working_folder
 
 if __name__ == "__main__":
-    main()
+    leave_out_working_folder()
+    from local_runner.cli import main
+
+    main(prog_name="python -m local_runner", defaults={"serve": {"emulator": True}})

@@ -1,32 +1,60 @@
-"""The commands and where they live. A command's module is imported when it is called, so that each starts fast.
+"""The command `drive-upload`. A subcommand's module is imported when it is called, so that each starts fast.
 
-Exit codes follow sysexits.h: 0 done, 64 usage, 65 failed for good, 75 try again later.
+Exit codes follow sysexits.h: 0 done, 64 usage, 65 failed for good, 75 try again later, 78 settings.
 """
 
 import importlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
-from function.__main__ import leave
+from function import __version__
+from function.command_line import EX_USAGE, leave
+from local_runner.terminal import verbosity
 
-EX_USAGE = 64
-
-COMMANDS = {
-    "authorize": "local_runner.commands.authorize:command",
-    "demo": "local_runner.commands.demo:demo",
-    "doctor": "local_runner.commands.doctor:doctor",
-    "emulator": "local_runner.drive_emulator.cli:emulator",
-    "report": "local_runner.commands.report:report",
-    "retry": "local_runner.commands.retry:retry",
-    "serve": "local_runner.commands.serve:serve",
-    "status": "local_runner.commands.status:status",
-    "upload": "local_runner.commands.upload:upload",
+SECTIONS = {
+    "Upload": {
+        "upload": ("local_runner.commands.upload:upload", "Upload files, whole folders, or globs, from here."),
+        "retry": ("local_runner.commands.retry:retry", "Try again what failed and is due."),
+    },
+    "See": {
+        "status": ("local_runner.commands.status:status", "The last attempts, as a table."),
+        "report": ("local_runner.commands.report:report", "The log as an HTML page."),
+        "doctor": ("local_runner.commands.doctor:doctor", "Check settings, token, Drive, volume and lock."),
+    },
+    "Set up": {
+        "authorize": ("local_runner.commands.authorize:command", "Get a drive_token.json by the browser."),
+    },
+    "Serve": {
+        "serve": ("local_runner.commands.serve:serve", "The HTTP function, until it is interrupted."),
+        "emulator": ("local_runner.drive_emulator.cli:emulator", "A Google Drive for your own machine."),
+        "demo": ("local_runner.commands.demo:demo", "A whole upload without a Google account."),
+    },
 }
+"""Section of the help -> command -> (module and attribute, what it is for)."""
+
+COMMANDS = {name: target for section in SECTIONS.values() for name, (target, _) in section.items()}
 """Name -> module and attribute of the command."""
+
+EPILOG = """\b
+Examples:
+  drive-upload upload Data/Meta/note.txt
+  drive-upload --home ~/memory upload Data
+  drive-upload COMMAND --help
+
+\b
+Exit codes: 0 done, 64 wrong usage, 65 failed for good, 75 try again later,
+78 the settings are wrong.
+
+\b
+Shell completion, for bash (or zsh, fish):
+  eval "$(_DRIVE_UPLOAD_COMPLETE=bash_source drive-upload)"
+"""
 
 
 class Commands(click.Group):
@@ -42,6 +70,19 @@ class Commands(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:  # click suggests from the commands that it has imported, none here
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _usage_errors():
@@ -61,18 +102,46 @@ def _usage_errors() -> Iterator[None]:
         raise click.exceptions.Exit(EX_USAGE) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
-    """Drive Upload on your own machine: upload, watch, retry, diagnose, with a Google Drive of its own."""
+def _go_home(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Let this process, and those it starts, find the home there."""
+    if value is not None:
+        os.environ["DRIVE_UPLOAD_HOME"] = str(value.absolute())
+        os.environ["DRIVE_UPLOAD_PATHS"] = str(value.absolute() / "paths.json")
 
 
-def main() -> None:
-    """Run the command line; names that the terminal can't show are escaped instead of failing."""
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=_go_home,
+    expose_value=False,
+    is_eager=True,
+    metavar="DIR",
+    help="The folder of paths.json, token, log and Data/ (default: where DRIVE_UPLOAD_PATHS lies, or here).",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show what the job does, each request to Drive included.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only what failed.")
+@click.version_option(__version__, prog_name="drive-upload")
+def cli(verbose: bool, quiet: bool) -> None:
+    """Put local files onto Google Drive: exactly once, byte for byte, nothing overwritten."""
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other.")
+    if verbose:
+        os.environ["LOG_LEVEL"] = "DEBUG"
+    if quiet:
+        verbosity.set_quiet()
+
+
+def main(prog_name: str = "drive-upload", defaults: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Run the command line, with other defaults of commands' options where they are given.
+
+    Names that the terminal can't show are escaped instead of failing.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        cli(prog_name="python -m local_runner")
+        cli(prog_name=prog_name, default_map=defaults)
     except SystemExit as end:
         if isinstance(end.code, int):
             leave(end.code)

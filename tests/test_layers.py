@@ -53,7 +53,8 @@ ORDER = [
     ["folders"],
     ["upload"],
     ["serving"],
-    ["main", "__main__"],
+    ["main", "command_line"],
+    ["__main__"],
 ]
 """The packages of function/, from the inside out: each may import itself and what stands in an earlier row.
 
@@ -96,7 +97,7 @@ MODULES_MAX = 12
 """Modules of one folder, about: more of them are two folders."""
 
 LATE = ["flask", "functions_framework", "pydrive2", "rich", "urllib3"]
-"""What `import function.__main__` must not load: a one-off starts fast, and asks for them when they are needed."""
+"""What `import function.command_line` must not load: a one-off starts fast, and asks for them when they are needed."""
 
 NEVER_IN_A_ONE_OFF = ["flask", "functions_framework", "googleapiclient", "oauth2client", "pydrive2", "rich"]
 """What a whole `python -m function upload` does without, where the token is not PyDrive2's."""
@@ -232,14 +233,14 @@ def test_each_package_says_what_it_is_and_is_small() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "tables"),
-    [("function", ["main"]), ("local_runner", ["main", "local"]), ("tests", ["main", "local", "dev"])],
+    [("function", ["main", "extras"]), ("local_runner", ["main"]), ("tests", ["main", "extras", "dev"])],
 )
 def test_every_package_imported_is_declared(folder: str, tables: list[str]) -> None:
     """What a part imports stands in pyproject.toml for that part, so that no transitive pin carries it."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     declared = {
         "main": project["project"]["dependencies"],
-        "local": project["project"]["optional-dependencies"]["local"],
+        "extras": [line for extra in project["project"]["optional-dependencies"].values() for line in extra],
         "dev": project["dependency-groups"]["dev"],
     }
     names = {_distribution(line) for table in tables for line in declared[table]}
@@ -264,7 +265,7 @@ def _distribution(requirement: str) -> str:
 
 def test_the_command_line_starts_without_what_it_may_not_need() -> None:
     """Importing the one-off's module loads no web framework, no PyDrive2 and nothing for terminals."""
-    show = f"import sys, function.__main__; print([name for name in {LATE} if name in sys.modules])"
+    show = f"import sys, function.command_line; print([name for name in {LATE} if name in sys.modules])"
 
     shown = subprocess.run(
         [sys.executable, "-c", show], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60
@@ -279,7 +280,7 @@ def test_a_one_off_loads_only_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "Data/note.txt").write_text("x", encoding="utf-8")
     (tmp_path / "paths.json").write_text('{"drive_root": "MemoryVDB"}', encoding="utf-8")
     upload = (
-        "import sys, function.__main__; code = function.__main__.main(sys.argv[1:]);"
+        "import sys, function.command_line; code = function.command_line.main(sys.argv[1:]);"
         f"sys.exit(code or [name for name in {NEVER_IN_A_ONE_OFF} if name in sys.modules] or 0)"
     )
     with DriveEmulator() as drive:

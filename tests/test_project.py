@@ -30,7 +30,7 @@ def pins(lock: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-local.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
 def test_a_lock_file_is_hashes_and_no_addresses(lock: str) -> None:
     """Every package is pinned with hashes, and where they come from is left to whoever installs."""
     text = (PROJECT / lock).read_text(encoding="utf-8")
@@ -42,11 +42,8 @@ def test_a_lock_file_is_hashes_and_no_addresses(lock: str) -> None:
 
 
 def test_the_locks_are_layers() -> None:
-    """What the image runs is what the laptop runs is what the tests run, version by version."""
-    image, local, dev = (pins(f"requirements{suffix}.txt") for suffix in ("", "-local", "-dev"))
-
-    assert image.items() <= local.items()
-    assert local.items() <= dev.items()
+    """What the image and `make demo` run is what the tests run, version by version."""
+    assert pins("requirements.txt").items() <= pins("requirements-dev.txt").items()
 
 
 def test_the_locks_keep_what_is_declared() -> None:
@@ -54,7 +51,7 @@ def test_the_locks_keep_what_is_declared() -> None:
     project = pyproject()
     declared = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["local"],
+        *(line for extra in project["project"]["optional-dependencies"].values() for line in extra),
         *project["dependency-groups"]["dev"],
         *project["tool"]["uv"]["override-dependencies"],
     ]

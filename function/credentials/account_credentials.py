@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,7 @@ class Credentials:
             )
         _log.info("Renewing the access token of %s (%s).", file.path.name, file.kind)
         if file.kind.startswith("pydrive2"):
+            _require_pydrive2(file)
             from function.credentials import pydrive2_file
 
             return pydrive2_file.renew(file, deadline, self._override)
@@ -235,6 +237,7 @@ class Credentials:
     def _held(self, file: TokenFile) -> AccessToken | None:
         """The token in the file itself."""
         if file.kind.startswith("pydrive2"):
+            _require_pydrive2(file)
             from function.credentials import pydrive2_file
 
             return pydrive2_file.current(file)
@@ -273,3 +276,12 @@ class Credentials:
 
 def _rest_s(error: UploadError) -> float:
     return min(max(_REST_S, error.retry_after_s or 0.0), _LONGEST_REST_S)
+
+
+def _require_pydrive2(file: TokenFile) -> None:
+    """Raise CredentialsError where PyDrive2 is missing: it is an extra, since it holds cryptography back."""
+    if find_spec("pydrive2") is None:
+        raise CredentialsError(
+            f"{file.path}: PyDrive2 saved it, which is not installed here; install 'drive-upload[pydrive2]', "
+            f"or {AUTHORIZE}."
+        )

@@ -48,7 +48,7 @@ def function_process(
     """
     port = _free_port(host, port)
     process = subprocess.Popen(
-        [sys.executable, "-m", "function", "serve"],
+        [sys.executable, "-P", "-m", "function", "serve"],
         env={**os.environ, **environment, "HOST": host, "PORT": str(port), "PYTHONPATH": _python_path()},
         stdin=subprocess.DEVNULL,
         stdout=log or sys.stderr.fileno(),

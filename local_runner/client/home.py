@@ -4,20 +4,15 @@ import click
 
 from function.core.errors import SettingsError
 from function.home.settings import Settings, load
-
-
-class NoHome(click.ClickException):
-    """The settings are missing or wrong; the message names the file and the key."""
-
-    exit_code = 75
+from local_runner.client.invoke import WrongSettings
 
 
 def settings() -> Settings:
-    """The settings of DRIVE_UPLOAD_PATHS, or of ./paths.json. Raises NoHome."""
+    """The settings of DRIVE_UPLOAD_PATHS, or of ./paths.json. Raises WrongSettings."""
     try:
         return load()
     except SettingsError as error:
-        raise NoHome(error.message) from error
+        raise WrongSettings(error.message) from error
 
 
 class NoLog(click.ClickException):

@@ -49,6 +49,12 @@ class CallFailed(click.ClickException):
     exit_code = 75
 
 
+class WrongSettings(CallFailed):
+    """The settings are missing or wrong; the message names the file and the key."""
+
+    exit_code = 78
+
+
 class NotTheFunction(CallFailed):
     """Something else answers there."""
 
@@ -63,7 +69,7 @@ def in_process() -> Call:
         try:
             answer = current().handle(body, {}, progress)
         except SettingsError as error:
-            raise CallFailed(error.message) from error
+            raise WrongSettings(error.message) from error
         return Reply(answer.code, answer.document()["results"])
 
     return call

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from function.__main__ import exit_code
+from function.command_line import exit_code
 from function.core.errors import HTTP_CODE
 from function.serving.app import CODES_WORST_FIRST
 from local_runner.client.find_files import LeftOut

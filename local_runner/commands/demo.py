@@ -33,13 +33,17 @@ EX_DATAERR = 65
 
 @click.command()
 @click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), default=PROJECT / ".demo", help="Where the demo lives."
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where the demo lives.",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    default=PROJECT / "Data",
-    help="What goes up.",
+    default=next(each for each in (PROJECT / "local_runner/sample_data", PROJECT / "Data") if each.exists()),
+    help="What goes up (default: the sample files of the project).",
 )
 def demo(home: Path, data: Path) -> None:
     """Upload the sample Data/ to an embedded Google Drive, through real HTTP."""
@@ -67,10 +71,12 @@ def demo(home: Path, data: Path) -> None:
 
 
 def _prepare(home: Path, data: Path) -> None:
-    """Make the demo's home: settings, and a link to the sample files."""
+    """Make the demo's home: settings, and a link to the sample files. Raises UsageError where a real home is."""
+    link = home / "Data"
+    if link.exists() and not link.is_symlink():
+        raise click.UsageError(f"--home: {home} has files of its own in Data/; let the demo live in another folder.")
     home.mkdir(parents=True, exist_ok=True)
     (home / "paths.json").write_text('{"drive_root": "MemoryVDB"}\n', encoding="utf-8")
-    link = home / "Data"
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(data.resolve(), home.resolve()))
 

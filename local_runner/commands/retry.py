@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from function.core.types import Policy
+from function.command_line import if_exists_option
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import NoLog, settings
 from local_runner.commands import upload
@@ -16,7 +16,7 @@ from local_runner.log.open_failures import OpenFailure, open_failures
 
 @click.command()
 @click.option("--all", "at_once", is_flag=True, help="Also what isn't due yet.")
-@click.option("--if-exists", type=click.Choice([each.value for each in Policy]), help="For names that are taken.")
+@if_exists_option
 @upload.where_options
 def retry(
     at_once: bool, if_exists: str | None, url: str | None, header: Mapping[str, str], emulator: bool, as_json: bool

@@ -1,6 +1,7 @@
-"""The command `serve`: embedded Drive and function together, as a service to call."""
+"""The command `serve`: the function as a service to call, alone or with an embedded Drive behind it."""
 
 import json
+import os
 import shlex
 import signal
 import threading
@@ -8,18 +9,24 @@ from types import FrameType
 
 import click
 
+from function.command_line import run_server
 from function.core.errors import SettingsError
 from local_runner.client.embedded import Embedded, embedded_drive
 from local_runner.client.find_files import find
 from local_runner.client.function_process import FunctionFailed, function_process
-from local_runner.client.home import NoHome, settings
+from local_runner.client.home import settings
+from local_runner.client.invoke import WrongSettings
 
 
 @click.command()
 @click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address of the function.")
 @click.option("--port", envvar="PORT", default=8080, show_default=True, help="Its port; 0 takes a free one.")
-def serve(host: str, port: int) -> None:
-    """Serve the function with an embedded Drive behind it, kept in the home's .drive_emulator/. Ctrl-C ends both."""
+@click.option("--emulator/--no-emulator", help="With an embedded Drive behind it, kept in the home's .drive_emulator/.")
+def serve(host: str, port: int, emulator: bool) -> None:
+    """Serve the HTTP function until Ctrl-C or SIGTERM: POST / uploads, GET / says that it is there."""
+    if not emulator:
+        os.environ.update(HOST=host, PORT=str(port))
+        run_server()
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -34,7 +41,7 @@ def serve(host: str, port: int) -> None:
                 if not running.is_alive():
                     raise FunctionFailed("The function has ended.")
     except SettingsError as error:
-        raise NoHome(error.message) from error
+        raise WrongSettings(error.message) from error
 
 
 def _explain(url: str, embedded: Embedded) -> None:

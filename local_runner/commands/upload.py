@@ -13,31 +13,16 @@ from typing import Any
 
 import click
 
+from function.command_line import EX_TEMPFAIL, job_options
 from function.core.errors import SettingsError
-from function.core.types import Policy
 from function.home.settings import Settings, load
 from function.serving import shutdown
-from function.serving.payload import loads
 from local_runner.client import invoke
 from local_runner.client.find_files import LeftOut, find
-from local_runner.client.invoke import Call, CallFailed, Entry, Request
+from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
 from local_runner.client.tally import Tally
 from local_runner.terminal import warnings_shown
 from local_runner.terminal.progress import Bars
-
-EX_TEMPFAIL = 75
-
-
-def _object(context: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    try:
-        document = loads(value)
-    except Exception as error:
-        raise click.BadParameter(str(error)) from error
-    if not isinstance(document, dict):
-        raise click.BadParameter('must be a JSON object such as {"tags": ["architecture"]}.')
-    return document
 
 
 def _header(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -55,17 +40,28 @@ def where_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--emulator", is_flag=True, help="Against an embedded Drive, kept in the home's .drive_emulator/."
         ),
-        click.option("--json", "as_json", is_flag=True, help="Print the answer's JSON, for programs."),
+        click.option("--json/--no-json", "as_json", help="Print the answer's JSON, for programs."),
     ):
         command = option(command)
     return command
 
 
-@click.command()
+EXAMPLES = """\b
+Examples:
+  drive-upload upload Data
+  drive-upload upload 'Data/Chats/**/*.md' --if-exists new_revision
+  drive-upload upload Data --emulator           no Google account needed
+  drive-upload upload Data --url https://…      by a function that runs there
+
+\b
+Exit codes: 0 done, 64 wrong usage, 65 something failed for good, 75 the same
+call can succeed later, 78 the settings are wrong.
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
-@click.option("--metadata", callback=_object, metavar="JSON", help="A JSON object that travels with each file.")
-@click.option("--if-exists", type=click.Choice([each.value for each in Policy]), help="For names that are taken.")
-@click.option("--account", help="Only this account of the settings.")
+@job_options
 @where_options
 def upload(paths: tuple[str, ...], metadata: dict[str, Any] | None, if_exists: str | None, account: str | None,
            url: str | None, header: dict[str, str], emulator: bool, as_json: bool) -> None:  # fmt: skip
@@ -97,7 +93,7 @@ def function(url: str | None, header: Mapping[str, str], *, emulator: bool) -> I
             settings = load()
         except SettingsError as error:
             if not url:
-                raise CallFailed(error.message) from error
+                raise WrongSettings(error.message) from error
             settings = None
         call = invoke.over_http(url, header) if url else invoke.in_process()
         stack.enter_context(warnings_shown.on())

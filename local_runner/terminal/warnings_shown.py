@@ -1,4 +1,4 @@
-"""The job's own warnings on standard error; what an entry says already is left to whoever shows the entries."""
+"""The job's own warnings on standard error, or more with LOG_LEVEL; the entries are left to whoever shows them."""
 
 import logging
 from collections.abc import Iterator
@@ -7,12 +7,14 @@ from contextlib import contextmanager
 import click
 
 from local_runner.terminal.printable import printable
+from local_runner.terminal.verbosity import log_level
 
 
 class _Shown(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "entry", None) is None:
-            click.secho(printable(record.getMessage()), fg="yellow", err=True)
+            warns = record.levelno >= logging.WARNING
+            click.secho(printable(record.getMessage()), fg="yellow" if warns else None, dim=not warns, err=True)
 
 
 @contextmanager
@@ -20,8 +22,8 @@ def on() -> Iterator[None]:
     """Show them while the block lasts, instead of the lines that a server's log collector reads."""
     logger = logging.getLogger("function")
     before = logger.handlers[:], logger.level, logger.propagate
-    logger.handlers[:], logger.propagate = [_Shown(logging.WARNING)], False
-    logger.setLevel(logging.WARNING)
+    logger.handlers[:], logger.propagate = [_Shown()], False
+    logger.setLevel(log_level())
     try:
         yield
     finally:

@@ -110,7 +110,7 @@ def test_a_start_loads_only_what_it_needs(warm: Home, is_new: bool, never: list[
     path = "Data/Meta/first.txt"
     warm.put(path, "first, changed" if is_new else "first")
     show = (
-        "import sys, function.__main__; code = function.__main__.main(sys.argv[2:]);"
+        "import sys, function.command_line; code = function.command_line.main(sys.argv[2:]);"
         "print(*(name for name in sys.argv[1].split(',') if name in sys.modules), file=sys.stderr); sys.exit(code)"
     )
 

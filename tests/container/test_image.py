@@ -198,14 +198,14 @@ def test_a_read_only_token_file_is_enough(
 
 
 def test_the_image_holds_the_job_and_nothing_else(docker: Docker, image: str) -> None:
-    """function/ compiled, its packages, no installer, no tests, no runner, no settings, no secrets; user by number."""
+    """Both packages compiled, what they need, no installer, no tests, no settings, no secrets; user by number."""
     look = (
         "import glob, importlib.util, json, os, sys; print(json.dumps({"
         "'app': sorted(os.listdir('/app')), 'home': os.listdir('/mnt/home'),"
         "'pip': importlib.util.find_spec('pip') is not None,"
-        "'modules': len(glob.glob('/app/function/*.py')),"
-        "'compiled': len(glob.glob('/app/function/__pycache__/*.pyc')),"
-        "'stray': [n for n in ('local_runner', 'rich', 'pytest', 'tests') if importlib.util.find_spec(n)]}))"
+        "'modules': len(glob.glob('/app/*/**/*.py', recursive=True)),"
+        "'compiled': len(glob.glob('/app/*/**/*.pyc', recursive=True)),"
+        "'stray': [n for n in ('pytest', 'tests') if importlib.util.find_spec(n)]}))"
     )
 
     found = docker("run", "--rm", "--entrypoint", "python", image, "-c", look)
@@ -213,13 +213,37 @@ def test_the_image_holds_the_job_and_nothing_else(docker: Docker, image: str) ->
 
     shown = json.loads(found.stdout)
     modules = shown.pop("modules")
-    assert shown == {"app": ["function"], "home": [], "pip": False, "compiled": modules, "stray": []}
+    assert shown == {"app": ["function", "local_runner"], "home": [], "pip": False, "compiled": modules, "stray": []}
     assert (config["User"], config["Entrypoint"], config["Cmd"]) == (
         "65532:65532",
-        ["python", "-m", "function"],
+        ["drive-upload"],
         ["serve"],
     )
     assert config["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_the_command_in_the_image_sees_the_home(docker: Docker, locked_down: list[str], home: Path) -> None:
+    """`doctor`, `status` and `retry` work inside, as outside."""
+    uploaded = docker("run", "--rm", *locked_down, "upload", "Data/Meta/note.txt")
+    shown = docker("run", "--rm", *locked_down, "status", "--json")
+    retried = docker("run", "--rm", *locked_down, "retry")
+    doctor = docker("run", "--rm", *locked_down, "doctor")
+
+    assert uploaded.returncode == 0, uploaded.stderr
+    assert [each["path"] for each in json.loads(shown.stdout)] == ["Data/Meta/note.txt"]
+    assert retried.returncode == 0, retried.stderr
+    assert "the access token can be renewed" in doctor.stdout, doctor.stderr
+
+
+def test_the_environment_alone_is_enough(docker: Docker, locked_down: list[str], home: Path) -> None:
+    """Without a paths.json, DRIVE_UPLOAD_DRIVE_ROOT sets everything up."""
+    (home / "paths.json").unlink()
+
+    run = docker("run", "--rm", "--env", "DRIVE_UPLOAD_DRIVE_ROOT=Elsewhere", *locked_down,
+                 "upload", "Data/Meta/note.txt")  # fmt: skip
+
+    assert status_of(run) == (0, "uploaded"), run.stderr
+    assert json.loads(run.stdout)["results"][0]["destination"] == "Elsewhere/Meta/note.txt"
 
 
 def test_nothing_beside_the_lock_is_installed(docker: Docker, image: str) -> None:

@@ -32,7 +32,7 @@ for start in range(0, len(paths), 1000):
 
 PEAK = """
 import json, re, sys
-from function.__main__ import main
+from function.command_line import main
 code = main(["upload", "Data/large.bin"])
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 json.dump({"code": code, "peak_kib": peak}, sys.stderr)

@@ -80,7 +80,7 @@ def test_serve_answers_until_it_is_interrupted(home: Path, environment: dict[str
 def test_serve_refuses_a_port_that_is_taken(home: Path, run: Run) -> None:
     """What answers there would be someone else's."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = run("serve", "--port", str(taken.getsockname()[1]))
+        result = run("serve", "--emulator", "--port", str(taken.getsockname()[1]))
 
     assert result.exit_code == 75
     assert "can't be listened on" in result.stderr

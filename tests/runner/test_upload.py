@@ -177,7 +177,7 @@ def test_missing_settings_are_named(home: Path, run: Run) -> None:
 
     result = run("upload", "Data")
 
-    assert result.exit_code == 75
+    assert result.exit_code == 78
     assert "paths.json: no such settings file" in result.stderr
 
 

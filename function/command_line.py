@@ -1,0 +1,148 @@
+"""The same job from a command line: `serve` the HTTP function, or `upload` one path and exit.
+
+Exit codes follow sysexits.h: 0 done, 64 usage, 65 failed for good, 75 try again later, 78 settings.
+"""
+
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from function.core.types import Policy
+
+if TYPE_CHECKING:
+    from function.serving.app import Answer
+
+EX_OK, EX_USAGE, EX_DATAERR, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 75, 78
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _object(context: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    from function.serving.payload import loads
+
+    if value is None:
+        return None
+    try:
+        document = loads(value)
+    except Exception as error:
+        raise click.BadParameter(str(error)) from error
+    if not isinstance(document, dict):
+        raise click.BadParameter('must be a JSON object such as {"tags": ["architecture"]}.')
+    return document
+
+
+if_exists_option = click.option(
+    "--if-exists",
+    type=click.Choice([each.value for each in Policy]),
+    help="What to do where the name on Drive holds other content.",
+)
+
+
+def job_options(command: F) -> F:
+    """What a caller may say about an upload besides its path."""
+    for option in (
+        click.option("--account", help="Only this account of the settings."),
+        if_exists_option,
+        click.option("--metadata", callback=_object, metavar="JSON", help="A JSON object that travels with each file."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Upload files of the local zone to Google Drive."""
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the HTTP function on $PORT (default 8080), until SIGTERM."""
+    run_server()
+
+
+def run_server() -> NoReturn:
+    """Replace this process by functions-framework, so that signals reach it. It reads HOST and PORT."""
+    main_file = str(Path(__file__).with_name("main.py"))
+    root = str(Path(__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    code = """
+import sys
+from functions_framework._cli import _cli
+from function.serving import shutdown
+from gunicorn import config
+config.ControlSocketDisable.default = True  # it would be a socket in the user's home that nobody asked for
+config.PostWorkerInit.default = staticmethod(lambda worker: shutdown.on_sigterm())
+sys.argv[0] = 'functions-framework'
+_cli()
+"""
+    # -P: a module in the working folder, which may be a home, is never imported.
+    command = [sys.executable, "-P", "-c", code, "--source", main_file, "--target", "drive_upload"]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
+
+
+@cli.command()
+@click.argument("path", type=click.UNPROCESSED)
+@job_options
+def upload(path: str, **given: Any) -> int:
+    """Upload one file and print the answer's JSON. PATH is absolute, or relative to the folder of paths.json."""
+    from function.core.errors import SettingsError, UploadError
+    from function.serving import json_logs, shutdown
+    from function.serving.app import current, refusal
+
+    json_logs.set_up()
+    payload = {"path": path} | {name: value for name, value in given.items() if value is not None}
+    try:
+        app = current()
+    except UploadError as error:
+        refused = refusal(uuid.uuid4().hex, error, from_queue=False)
+        _print(refused)
+        return EX_CONFIG if isinstance(error, SettingsError) else exit_code(refused.code)
+    shutdown.on_sigterm()
+    signal.signal(signal.SIGINT, lambda *_: shutdown.stop("Interrupted; call again to go on.", 0))
+    answer = app.handle(json.dumps(payload).encode(), {})
+    _print(answer)
+    return exit_code(answer.code)
+
+
+def _print(answer: "Answer") -> None:
+    json.dump(answer.document(), sys.stdout, ensure_ascii=True, indent=2)
+    print(flush=True)
+
+
+def exit_code(http_code: int) -> int:
+    """The exit code for an answer's HTTP code."""
+    if http_code == 200:
+        return EX_OK
+    if http_code == 400:
+        return EX_USAGE
+    return EX_TEMPFAIL if http_code == 503 else EX_DATAERR
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    try:
+        return cli.main(arguments, prog_name="python -m function", standalone_mode=False) or EX_OK
+    except click.UsageError as error:
+        error.show()
+        return EX_USAGE
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once.
+
+    A read that hangs must not keep it, and to free what the kernel frees anyway takes as long as half a request.
+    """
+    with suppress(BrokenPipeError):  # who read the output has had enough of it
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
