@@ -33,8 +33,8 @@ Watcher = Callable[[RequestRecord], None]
 class ServerOptions:
     """How the emulator can be reached.
 
-    `allow_hosts` are names that it answers to besides its address, loopback's names and Google's; `allow_origins` are
-    the web pages that may use the API from a browser (`http://localhost:3000`): none by default.
+    `allow_hosts` are names that it answers to besides plain addresses, Google's names, and those that no public DNS
+    has; `allow_origins` are the web pages that may use the API (`http://localhost:3000`): none by default.
     """
 
     allow_hosts: Sequence[str] = ()

@@ -42,6 +42,20 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "session: expires, is cancelled, is unknown": ("sessions::unknown_expired_and_cancelled_sessions_are_gone",),
         "session: update by upload": ("sessions::new_content_for_a_file_keeps_the_old_one_as_revision",),
         "session: survives a restart with `--data`": ("restart::everything_is_there_after_a_kill",),
+        "bodies in gzip (Java, .NET)": (
+            "client_dialects::metadata_in_gzip_is_read",
+            "client_dialects::content_in_gzip_is_kept_unpacked",
+            "client_dialects::what_is_no_gzip_is_400_and_makes_nothing",
+        ),
+        "`X-GUploader-No-308` (Go)": ("client_dialects::go_is_answered_200_with_the_status_beside_it",),
+        "`X-Goog-Upload-Protocol`, `-Command`, `-Offset` (Ruby)": (
+            "client_dialects::a_session_of_commands",
+            "client_dialects::commands_are_cancelled_and_refused",
+        ),
+        "without `uploadType`": ("client_dialects::an_upload_may_go_without_upload_type",),
+        "a list of one scalar in multipart metadata": (
+            "client_dialects::a_list_of_one_scalar_passes_in_multipart_metadata_only",
+        ),
         "v2 and v3, wrong verbs are 404": ("sessions::a_wrong_verb_on_an_upload_path_is_404",),
         "converting to Docs Editors formats: refused, 501": ("support::what_is_left_out_is_501",),
     },
@@ -83,6 +97,7 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ETags and `If-Match` in v2, none in v3": ("public_suites::v2_compares_etags_and_v3_takes_no_notice",),
         "gzip": ("files_v3::answers_are_compressed_for_clients_that_take_it",),
         "`Range` on downloads": ("files_v3::downloads_honour_a_range",),
+        "batch whose calls alone are authorised": ("client_dialects::only_the_calls_of_a_batch_need_a_token",),
         "batch of up to 100 calls": (
             "batch::a_hundred_calls_are_taken_and_one_more_is_not",
             "batch::each_call_has_its_own_answer_and_price",
@@ -165,6 +180,10 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "google_client::files_live_and_die",
             "google_client::content_goes_up_in_chunks_and_comes_down_in_chunks",
         ),
+        "Go": ("other_languages::go",),
+        "Java": ("other_languages::java",),
+        "Ruby": ("other_languages::ruby",),
+        "Node": ("other_languages::node",),
         "PyDrive2": ("pydrive2::settings_and_credentials_as_people_have_them",),
     },
 }

@@ -185,14 +185,16 @@ def test_a_name_that_was_bent_here_is_refused(api: Api, path: str) -> None:
         "127.1.2.3:80",
         "[::1]:9099",
         "192.168.1.20:9099",
+        "drive-emulator:9099",
+        "host.docker.internal:9099",
         "www.googleapis.com",
         "oauth2.googleapis.com",
         "accounts.google.com",
         "WWW.GoogleAPIs.com",
     ],
 )
-def test_loopback_names_addresses_and_googles_names_are_taken(api: Api, host: str) -> None:
-    """Clients whose names are bent by DNS or a proxy send Google's; an address can't be bent."""
+def test_local_names_addresses_and_googles_names_are_taken(api: Api, host: str) -> None:
+    """Clients whose names are bent by DNS or a proxy send Google's; the rest no web site can have."""
     assert api.call("GET", "/drive/v3/files", headers={"Host": host}).status_code == 200
 
 
@@ -203,9 +205,9 @@ def test_names_that_only_look_like_ours_are_refused(api: Api, host: str) -> None
 
 
 def test_a_name_is_taken_where_the_owner_says_so() -> None:
-    """`--allow-host`: the name of a container, for one."""
-    with DriveEmulator(options=ServerOptions(allow_hosts=["Drive.Test"])) as drive:
-        answer = Api(drive).call("GET", "/drive/v3/files", headers={"Host": "drive.test:9099"})
+    """`--allow-host`."""
+    with DriveEmulator(options=ServerOptions(allow_hosts=["Drive.Example"])) as drive:
+        answer = Api(drive).call("GET", "/drive/v3/files", headers={"Host": "drive.example:9099"})
 
     assert answer.status_code == 200
 

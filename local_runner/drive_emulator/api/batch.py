@@ -18,7 +18,10 @@ BOUNDARY = "batch_drive_emulator_Wn3pQ7"
 
 
 def batch(call: Call) -> Response:
-    """Every call of the batch in its order; the outer headers' access token serves those that bring none."""
+    """Every call of the batch in its order; the outer headers' access token serves those that bring none.
+
+    The batch itself needs no token: Google's client for Java authorises only the calls inside.
+    """
     content_type = call.request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/mixed"):
         raise bad_request("Failed to parse batch request, error: multipart/mixed is expected.")

@@ -79,9 +79,8 @@ def _admit(call: Call, route: Route) -> None:
         call.viewer = oauth_http.viewer_of(call.drive, call.request)
         call.record.user = call.viewer.email
         oauth_http.require_scope(call.viewer, _scopes(route))
-        if route.method_id != "batch":
-            query = {name: values[0] for name, values in call.request.query.items()}
-            call.check_parameters(query, route.starts or route.method_id)
+        query = {name: values[0] for name, values in call.request.query.items()}
+        call.check_parameters(query, route.starts or route.method_id)
         call.drive.quota.spend(
             call.drive.conditions,
             user=call.viewer.email,

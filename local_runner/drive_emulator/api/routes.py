@@ -18,8 +18,7 @@ from ..http.write import Response
 from ..methods import about, changes, channels, drives, files_v2, files_v3, listing, permissions, revisions
 from ..model.errors import not_emulated
 from ..schema.discovery import Version, document
-from ..upload import resumable, single_request
-from ..upload.content_range import is_status_query
+from ..upload import session_dialects, single_request, upload_type
 from . import batch
 from . import oauth as oauth_http
 
@@ -170,7 +169,7 @@ def match(request: Request) -> Route | None:
     if segments[0] == "resumable":
         segments = segments[1:]
     if segments[0] == "batch" and request.method == "POST" and segments[1:] in (["drive", "v3"], ["drive", "v2"]):
-        return Route("batch", batch.batch, _VERSIONS[segments[2]])
+        return Route("batch", batch.batch, _VERSIONS[segments[2]], open=True)
     if segments[:2] == ["upload", "drive"] and len(segments) > 3:
         return _upload_route(request, segments[2], segments[3:])
     if segments[0] == "drive" and len(segments) > 2:
@@ -198,20 +197,22 @@ def _upload_route(request: Request, version_name: str, segments: list[str]) -> R
     for (of_version, method_id), (http_method, path) in UPLOADS.items():
         args = _args(tuple(path.split("/")), segments)
         if of_version == version and http_method == request.method and args is not None:
-            if request.first("uploadType") == "resumable":
-                return Route("upload.start", resumable.start, version, args, starts=method_id)
+            if upload_type.is_start(request):
+                return Route("upload.start", session_dialects.start, version, args, starts=method_id)
             return Route(method_id, single_request.upload, version, args)
     return None
 
 
 def _session_route(request: Request, version: Version) -> Route | None:
-    if request.method == "DELETE":
-        return Route("upload.cancel", resumable.cancel, version, open=True)
-    if request.method not in {"PUT", "POST", "PATCH"}:
+    if request.method not in {"PUT", "POST", "PATCH", "DELETE"}:
         return None
-    if is_status_query(request.headers.get("content-range")):
-        return Route("upload.status", resumable.status, version, open=True)
-    return Route("upload.send", resumable.send, version, open=True)
+    match "cancel" if request.method == "DELETE" else session_dialects.sends(request):
+        case "cancel":
+            return Route("upload.cancel", session_dialects.cancel, version, open=True)
+        case "status":
+            return Route("upload.status", session_dialects.status, version, open=True)
+        case _:
+            return Route("upload.send", session_dialects.send, version, open=True)
 
 
 def _refuse(call: Call) -> Response:

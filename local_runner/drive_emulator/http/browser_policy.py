@@ -24,6 +24,9 @@ from .write import Response
 GOOGLE_HOSTS = ("googleapis.com", "accounts.google.com", "drive.google.com", "docs.google.com", "googleusercontent.com")
 """Names that clients keep whose traffic is bent to the emulator; the names below them count too."""
 
+PRIVATE_ENDINGS = ("localhost", "test", "internal")
+"""Top-level names that no public DNS gives out, so that no web site has one. Sources: RFC 6761; ICANN, .internal."""
+
 _API = ("/drive/", "/upload/", "/resumable/", "/batch", "/discovery/", "/oauth2/", "/v1/userinfo", "/tokeninfo")
 """Where pages of a permitted origin may go. Not /token: it would hand out a token for nothing. Not /emulator/."""
 
@@ -36,7 +39,7 @@ _EXPOSED = (
 
 @dataclass(frozen=True, slots=True)
 class BrowserPolicy:
-    """`hosts` are names besides loopback's, Google's and plain addresses; `origins` are `scheme://host[:port]`."""
+    """`hosts` are names besides the local ones, Google's and plain addresses; `origins` are `scheme://host[:port]`."""
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
@@ -88,9 +91,9 @@ class BrowserPolicy:
     def _is_ours(self, name: str) -> bool:
         return (
             name in self.hosts
-            or name == "localhost"
-            or name.endswith((".localhost", *(f".{host}" for host in GOOGLE_HOSTS)))
+            or (name != "" and "." not in name)  # localhost, and what containers call each other
             or name in GOOGLE_HOSTS
+            or name.endswith(tuple(f".{end}" for end in (*GOOGLE_HOSTS, *PRIVATE_ENDINGS)))
             or _is_address(name)
         )
 

@@ -8,6 +8,7 @@ those of http1_write; meaning is left to `app`, connections and threads to `serv
 from __future__ import annotations
 
 import socket
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -16,6 +17,9 @@ from .write import Disconnected
 
 HEAD_LIMIT_BYTES = 128 * 1024
 """Longest request line plus headers. Batch allows inner URLs of 8 000 characters; rclone's queries reach 20 KB."""
+
+GZIP_BLOCK_BYTES = 64 * 1024
+"""How much of a packed body is read at once. Google's clients for Java and .NET pack metadata and content alike."""
 
 DRAIN_LIMIT_BYTES = 64 * 1024 * 1024
 """An unread body up to this size is read and dropped to keep the connection; a longer one closes it."""
@@ -73,17 +77,20 @@ class Body:
 
     `received` counts payload bytes. `cut_after` makes the body break off after so many bytes, `pace` is called with the
     size of each piece read: both are for faults. A client that sent `Expect: 100-continue` is told to go on at the
-    first read.
+    first read. A body sent with `Content-Encoding: gzip` is unpacked on the way: its `length` is None, for it shows at
+    the end; `received` and faults count what was sent.
     """
 
-    def __init__(self, reader: Reader, length: int | None, chunked: bool, expects: bool) -> None:
+    def __init__(self, reader: Reader, length: int | None, chunked: bool, expects: bool, gzipped: bool = False) -> None:
         self._reader = reader
         self._left = 0 if chunked else (length or 0)
         self._chunked = chunked
         self._ended = not chunked and not length
         self._expects = expects
         self._first_chunk = True
-        self.length = None if chunked else (length or 0)
+        self._inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if gzipped and not self._ended else None
+        self._packed = b""
+        self.length = None if chunked or self._inflater is not None else (length or 0)
         self.received = 0
         self.cut_after: int | None = None
         self.pace: Callable[[int], None] | None = None
@@ -98,10 +105,32 @@ class Body:
     @property
     def ended(self) -> bool:
         """Whether everything was read."""
-        return self._ended
+        return self._ended if self._inflater is None else self._inflater.eof
 
     def into(self, view: memoryview) -> int:
         """Read some bytes into `view`; 0 at the end of the body. Raises Disconnected when the peer is gone before."""
+        return self._as_sent(view) if self._inflater is None else self._unpacked(self._inflater, view)
+
+    def _unpacked(self, inflater: zlib._Decompress, view: memoryview) -> int:
+        """The same of a body in gzip; raises BadRequest for bytes that aren't, or end too early."""
+        while len(view) and not inflater.eof:
+            if not self._packed:
+                block = bytearray(GZIP_BLOCK_BYTES)
+                self._packed = bytes(block[: self._as_sent(memoryview(block))])
+                if not self._packed:
+                    raise BadRequest("the body ends before its gzip does")
+            try:
+                unpacked = inflater.decompress(self._packed, len(view))
+            except zlib.error:
+                raise BadRequest("the body is not what Content-Encoding: gzip says") from None
+            self._packed = inflater.unconsumed_tail
+            if unpacked:
+                view[: len(unpacked)] = unpacked
+                return len(unpacked)
+        return 0
+
+    def _as_sent(self, view: memoryview) -> int:
+        """Bytes as they came."""
         if self._ended or not len(view):
             return 0
         self._go_on()
@@ -149,7 +178,7 @@ class Body:
             return False
         view = memoryview(bytearray(65536))
         dropped = 0
-        while count := self.into(view):
+        while count := self._as_sent(view):
             dropped += count
             if dropped > DRAIN_LIMIT_BYTES:
                 return False
@@ -251,7 +280,8 @@ def _body(reader: Reader, headers: dict[str, str]) -> Body:
         raise BadRequest("malformed Content-Length")
     length = int(length_text) if length_text is not None else None
     expects = headers.get("expect", "").lower() == "100-continue" and (chunked or bool(length))
-    return Body(reader, length, chunked, expects)
+    gzipped = headers.get("content-encoding", "").lower() in {"gzip", "x-gzip"}
+    return Body(reader, length, chunked, expects, gzipped)
 
 
 def _request(method: str, target: str, version: str, headers: dict[str, str], body: Body) -> Request:

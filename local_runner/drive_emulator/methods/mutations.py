@@ -18,9 +18,9 @@ from ..rules.new_content import Upload
 _DATES_FROM_BODY = frozenset({"fromBody", "fromBodyIfNeeded", "fromBodyOrNow", "fromBodyOrNowIfNeeded"})
 
 
-def metadata(call: Call, data: bytes) -> JsonObject:
-    """A request's metadata in v3's words, held against its version's schema."""
-    body = checked_body(call.version, "File", data)
+def metadata(call: Call, data: bytes, *, lone_lists: bool = False) -> JsonObject:
+    """A request's metadata in v3's words, held against its version's schema; for `lone_lists` see `checked_body`."""
+    body = checked_body(call.version, "File", data, lone_lists=lone_lists)
     if call.version == 3:
         return body
     changes = file_v2.file_body(body)

@@ -69,6 +69,20 @@ def check_body(version: Version, schema: str, body: object) -> None:
         raise bad_request(f"Invalid value at '{problem.path}': {problem.message}")
 
 
+def without_lone_lists(version: Version, schema: str, body: dict[str, object]) -> dict[str, object]:
+    """The body with `["x"]` for "x" taken as it is meant, in fields that hold one scalar."""
+    fields = document(version).schema(schema).fields
+    return {
+        name: value[0]
+        if isinstance(value, list)
+        and len(value) == 1
+        and name in fields
+        and fields[name].kind not in {"array", "object"}
+        else value
+        for name, value in body.items()
+    }
+
+
 @cache
 def disregarded(version: Version, schema: str) -> frozenset[str]:
     """Names in a body that Drive takes no notice of: parameters in the wrong place, fields of the other version.
@@ -159,6 +173,8 @@ def _scalar_fault(schema: Schema, value: object, writing: bool) -> str | None:
     form = schema.definition.get("format")
     if schema.kind == "any":
         return None
+    if isinstance(value, list):
+        return "Proto field is not repeating, cannot start list."  # as seen by googledrive (R)
     if schema.kind == "boolean":
         return None if isinstance(value, bool) else "true or false is expected"
     if schema.kind in {"integer", "number"}:

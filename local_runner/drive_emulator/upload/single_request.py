@@ -17,15 +17,14 @@ from ..model.records import FileRecord, JsonObject
 from ..rules.new_content import Upload
 from ..storage.digests import SHAS
 from ..storage.upload_part import GRANULE_BYTES, Part
+from .upload_type import upload_type
 
 Receive = Callable[[Part], None]
 
 
 def upload(call: Call) -> Response:
-    """create or update with content, as `uploadType` says; sessions are routed elsewhere."""
-    if call.params["uploadType"] == "media":
-        return _media(call)
-    return _multipart(call)
+    """create or update with content, in the request's own way; sessions are routed elsewhere."""
+    return _media(call) if upload_type(call.request) == "media" else _multipart(call)
 
 
 def _media(call: Call) -> Response:
@@ -41,7 +40,7 @@ def _multipart(call: Call) -> Response:
     parts = MultipartReader(call.request.body, boundary_of(content_type))
     if parts.next_part() is None:
         raise bad_request("Malformed multipart body.")
-    body = mutations.metadata(call, parts.read(METADATA_LIMIT_BYTES))
+    body = mutations.metadata(call, parts.read(METADATA_LIMIT_BYTES), lone_lists=True)
     headers = parts.next_part()
     if headers is None:
         raise bad_request("Malformed multipart body: a part with content is expected after the metadata.")
