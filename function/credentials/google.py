@@ -1,87 +1,78 @@
-"""Access tokens for google-auth's kinds of credentials; google-auth is imported when one has to be renewed."""
+"""Access tokens for google-auth's kinds of credentials; google-auth is imported when one has to be renewed.
 
+Whatever google-auth raises here is put into our words by renewal.py.
+"""
+
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from function.core.deadline import Deadline
-from function.core.errors import CredentialsError, TransientDriveError, UploadError
-from function.credentials import access_token, token_endpoint
+from function.core.errors import CredentialsError
+from function.credentials import access_token
 from function.credentials.access_token import AccessToken
-from function.credentials.token_file import WRITE_SCOPES, TokenFile, require_write_scope
+from function.credentials.token_endpoint import Endpoint
+from function.credentials.token_file import DRIVE_SCOPE, GOOGLE_TOKEN_URI, METADATA, TokenFile
 
-GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105
-
-_KEY_SCOPES = [WRITE_SCOPES[-1]]
+_KEY_SCOPES = [DRIVE_SCOPE]
 """What keys and workloads ask for: no one has to consent, and drive.file would hide folders shared with them."""
 
-_GOOGLE = "https://oauth2.googleapis.com/token"
+_IAM_SCOPES = ["https://www.googleapis.com/auth/iam"]
+"""What the source of an impersonation asks for. Source: IAM Credentials API, generateAccessToken."""
 
 _AWS = "urn:ietf:params:aws:token-type:aws4_request"
 
 
-def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -> tuple[AccessToken, dict[str, Any]]:
-    """A new access token, and the fields of the file that change with it (none where the file holds no token).
-
-    Raises CredentialsError, TransientDriveError, DeadlineExceeded.
-    """
-    from google.auth import exceptions
-
-    from function.drive import http as transport
-
-    with transport.pool(token_uri_override or _GOOGLE) as connections:
-        endpoint = token_endpoint.Endpoint(connections, deadline, token_uri_override)
-        try:
-            credentials = _credentials(file)
-            credentials.refresh(endpoint)
-        except exceptions.TransportError as error:
-            raise TransientDriveError(f"{file.path}: the machine's identity can't be asked for; call again.") from error
-        except exceptions.RefreshError as error:
-            raise _refused(file, endpoint, str(error.args[0])) from error
-        except (exceptions.GoogleAuthError, ValueError, TypeError, KeyError, AttributeError) as error:
-            # Their texts can quote the file's content.
-            raise _refused(file, endpoint, f"damaged, {type(error).__name__}") from None
-    if file.kind != "authorized_user":
-        return access_token.issued(credentials.token, credentials.expiry), {}
-    require_write_scope(file.path, endpoint.granted_scopes)
-    return access_token.issued(credentials.token, credentials.expiry), _changes(credentials)
-
-
-def _refused(file: TokenFile, endpoint: token_endpoint.Endpoint, what: str) -> UploadError:
-    """By the endpoint's code; where nothing was answered yet, by what google-auth misses on this machine."""
-    if endpoint.error_code is not None:
-        return token_endpoint.refusal(file.path, endpoint.error_code)
-    return CredentialsError(f"{file.path}: its {file.kind} credentials are no use ({' '.join(what.split())}); mend it.")
-
-
-def _changes(credentials: Any) -> dict[str, Any]:
-    """What the file holds anew; the refresh token stays, unless the answer brought another."""
+def renew(file: TokenFile, endpoint: Endpoint) -> tuple[AccessToken, dict[str, Any]]:
+    """A new access token, and the fields of the file that change with it (none where the file holds no token)."""
+    credentials = _machine(file, endpoint) if file.kind == METADATA else _credentials(file)
+    credentials.refresh(endpoint)
+    token = access_token.issued(credentials.token, credentials.expiry)
+    if file.kind not in ("authorized_user", "external_account_authorized_user"):
+        return token, {}
+    # A refresh token stays, unless the answer brought another.
     expiry = f"{credentials.expiry.isoformat()}Z" if credentials.expiry else None
-    return {"token": credentials.token, "expiry": expiry, "refresh_token": credentials.refresh_token}
+    changes = {"token": credentials.token, "expiry": expiry, "refresh_token": credentials.refresh_token}
+    return token, changes
 
 
 def _credentials(file: TokenFile) -> Any:
-    fields = file.fields
+    fields, subject = file.fields, file.subject
+    address = str(fields.get("service_account_impersonation_url") or "")
     match file.kind:
-        case "authorized_user":
-            return _authorized_user(fields)
         case "service_account":
-            from google.oauth2.service_account import Credentials as ServiceAccount
-
-            return ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
-                {"token_uri": GOOGLE_TOKEN_URI, **fields}, scopes=_KEY_SCOPES
-            )
+            return _key(fields, subject)
         case "impersonated_service_account":
-            from google.auth.impersonated_credentials import Credentials as Impersonated
-
-            return Impersonated.from_impersonated_service_account_info(fields, scopes=_KEY_SCOPES)  # type: ignore[no-untyped-call]
+            return _acting(_source(fields["source_credentials"]), address, fields.get("delegates"), subject)
+        case "external_account" if address and subject:
+            own = {name: value for name, value in fields.items() if not name.startswith("service_account_imp")}
+            return _acting(_external_account(own, _IAM_SCOPES), address, None, subject)
+        case "external_account" if subject:
+            raise CredentialsError(
+                f"{file.path}: a subject ({subject}) needs a service account that acts for it: make the file anew with "
+                "service_account_impersonation_url, or remove subject from the settings."
+            )
+        case "external_account":
+            return _external_account(fields, _KEY_SCOPES)
         case "external_account_authorized_user":
-            from google.auth.external_account_authorized_user import Credentials as Workforce
-
-            return Workforce.from_info(fields)  # type: ignore[no-untyped-call]
+            return _workforce(fields)
         case _:
-            return _external_account(fields)
+            return _authorized_user(fields)
 
 
-def _authorized_user(fields: dict[str, Any]) -> Any:
+def _source(fields: Mapping[str, Any]) -> Any:
+    """The credentials that impersonate. Source: google-auth `impersonated_credentials`."""
+    match fields.get("type"):
+        case "service_account":
+            return _key(fields, None)
+        case "external_account":
+            return _external_account(dict(fields), _IAM_SCOPES)
+        case "external_account_authorized_user":
+            return _workforce(fields)
+        case _:
+            return _authorized_user(fields)
+
+
+def _authorized_user(fields: Mapping[str, Any]) -> Any:
     """Built field by field, since `from_authorized_user_info` puts Google's token_uri in the place of the file's.
 
     No scopes are asked for, so that the answer covers, and names, all that were granted (RFC 6749 section 6).
@@ -97,12 +88,63 @@ def _authorized_user(fields: dict[str, Any]) -> Any:
     )
 
 
-def _external_account(fields: dict[str, Any]) -> Any:
+def _workforce(fields: Mapping[str, Any]) -> Any:
+    from google.auth.external_account_authorized_user import Credentials as Workforce
+
+    return Workforce.from_info(fields)  # type: ignore[no-untyped-call]
+
+
+def _key(fields: Mapping[str, Any], subject: str | None) -> Any:
+    from google.oauth2.service_account import Credentials as ServiceAccount
+
+    named = {name: value for name, value in fields.items() if value is not None}
+    return ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
+        {"token_uri": GOOGLE_TOKEN_URI, **named}, scopes=_KEY_SCOPES, subject=subject
+    )
+
+
+def _external_account(fields: dict[str, Any], scopes: list[str]) -> Any:
     """A workload's own identity, exchanged for Google's. Source: AIP-4117; google-auth `_default`."""
     from google.auth import aws, identity_pool, pluggable
 
     if fields["subject_token_type"] == _AWS:
-        return aws.Credentials.from_info(fields, scopes=_KEY_SCOPES)  # type: ignore[no-untyped-call]
+        return aws.Credentials.from_info(fields, scopes=scopes)  # type: ignore[no-untyped-call]
     if "executable" in fields["credential_source"]:
-        return pluggable.Credentials.from_info(fields, scopes=_KEY_SCOPES)  # type: ignore[no-untyped-call]
-    return identity_pool.Credentials.from_info(fields, scopes=_KEY_SCOPES)  # type: ignore[no-untyped-call]
+        return pluggable.Credentials.from_info(fields, scopes=scopes)  # type: ignore[no-untyped-call]
+    return identity_pool.Credentials.from_info(fields, scopes=scopes)  # type: ignore[no-untyped-call]
+
+
+def _acting(source: Any, address: str, delegates: list[str] | None, subject: str | None) -> Any:
+    """`source` acts as the service account of the address, and that one for `subject`, where there is one."""
+    from google.auth.impersonated_credentials import Credentials as Impersonated
+
+    account = re.search(r"/serviceAccounts/([^/:]+):generateAccessToken$", address)
+    if account is None:
+        raise ValueError("service_account_impersonation_url names no service account")
+    return Impersonated(  # type: ignore[no-untyped-call]
+        source,
+        target_principal=account[1],
+        target_scopes=_KEY_SCOPES,
+        delegates=delegates or [],
+        subject=subject,
+        iam_endpoint_override=address,
+    )
+
+
+def _machine(file: TokenFile, endpoint: Endpoint) -> Any:
+    """The identity of a machine of Google's (Cloud Run, Compute Engine, GKE), from its metadata server.
+
+    For a `subject` it signs by IAM as itself, so it needs roles/iam.serviceAccountTokenCreator on itself.
+    """
+    from google.auth.compute_engine import Credentials as Machine
+
+    # With a domain given, google-auth doesn't ask for it by an HTTP client of its own.
+    own = Machine(  # type: ignore[no-untyped-call]
+        scopes=_IAM_SCOPES if file.subject else _KEY_SCOPES, universe_domain="googleapis.com"
+    )
+    if file.subject is None:
+        return own
+    own.refresh(endpoint)  # type: ignore[no-untyped-call]
+    account = own.service_account_email
+    address = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
+    return _acting(own, address, None, file.subject)

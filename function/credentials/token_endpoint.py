@@ -1,22 +1,26 @@
-"""Asking an OAuth token endpoint: a few quick tries within the deadline, and its refusals in our words.
+"""Asking an OAuth token endpoint: over the job's own HTTP, with a few quick tries within the deadline.
 
-Asking again is safe: a renewal that was answered into a dropped connection only makes one more access token.
-Source: RFC 6749 section 5.2; Google, "Using OAuth 2.0 to Access Google APIs".
+google-auth and oauth2client send by `Endpoint`, so that all kinds of credentials have one way out: the same proxies,
+certificates and timeouts as Drive requests. Asking again is safe: a renewal that was answered into a dropped connection
+only makes one more access token. Source: RFC 6749 section 5.
 """
 
 import json
-import re
+import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import CredentialsError, TransientDriveError, UploadError
-from function.credentials.token_file import AUTHORIZE, WRITE_SCOPES
+from function.core.errors import TransientDriveError
+from function.credentials import token_checks
 from function.drive.errors import retry_after_s
+
+if TYPE_CHECKING:
+    import urllib3
 
 T = TypeVar("T")
 
@@ -27,6 +31,12 @@ _TRIES = 4
 """A second or two in all. A caller's queue comes back later: nobody is helped by waiting long here."""
 
 _TRANSIENT_CODES: Final = ("internal_failure", "server_error", "temporarily_unavailable", "rate_limit_exceeded")
+
+_TOKENS: Final = ("access_token", "accessToken", "signedJwt")
+"""What a token endpoint, IAM's generateAccessToken and its signJwt answer with; one of them goes into a header."""
+
+_METADATA_HOSTS: Final = ("metadata.google.internal", "169.254.169.254", "fd20:ce::254")
+"""Where a machine of Google's asks who it is. No proxy is on the way. Source: Compute Engine, 'About VM metadata'."""
 
 
 def persistently(ask: Callable[[float], T], deadline: Deadline) -> T:
@@ -45,61 +55,52 @@ def unreachable(host: str | None, error: Exception) -> TransientDriveError:
 
 
 def check_answer(host: str | None, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    """Raise TransientDriveError for an answer that says nothing about the credentials."""
-    if status == 429 or status >= 500 or status == 408 or _code(body) in _TRANSIENT_CODES:
+    """Raise TransientDriveError for an answer that says nothing about the credentials.
+
+    Only OAuth's own JSON is a verdict on them: a page of a proxy or of a hotel's sign-in isn't, whatever its status.
+    """
+    document = _object(body)
+    if status == 429 or status >= 500 or status == 408 or _code(document) in _TRANSIENT_CODES:
         raise TransientDriveError(
             f"The token endpoint ({host}) answers {status}; call again later.",
             reason="rate_limited" if status == 429 else "drive_unavailable",
             retry_after_s=retry_after_s(headers),
         )
-    if status == 200 and not _object(body):
-        raise TransientDriveError(f"The token endpoint ({host}) answers something else than a token; call again later.")
+    if status == 200 and any(map(token_checks.is_word, filter(None, map(document.get, _TOKENS)))):
+        return
+    if status == 200 or not _code(document):
+        raise TransientDriveError(
+            f"The token endpoint ({host}) answers {status} with something that isn't Google's: a proxy or a sign-in "
+            "page may be on the way; call again later.",
+            reason="network",
+        )
 
 
 def _object(body: bytes | str) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
-def _code(body: bytes | str) -> str:
+def _code(document: Mapping[str, Any]) -> str:
     """`error` of an OAuth answer, or the `status` that Google's other APIs put below it."""
-    code = _object(body).get("error")
+    code = document.get("error")
     if isinstance(code, dict):
         code = code.get("status")
     return code if isinstance(code, str) else ""
 
 
-def refusal(path: Path, code: str) -> UploadError:
-    """The error for what the endpoint says about the credentials in the file, by its `error` code."""
-    # Only what looks like a code is repeated: an answer may echo what it was sent.
-    name = code if re.fullmatch(r"[A-Za-z_]{1,40}", code) else "no reason given"
-    if name in ("invalid_grant", "invalid_rapt", "rapt_required"):
-        return CredentialsError(
-            f"{path}: the grant was revoked or has expired ({name}; tokens of an app in testing live 7 days): "
-            f"authorize again, {AUTHORIZE}.",
-            reason="credentials_expired",
-        )
-    if name in ("invalid_client", "unauthorized_client", "deleted_client", "disabled_client"):
-        return CredentialsError(
-            f"{path}: Google doesn't accept its client id and secret ({name}); {AUTHORIZE} with current ones."
-        )
-    if name == "invalid_scope":
-        return CredentialsError(
-            f"{path}: the grant doesn't cover the scope ({name}); authorize again with {WRITE_SCOPES[0]}."
-        )
-    if name in ("admin_policy_enforced", "access_denied", "org_internal"):
-        return CredentialsError(f"{path}: an administrator doesn't allow this access ({name}); ask them to.")
-    return CredentialsError(
-        f"{path}: no access token is given for these credentials ({name}); {AUTHORIZE} or mend the file."
-    )
+def _description(document: Mapping[str, Any]) -> str:
+    error = document.get("error")
+    text = error.get("message") if isinstance(error, dict) else document.get("error_description")
+    return text if isinstance(text, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """google-auth's `transport.Response`."""
+    """google-auth's `transport.Response`, and as much of httplib2's as oauth2client looks at."""
 
     status: int
     headers: dict[str, str]
@@ -108,56 +109,97 @@ class Answer:
 
 @dataclass(slots=True)
 class Endpoint:
-    """google-auth's `transport.Request` over urllib3, obeying a deadline.
+    """google-auth's `transport.Request` and oauth2client's `http`, obeying a deadline. A context manager.
 
     With `override`, whatever a file or google-auth itself names as token endpoint, that address is asked instead.
     """
 
-    connections: Any
     deadline: Deadline
     override: str | None
-    error_code: str | None = None
-    """What the last POST was refused with; None where none was answered."""
+    error: str | None = None
+    """What the last POST was refused with; empty where it wasn't, None where no POST was answered."""
+    description: str = ""
     granted_scopes: list[str] = field(default_factory=list)
     """What the last POST was granted; empty where the answer doesn't say."""
+    _open: ExitStack = field(default_factory=ExitStack)
+    _pools: dict[str, "urllib3.PoolManager"] = field(default_factory=dict)
+
+    def __enter__(self) -> "Endpoint":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def __call__(
         self,
         url: str,
         method: str = "GET",
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         **_options: object,
     ) -> Answer:
+        """The answer to one request, as google-auth asks."""
         target = self._target(url, method)
         return persistently(
             lambda limit_s: self._send(target, method, body, headers, min(limit_s, timeout or limit_s)), self.deadline
         )
 
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **_options: object,
+    ) -> tuple[Answer, bytes]:
+        """The answer to one request, as oauth2client asks."""
+        answer = self(uri, method, body, headers)
+        return answer, answer.data
+
     def _target(self, url: str, method: str) -> str:
         # GET and PUT ask the machine itself who it is (metadata servers): that is no OAuth traffic.
         if self.override is None or method != "POST":
             return url
-        if url.endswith(":generateAccessToken"):
+        if url.endswith((":generateAccessToken", ":signJwt")):
             emulator, original = urlsplit(self.override), urlsplit(url)
             return emulator._replace(path=original.path).geturl()
         return self.override
 
     def _send(
-        self, url: str, method: str, body: bytes | None, headers: dict[str, str] | None, timeout_s: float
+        self,
+        url: str,
+        method: str,
+        body: bytes | str | None,
+        headers: Mapping[str, str] | None,
+        timeout_s: float,
     ) -> Answer:
         from urllib3.exceptions import HTTPError
 
         host = urlsplit(url).hostname
         try:
-            response = self.connections.request(
+            response = self._pool(url).request(
                 method, url, body=body, headers=headers, timeout=timeout_s, redirect=False, retries=False
             )
-        except (HTTPError, OSError) as error:
-            raise unreachable(host, error) from error
+        except (HTTPError, OSError, ValueError) as error:
+            # ValueError is a URL or a proxy's address that is none. Their texts can name a proxy's password.
+            raise unreachable(host, error) from None
         if method == "POST":
             check_answer(host, response.status, response.data, response.headers)
-            self.error_code = _code(response.data)
-            self.granted_scopes = str(_object(response.data).get("scope") or "").split()
+            document = _object(response.data)
+            self.error, self.description = _code(document), _description(document)
+            self.granted_scopes = str(document.get("scope") or "").split()
         return Answer(response.status, dict(response.headers), response.data)
+
+    def _pool(self, url: str) -> "urllib3.PoolManager":
+        from urllib3 import PoolManager
+
+        from function.drive.http import pool
+
+        parts = urlsplit(url)
+        place = f"{parts.scheme}://{parts.netloc}"
+        if place not in self._pools:
+            is_machines_own = parts.hostname in _METADATA_HOSTS or parts.netloc == os.environ.get("GCE_METADATA_HOST")
+            made = PoolManager(retries=False) if is_machines_own else pool(place)
+            self._pools[place] = self._open.enter_context(made)
+        return self._pools[place]

@@ -1,7 +1,8 @@
 """drive_token.json as it lies on disk: which kind it is, what it holds, and a clear sentence where it is no use.
 
-What a kind looks like is one row of `_KINDS`; what people mistake for a token is one row of `_MISTAKES`. Getting new
-access tokens is the work of credentials.py, writing the file that of token_save.py.
+What a kind looks like is one row of `_KINDS`; what people mistake for a token is one row of `_MISTAKES`; what its
+values may be stands in token_checks.py. Getting new access tokens is the work of renewal.py, writing the file that of
+token_save.py. `"application-default"` in the place of a path is what Google's libraries look for by themselves.
 Source of the formats: `to_json` of google-auth and of oauth2client, google-auth `_default`, rclone `lib/oauthutil`.
 """
 
@@ -12,16 +13,34 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from function.core.errors import CredentialsError
+from function.credentials import token_checks
+from function.home.settings import APPLICATION_DEFAULT
 
-AUTHORIZE: Final = "run 'python -m local_runner authorize'"
+METADATA: Final = "metadata"
+"""The kind of a machine of Google's that has its own identity, and no file."""
+
+GOOGLE_TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105
+
+AUTHORIZE: Final = "run 'drive-upload authorize'"
 """What a person does to get a working token file."""
 
-WRITE_SCOPES: Final = ("https://www.googleapis.com/auth/drive.file", "https://www.googleapis.com/auth/drive")
+AUTHORIZE_DRIVE: Final = (
+    "run 'drive-upload authorize --scope drive': the scope drive.file doesn't see what is on Drive already"
+)
+"""What a person does who comes from another program, and whose files are on Drive already."""
+
+DRIVE_FILE_SCOPE: Final = "https://www.googleapis.com/auth/drive.file"
+"""Sees only the files and folders that the same OAuth client made or was shown."""
+
+DRIVE_SCOPE: Final = "https://www.googleapis.com/auth/drive"
+"""Sees everything, so it finds what rclone, PyDrive2 or a person put there."""
+
+WRITE_SCOPES: Final = (DRIVE_FILE_SCOPE, DRIVE_SCOPE)
 """The scopes that let a program create files a person sees. Source: Drive v3 discovery, `files.create`."""
 
 _LIMIT_BYTES = 1024 * 1024
@@ -46,14 +65,54 @@ class TokenFile:
     """
     fields: dict[str, Any] = field(repr=False)
     subject: str | None = None
-    """The user that a service account acts for, from the settings."""
+    """The user that a service account acts for: of the settings, else of the file itself."""
+    is_default: bool = False
+    """Whether it is the machine's, found as Application Default Credentials: never written to."""
+
+    @property
+    def acts_for_another(self) -> bool:
+        """Whether its tokens are a subject's: the access token in the file then is somebody else's."""
+        return self.subject is not None
+
+    def holding(self, changes: Mapping[str, Any]) -> "TokenFile":
+        """The same file with some fields changed, as a renewal changes them."""
+        fields = {**self.fields, **changes}
+        kind = next((each for each in _KINDS if each.name == self.kind), None)
+        return replace(self, fields=fields, identity=_identity(kind, fields, self.subject) if kind else self.identity)
 
 
-def read(path: Path, subject: str | None = None) -> TokenFile:
-    """The token file at `path`, followed where it is a link, used for `subject`.
+def read(source: Path, subject: str | None = None) -> TokenFile:
+    """The token file, followed where it is a link, used for `subject`; `source` may be APPLICATION_DEFAULT.
 
     Raises CredentialsError: credentials_missing where there is no file, credentials_invalid where it is of no use.
     """
+    path = locate(source)
+    if path is None:
+        machine = [METADATA, os.environ.get("GCE_METADATA_HOST"), subject]
+        return TokenFile(source, METADATA, _hash(machine), {}, subject, is_default=True)
+    return replace(_read(path, subject), is_default=_is_default(source))
+
+
+def _is_default(source: Path) -> bool:
+    return source == Path(APPLICATION_DEFAULT)
+
+
+def locate(source: Path) -> Path | None:
+    """The path of a token file; for APPLICATION_DEFAULT where google-auth would look, None for the metadata server.
+
+    Source: AIP-4110.
+    """
+    if not _is_default(source):
+        return source
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if named:
+        return Path(named)
+    folder = os.environ.get("CLOUDSDK_CONFIG")
+    gclouds = Path(folder) if folder else Path(os.path.expanduser("~/.config/gcloud"))
+    return path if (path := gclouds / "application_default_credentials.json").exists() else None
+
+
+def _read(path: Path, subject: str | None) -> TokenFile:
     patience = time.monotonic() + _REWRITE_S
     while True:
         content, age_s = _content(path)
@@ -65,7 +124,19 @@ def read(path: Path, subject: str | None = None) -> TokenFile:
             time.sleep(0.02)
             continue
         kind = _recognise(path, fields)
+        subject = _subject(path, kind, fields, subject)
         return TokenFile(path, kind.name, _identity(kind, fields, subject), fields, subject)
+
+
+def _subject(path: Path, kind: "_Kind", fields: _Fields, subject: str | None) -> str | None:
+    if kind.can_act_for_others:
+        return subject or fields.get("subject")
+    if subject is not None:
+        raise CredentialsError(
+            f"{path}: the account's subject is {subject}, but {kind.name} credentials act for their own user only; "
+            "remove subject from the settings, or use a service account's key."
+        )
+    return None
 
 
 def _identity(kind: "_Kind", fields: _Fields, subject: str | None) -> str:
@@ -74,7 +145,11 @@ def _identity(kind: "_Kind", fields: _Fields, subject: str | None) -> str:
         names: next((fields[name] for name in names.split("|") if fields.get(name)), None)
         for names in (*kind.who, *_WHERE)
     }
-    return hashlib.sha256(json.dumps([who, subject], sort_keys=True).encode()).hexdigest()[:32]
+    return _hash([who, subject])
+
+
+def _hash(who: object) -> str:
+    return hashlib.sha256(json.dumps(who, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _content(path: Path) -> tuple[bytes, float]:
@@ -114,7 +189,7 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise CredentialsError(f"{path}: the token file is not UTF-8 text; {AUTHORIZE}.") from error
+        raise CredentialsError(f"{path}: the token file is not UTF-8 text; {AUTHORIZE}.") from None
     except json.JSONDecodeError as error:
         where = f"{error.msg}, line {error.lineno}, column {error.colno}"
         # The cause carries the whole document, secrets included.
@@ -136,6 +211,8 @@ class _Kind:
     """The fields it can't do without."""
     who: tuple[str, ...]
     """The fields that say whom its access tokens act for."""
+    can_act_for_others: bool = False
+    """Whether a `subject` means something. Source: Google, domain-wide delegation of service accounts."""
 
 
 _WHERE: Final = ("token_uri", "token_url")
@@ -170,18 +247,21 @@ _KINDS: Final = (
         _has_class("oauth2client.service_account", "ServiceAccountCredentials"),
         needs=("_service_account_email", "token_uri", "_private_key_pkcs8_pem|_private_key_pkcs12"),
         who=("_service_account_email", "_scopes", "_kwargs"),
+        can_act_for_others=True,
     ),
     _Kind(
         "service_account",
         _has_type("service_account"),
         needs=("client_email", "private_key"),
         who=("client_email",),
+        can_act_for_others=True,
     ),
     _Kind(
         "external_account",
         _has_type("external_account"),
         needs=("audience", "subject_token_type", "token_url", "credential_source"),
         who=("audience", "service_account_impersonation_url", "credential_source"),
+        can_act_for_others=True,
     ),
     _Kind(
         "external_account_authorized_user",
@@ -194,6 +274,7 @@ _KINDS: Final = (
         _has_type("impersonated_service_account"),
         needs=("source_credentials", "service_account_impersonation_url"),
         who=("source_credentials", "service_account_impersonation_url", "delegates"),
+        can_act_for_others=True,
     ),
     _Kind(
         "authorized_user",
@@ -206,7 +287,7 @@ _KINDS: Final = (
 _MISTAKES: Final[tuple[tuple[Callable[[_Fields], bool], str], ...]] = (
     (
         lambda fields: "installed" in fields or "web" in fields,
-        "is an OAuth client secret, not a token; run 'python -m local_runner authorize --client-secret FILE' with it",
+        "is an OAuth client secret, not a token; run 'drive-upload authorize --client-secret FILE' with it",
     ),
     (
         lambda fields: "_module" in fields or "_class" in fields,
@@ -218,7 +299,7 @@ _MISTAKES: Final[tuple[tuple[Callable[[_Fields], bool], str], ...]] = (
     ),
     (
         lambda fields: "access_token" in fields and "expiry" in fields,
-        f"is rclone's token, which can't be renewed without rclone's client id; {AUTHORIZE}",
+        "is rclone's token, which can't be renewed without rclone's client id; " + AUTHORIZE_DRIVE,
     ),
     (
         lambda fields: "access_token" in fields,
@@ -248,22 +329,23 @@ def _require(path: Path, kind: _Kind, fields: _Fields) -> None:
         names = need.split("|")
         if not any(fields.get(name) for name in names):
             raise CredentialsError(f"{path}: {kind.name} credentials without {' or '.join(names)}; {AUTHORIZE}.")
-    for name in ("token", "access_token", "refresh_token", "client_id", "client_secret", "token_uri", "private_key"):
-        if not isinstance(fields.get(name), str | None):
-            raise CredentialsError(f"{path}: {name} must be a string; {AUTHORIZE}.")
-    for name in ("token_uri", "token_url"):
-        if not str(fields.get(name) or "https://").startswith(("https://", "http://")):
-            raise CredentialsError(f"{path}: {name} must be an https address; {AUTHORIZE}.")
+    token_checks.check(path, fields)
 
 
 def _require_scope(path: Path, fields: _Fields) -> None:
-    recorded = fields.get("scopes") or fields.get("_scopes") or []
-    require_write_scope(path, recorded.split() if isinstance(recorded, str) else recorded)
+    require_write_scope(path, recorded_scopes(fields))
+
+
+def recorded_scopes(fields: _Fields) -> list[str]:
+    """The scopes that a token file says it has; empty where it doesn't say."""
+    recorded = fields.get("scopes") or fields.get("_scopes") or fields.get("scope") or []
+    return recorded.split() if isinstance(recorded, str) else list(recorded)
 
 
 def require_write_scope(path: Path, scopes: object) -> None:
     """Raise CredentialsError where scopes are known and none of them lets files be created."""
     if isinstance(scopes, list) and scopes and not set(WRITE_SCOPES).intersection(map(str, scopes)):
         raise CredentialsError(
-            f"{path}: the token has no scope to create files; authorize again with {WRITE_SCOPES[0]}."
+            f"{path}: the token has no scope to create files; authorize again with {DRIVE_SCOPE}, or with drive.file, "
+            "which sees only what this program makes."
         )

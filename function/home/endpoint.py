@@ -24,7 +24,7 @@ def emulator(environ: Mapping[str, str]) -> str | None:
     if not given:
         return None
     url = _split(given)
-    if url.scheme == "http" and not _is_this_machine(url.hostname or "") and url.hostname != environ.get(PLAIN_HTTP):
+    if url.scheme == "http" and not is_this_machine(url.hostname or "") and url.hostname != environ.get(PLAIN_HTTP):
         raise SettingsError(
             f"{EMULATOR_HOST}: {quoted(given)} is another machine, and tokens would go there in clear;"
             f" use https://, or set {PLAIN_HTTP}={quoted(url.hostname or '')[1:-1]} if that is wanted."
@@ -45,7 +45,8 @@ def _split(given: str) -> SplitResult:
     return url
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to that host never leaves this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

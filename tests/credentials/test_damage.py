@@ -21,6 +21,7 @@ PERSON = {
     "client_secret": "cs",
     "token": "ya29.x",
     "expiry": "2020-01-01T00:00:00Z",
+    "token_uri": "http://127.0.0.1:9/token",
     "scopes": ["https://www.googleapis.com/auth/drive"],
 }
 PYDRIVE2 = {
@@ -31,7 +32,7 @@ PYDRIVE2 = {
     "client_secret": "cs",
     "refresh_token": "1//0-secret",
     "token_expiry": "2020-01-01T00:00:00Z",
-    "token_uri": "https://oauth2.googleapis.com/token",
+    "token_uri": "http://127.0.0.1:9/token",
     "user_agent": None,
     "revoke_uri": "https://oauth2.googleapis.com/revoke",
     "id_token": None,
@@ -44,7 +45,7 @@ PYDRIVE2 = {
 IMPERSONATED = {
     "type": "impersonated_service_account",
     "source_credentials": {**PERSON, "type": "authorized_user"},
-    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/x:generateAccessToken",
+    "service_account_impersonation_url": "http://127.0.0.1:9/v1/projects/-/serviceAccounts/a@b:generateAccessToken",
     "delegates": [],
 }
 JUNK = (

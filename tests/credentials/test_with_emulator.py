@@ -24,7 +24,6 @@ from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 
 DRIVE = "https://www.googleapis.com/auth/drive"
-GOOGLE = "https://oauth2.googleapis.com/token"
 PAST = "2020-01-01T00:00:00Z"
 
 Source = Callable[..., Credentials]
@@ -42,8 +41,8 @@ def renewals(drive: DriveEmulator) -> int:
 
 
 def expired(drive: DriveEmulator, **more: Any) -> dict[str, Any]:
-    """google-auth's form, its access token long past, its token endpoint Google's."""
-    return {**drive.authorized_user(), "token": "ya29.old", "expiry": PAST, "token_uri": GOOGLE, "note": "keep", **more}
+    """google-auth's form, its access token long past."""
+    return {**drive.authorized_user(), "token": "ya29.old", "expiry": PAST, "note": "keep", **more}
 
 
 def by_pydrive2(drive: DriveEmulator, **more: Any) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def by_pydrive2(drive: DriveEmulator, **more: Any) -> dict[str, Any]:
         granted["client_secret"],
         granted["refresh_token"],
         None,
-        GOOGLE,
+        granted["token_uri"],
         None,
         scopes=DRIVE,
     )
@@ -66,7 +65,7 @@ def by_pydrive2(drive: DriveEmulator, **more: Any) -> dict[str, Any]:
 def key_by_pydrive2(drive: DriveEmulator, scope: str = DRIVE) -> dict[str, Any]:
     """What PyDrive2 saves for a service account that never had a token."""
     key = ServiceAccountCredentials.from_json_keyfile_dict(drive.service_account(), scopes=scope)
-    key.token_uri = GOOGLE
+    key.token_uri = f"{drive.url}/token"
     fields: dict[str, Any] = json.loads(key.to_json())
     return {**fields, "token_expiry": PAST}
 
@@ -104,7 +103,7 @@ def test_an_authorized_user_is_renewed_and_saved(drive: DriveEmulator, source: S
 def test_gclouds_file_without_token_is_renewed(drive: DriveEmulator, source: Source) -> None:
     """Application default credentials have neither token nor expiry."""
     granted = drive.authorized_user()
-    fields = {name: granted[name] for name in ("type", "client_id", "client_secret", "refresh_token")}
+    fields = {name: granted[name] for name in ("type", "client_id", "client_secret", "refresh_token", "token_uri")}
 
     assert works(drive, source(fields).access_token(Deadline.after(10)))
 
@@ -112,7 +111,7 @@ def test_gclouds_file_without_token_is_renewed(drive: DriveEmulator, source: Sou
 def test_what_pydrive2_saved_is_renewed_and_stays_loadable(
     drive: DriveEmulator, source: Source, token_path: Path
 ) -> None:
-    """PyDrive2 itself, unmodified, goes on with the file after us; its token endpoint is Google's again."""
+    """PyDrive2 itself, unmodified, goes on with the file after us; its token endpoint is the same."""
     token = source(by_pydrive2(drive)).access_token(Deadline.after(10))
 
     assert works(drive, token)
@@ -120,7 +119,7 @@ def test_what_pydrive2_saved_is_renewed_and_stays_loadable(
     assert auth.credentials.access_token == token
     assert not auth.access_token_expired
     saved = json.loads(token_path.read_text())
-    assert (saved["note"], saved["token_uri"], saved["invalid"]) == ("keep", GOOGLE, False)
+    assert (saved["note"], saved["token_uri"], saved["invalid"]) == ("keep", f"{drive.url}/token", False)
     assert token_path.stat().st_mode & 0o777 == 0o600
     assert source().access_token(Deadline.after(10)) == token
     assert renewals(drive) == 1
@@ -155,7 +154,7 @@ def test_a_service_account_of_pydrive2_signs_with_todays_cryptography(
 
 def test_a_service_account_key_is_traded_and_left_alone(drive: DriveEmulator, source: Source, token_path: Path) -> None:
     """A key file is never written to; the token is kept in memory, and in the cache where there is one."""
-    key = {**drive.service_account(), "token_uri": GOOGLE}
+    key = drive.service_account()
     credentials = source(key, cached=True)
 
     token = credentials.access_token(Deadline.after(10))
@@ -244,14 +243,15 @@ def test_refusals_leave_the_file_and_are_not_repeated(
 
 
 def test_a_key_of_another_account_is_refused(drive: DriveEmulator, source: Source) -> None:
-    """A deleted key is told as a grant that is gone, through google-auth and through PyDrive2."""
+    """A service account that was deleted is told so, and not as a person's, by google-auth and by PyDrive2."""
     key = drive.service_account()
     saved = key_by_pydrive2(drive)
     strange = {**key, "client_email": "nobody@project.iam.gserviceaccount.com"}
     for fields in (strange, {**saved, "_service_account_email": "nobody@project.iam.gserviceaccount.com"}):
         with pytest.raises(CredentialsError) as refusal:
             source(fields).access_token(Deadline.after(10))
-        assert refusal.value.reason == "credentials_expired"
+        assert refusal.value.reason == "credentials_invalid"
+        assert "knows no service account nobody@project" in refusal.value.message
 
 
 @pytest.mark.parametrize("damage", ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
@@ -279,7 +279,7 @@ def test_too_narrow_a_grant_is_told_with_the_scope_needed(drive: DriveEmulator, 
     fields = {**expired(drive), "refresh_token": narrow}
     del fields["scopes"]
 
-    with pytest.raises(CredentialsError, match=r"auth/drive\.file") as refusal:
+    with pytest.raises(CredentialsError, match=r"drive\.file") as refusal:
         source(fields).access_token(Deadline.after(10))
 
     assert refusal.value.reason == "credentials_invalid"

@@ -16,7 +16,7 @@ from function.core.errors import CredentialsError
 from function.credentials.account_credentials import Credentials
 
 DRIVE = "https://www.googleapis.com/auth/drive"
-IMPERSONATION = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/s@p.iam.gserviceaccount.com:generateAccessToken"
+IMPERSONATION = "http://127.0.0.1:9/v1/projects/-/serviceAccounts/s@p.iam.gserviceaccount.com:generateAccessToken"
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -87,7 +87,7 @@ def workload(folder: Path, **more: Any) -> dict[str, Any]:
         "type": "external_account",
         "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": "https://sts.googleapis.com/v1/token",
+        "token_url": "http://127.0.0.1:9/v1/token",
         "credential_source": {"file": str(folder / "subject")},
         **more,
     }
@@ -112,7 +112,7 @@ def test_a_workload_acts_as_a_service_account(
 
     assert [path for path, _, _ in endpoint.asked] == [
         "/token",
-        IMPERSONATION.removeprefix("https://iamcredentials.googleapis.com"),
+        IMPERSONATION.removeprefix("http://127.0.0.1:9"),
     ]
     assert endpoint.asked[1][1] == "Bearer ya29.exchanged"
     assert json.loads(endpoint.asked[1][2])["scope"] == [DRIVE]
@@ -120,7 +120,13 @@ def test_a_workload_acts_as_a_service_account(
 
 def test_a_person_acts_as_a_service_account(endpoint: Endpoint, access_token: Callable[..., str]) -> None:
     """gcloud's impersonation file: google-auth would ask Google itself, the emulator's address counts all the same."""
-    source = {"type": "authorized_user", "client_id": "id", "client_secret": "cs", "refresh_token": "1//0"}
+    source = {
+        "type": "authorized_user",
+        "client_id": "id",
+        "client_secret": "cs",
+        "refresh_token": "1//0",
+        "token_uri": "http://127.0.0.1:9/token",
+    }
     fields = {
         "type": "impersonated_service_account",
         "source_credentials": source,

@@ -225,7 +225,7 @@ BARE_PYDRIVE2 = {**PYDRIVE2, "refresh_token": None}
     [
         (AUTHORIZED, {"token": "ya29.new", "expiry": "2030-01-01T00:00:00Z", "note": "x"}),
         (PYDRIVE2, {"access_token": "ya29.new", "token_expiry": "2030-01-01T00:00:00Z", "token_response": {"a": 1}}),
-        (KEY, {"private_key": "-----BEGIN", "private_key_id": "a newer key of the same account"}),
+        (KEY, {"private_key": "-----BEGIN", "private_key_id": "newer"}),
     ],
 )
 def test_a_renewal_leaves_the_identity(tmp_path: Path, fields: dict[str, Any], renewed: dict[str, Any]) -> None:
