@@ -188,7 +188,7 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
         raise CredentialsError(f"{path}: is over {_LIMIT_BYTES} bytes long, so it is no token file; {AUTHORIZE}.")
     try:
         fields = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
+    except UnicodeDecodeError:
         raise CredentialsError(f"{path}: the token file is not UTF-8 text; {AUTHORIZE}.") from None
     except json.JSONDecodeError as error:
         where = f"{error.msg}, line {error.lineno}, column {error.colno}"
