@@ -101,7 +101,7 @@ def _show_drive(drive: DriveEmulator, entries: Iterable[Entry], home: Path, cons
     """What the Drive itself says it holds; whether that is what the answer said, each content once."""
     held = [each for each in drive.files() if not each["trashed"]]
     files = sorted((each for each in held if each["mimeType"] != FOLDER_TYPE), key=lambda each: str(each["path"]))
-    rows = table("the Drive holds", "size", "MD5", right=("size",))
+    rows = table("the Drive holds", "size", "MD5", right=("size",), fold=("the Drive holds",))
     for each in files:
         rows.add_row(cell(each["path"]), size_cell(each["size"]), cell(each["md5Checksum"]))
     console.print()

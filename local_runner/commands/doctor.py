@@ -32,7 +32,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"findings": [asdict(each) for each in findings]}, indent=1))
     else:
-        rows = table("", "about", "finding", "what to do")
+        rows = table("", "about", "finding", "what to do", fold=("finding", "what to do"))
         for each in findings:
             rows.add_row(cell(each.level, STYLES[each.level]), cell(each.area), cell(each.what), cell(each.mend))
         output().print(rows)

@@ -72,7 +72,7 @@ def upload(paths: tuple[str, ...], metadata: dict[str, Any] | None, if_exists: s
     """
     common = {"metadata": metadata, "if_exists": if_exists, "account": account}
     given = {name: value for name, value in common.items() if value is not None}
-    with function(url, header, emulator=emulator) as (call, settings):
+    with function(url, header, emulator) as (call, settings):
         home = settings.home if settings else Path.cwd()
         found = find(paths, Path.cwd(), home, settings.data_root if settings else None)
         requests = [{"path": path, **given} for path in found.files]
@@ -80,7 +80,7 @@ def upload(paths: tuple[str, ...], metadata: dict[str, Any] | None, if_exists: s
 
 
 @contextmanager
-def function(url: str | None, header: Mapping[str, str], *, emulator: bool) -> Iterator[tuple[Call, Settings | None]]:
+def function(url: str | None, header: Mapping[str, str], emulator: bool) -> Iterator[tuple[Call, Settings | None]]:
     """The function to call, and the settings as far as this machine has them. Raises ClickException."""
     if url and emulator:
         raise click.UsageError("--url and --emulator exclude each other: the function at the URL has a Drive already.")

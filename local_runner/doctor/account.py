@@ -21,6 +21,7 @@ from function.drive.port import Drive, Usage
 from function.drive.query import LIVE, inside, named
 from function.upload.account import Account
 from local_runner.doctor.findings import Finding, fail, ok, warn
+from local_runner.log import advice
 
 TIME_S = 30.0
 
@@ -42,13 +43,7 @@ def check(account: Account, endpoint: str | None) -> Iterator[Finding]:
         token = account.tokens.access_token(Deadline.after(TIME_S))
         yield from _check_drive(area, account, token, endpoint or GOOGLE)
     except UploadError as error:
-        yield fail(area, f"{error.reason}: {error.message}", _mend(error))
-
-
-def _mend(error: UploadError) -> str:
-    if isinstance(error, CredentialsError):
-        return AUTHORIZE
-    return "try again later" if error.is_retryable else "mend what the message names"
+        yield fail(area, f"{error.reason}: {error.message}", advice.for_reason(error.reason))
 
 
 def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ def entry(path: str = "Data/a", status: str = "failed", account: str = "default"
 
 
 def test_the_last_entry_of_an_account_and_path_counts() -> None:
-    """A success closes a failure, for its own account only; what can't be mended and refused requests stay out."""
+    """A success closes a failure, for its own account only; refused requests stay out; for good means: never due."""
     entries = [
         entry("a"), entry("a", "unchanged"),
         entry("b", account="one"), entry("b", "uploaded", account="two"),
@@ -37,7 +37,11 @@ def test_the_last_entry_of_an_account_and_path_counts() -> None:
 
     found = open_failures(entries, HOME)
 
-    assert [(each.entry["path"], each.entry["account"]) for each in found] == [("b", "one"), ("d", "default")]
+    assert sorted((each.entry["path"], each.entry["account"], each.due is None) for each in found) == [
+        ("b", "one", False),
+        ("c", "default", True),
+        ("d", "default", False),
+    ]
 
 
 def test_what_failed_often_waits_longer_and_comes_last() -> None:
@@ -47,13 +51,18 @@ def test_what_failed_often_waits_longer_and_comes_last() -> None:
     assert [each.entry["path"] for each in found] == ["fresh", "poison"]
     assert [each.failures for each in found] == [1, 3]
     start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    assert found[0].due
+    assert found[1].due
     assert found[0].due - start <= timedelta(seconds=60)
     assert found[1].due - start >= timedelta(seconds=120)
 
 
 def test_an_entry_without_a_good_time_is_due() -> None:
     """What others appended without a time is taken for long past."""
-    assert open_failures([entry(time="yesterday")], HOME)[0].due < datetime.now(UTC)
+    (found,) = open_failures([entry(time="yesterday")], HOME)
+
+    assert found.due
+    assert found.due < datetime.now(UTC)
 
 
 @pytest.mark.parametrize("path", ["/srv/home/Data/a", "./Data//a", "Data/a/", "/srv/./home//Data/a"])
