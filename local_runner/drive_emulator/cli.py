@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,12 +18,21 @@ from .server import ServerOptions
 from .storage.request_log import RequestRecord
 from .storage.state import DEFAULT_EMAIL
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=9099, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the state in this folder.")
-@click.option("--write-token", type=click.Path(path_type=Path, dir_okay=False), help="Write a ready token file.")
+@click.option("--write-token", type=_FILE, help="Write a ready token file.")
+@click.option("--write-service-account", type=_FILE, help="Write a service account's key file.")
+@click.option("--write-rclone-config", type=_FILE, help="Write rclone's configuration with a remote `drive:`.")
+@click.option("--https", is_flag=True, help="Speak TLS, too, with an authority of its own.")
+@click.option(
+    "--write-ca", type=_FILE, help="Write that authority's certificate for clients to trust; implies --https."
+)
+@click.option("--public-url", metavar="URL", help="What URLs in answers begin with, behind a proxy.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Answer to this name, too (repeatable).")
 @click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="Let pages of this origin use the API.")
 @click.option("--accept-token", multiple=True, metavar="TOKEN", help="Take this access token too (repeatable).")
@@ -44,7 +54,6 @@ def emulator(
     host: str,
     port: int,
     data: Path | None,
-    write_token: Path | None,
     accept_token: tuple[str, ...],
     account: tuple[str, ...],
     seed: int,
@@ -52,6 +61,7 @@ def emulator(
     **flags: Any,
 ) -> None:
     """Serve a Google Drive on this machine, for tests and trials. Ctrl-C ends it."""
+    written = _Files(**{name: flags.pop(name) for name in _Files.__annotations__})
     drive = DriveEmulator(
         data,
         host=host,
@@ -60,19 +70,50 @@ def emulator(
         accept_tokens=accept_token,
         emails=account or (DEFAULT_EMAIL,),
         watcher=_show if verbose else None,
-        options=_options(flags),
+        options=_options(flags, https=written.write_ca is not None),
         **_settings(flags),
     )
     with drive:
-        if write_token is not None:
-            drive.write_token(write_token)
-        _explain(drive, data, write_token)
+        written.write(drive)
+        _explain(drive, data, written.write_token)
         _wait()
 
 
-def _options(flags: dict[str, Any]) -> ServerOptions:
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What is written for clients at the start, each where its flag says."""
+
+    write_token: Path | None
+    write_service_account: Path | None
+    write_rclone_config: Path | None
+    write_ca: Path | None
+
+    def write(self, drive: DriveEmulator) -> None:
+        """Write those that were asked for."""
+        if self.write_token is not None:
+            drive.write_token(self.write_token)
+        if self.write_service_account is not None:
+            drive.write_service_account(self.write_service_account)
+        if self.write_rclone_config is not None:
+            drive.write_rclone_config(self.write_rclone_config)
+        if self.write_ca is not None:
+            self.write_ca.write_bytes(drive.ca_pem)
+
+
+def _options(flags: dict[str, Any], *, https: bool) -> ServerOptions:
     """The flags that say how the emulator can be reached, taken out of `flags`."""
-    return ServerOptions(allow_hosts=flags.pop("allow_host"), allow_origins=flags.pop("allow_origin"))
+    public_url = flags.pop("public_url")
+    options = ServerOptions(
+        allow_hosts=flags.pop("allow_host"),
+        allow_origins=flags.pop("allow_origin"),
+        https=flags.pop("https") or https,
+        public_url=public_url,
+    )
+    try:
+        options.check()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return options
 
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:

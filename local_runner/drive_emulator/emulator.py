@@ -20,6 +20,8 @@ from .storage import snapshot
 from .storage.request_log import RequestLog
 from .storage.state import DEFAULT_EMAIL, Drive, account, open_drive
 
+ROBOT = "robot@project.iam.gserviceaccount.com"
+
 
 class DriveEmulator:
     """A Google Drive on a port of this machine. Use it as a context manager, or call `start` and `stop`.
@@ -52,7 +54,8 @@ class DriveEmulator:
             self.accept_token(token)
         self._default_email = known[0]
         self._host = host
-        self._server = Server(self.drive, host, port, watcher, options or ServerOptions())
+        self._options = options or ServerOptions()
+        self._server = Server(self.drive, host, port, watcher, self._options)
 
     def __enter__(self) -> DriveEmulator:
         self.start()
@@ -77,9 +80,17 @@ class DriveEmulator:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`, without a slash at its end."""
+        """`http://127.0.0.1:PORT` (or https, or the public URL), without a slash at its end."""
+        if self._options.public_url is not None:
+            return self._options.public_url.rstrip("/")
+        scheme = "https" if self._options.https else "http"
         host = "127.0.0.1" if self._host in {"0.0.0.0", ""} else self._host  # noqa: S104 - read, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The certificate (PEM) of the authority that vouches for the emulator's https; empty without https."""
+        return self._server.tls.ca_pem if self._server.tls is not None else b""
 
     @property
     def faults(self) -> Faults:
@@ -97,9 +108,27 @@ class DriveEmulator:
 
     def write_token(self, path: str | Path, email: str | None = None) -> None:
         """The same as a file that only its owner can read."""
-        write_private(Path(path), self.authorized_user(email))
+        write_private(Path(path), json.dumps(self.authorized_user(email), indent=2))
 
-    def service_account(self, email: str = "robot@project.iam.gserviceaccount.com") -> dict[str, str]:
+    def write_rclone_config(self, path: str | Path, email: str | None = None) -> None:
+        """rclone's configuration with one remote, `drive:`, which is an account's My Drive; for its owner only."""
+        user = self.authorized_user(email)
+        token = {"access_token": user["token"], "token_type": "Bearer", "refresh_token": user["refresh_token"]}
+        lines = [
+            "[drive]",
+            "type = drive",
+            "scope = drive",
+            f"client_id = {user['client_id']}",
+            f"client_secret = {user['client_secret']}",
+            f"token = {json.dumps({**token, 'expiry': user['expiry']})}",
+        ]
+        write_private(Path(path), "\n".join(lines))
+
+    def write_service_account(self, path: str | Path, email: str = ROBOT) -> None:
+        """A service account's key file that only its owner can read."""
+        write_private(Path(path), json.dumps(self.service_account(email), indent=2))
+
+    def service_account(self, email: str = ROBOT) -> dict[str, str]:
         """A service account's key file; the account is made when it is new. It owns no storage, as on Google."""
         made = account(self.drive, email, service_account=True)
         key_file, knowing = assertions.new_key(made, f"{self.url}/token")
@@ -131,11 +160,10 @@ class DriveEmulator:
         return self.drive.blobs.read(record.content)
 
 
-def write_private(path: Path, value: Any) -> None:
-    """JSON into a file with mode 0600, from its first byte on."""
+def write_private(path: Path, text: str) -> None:
+    """A text into a file with mode 0600, from its first byte on."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(text + "\n")
     fresh.replace(path)

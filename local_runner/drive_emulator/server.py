@@ -7,6 +7,7 @@ body of GBs is read in a plain loop. What a request means is `app`'s.
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 
 from .api import dispatch
 from .context.request_context import refusal
-from .http import read, write
+from .http import read, tls, write
 from .http.browser_policy import BrowserPolicy
 from .http.read import BadRequest, Reader, Request
 from .http.write import Disconnected, Response
@@ -39,6 +40,14 @@ class ServerOptions:
 
     allow_hosts: Sequence[str] = ()
     allow_origins: Sequence[str] = ()
+    https: bool = False
+    """Speak TLS, too, and stand for Google's names to clients whose `HTTPS_PROXY` is the emulator."""
+    public_url: str | None = None
+    """What URLs in answers begin with, where something stands before the emulator; else as the client named it."""
+
+    def check(self) -> None:
+        """Raises ValueError for an origin or URL that is none."""
+        BrowserPolicy.of(self.allow_hosts, self.allow_origins, self.public_url)
 
 
 class Server:
@@ -53,7 +62,9 @@ class Server:
         options: ServerOptions = ServerOptions(),
     ) -> None:
         self._drive = drive
-        self._policy = BrowserPolicy.of([host, *options.allow_hosts], options.allow_origins)
+        self._policy = BrowserPolicy.of([host, *options.allow_hosts], options.allow_origins, options.public_url)
+        self._public_url = options.public_url.rstrip("/") if options.public_url is not None else None
+        self.tls = tls.Tls(drive.folder / "tls", [host, *options.allow_hosts]) if options.https else None
         self._watcher = watcher
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -89,9 +100,15 @@ class Server:
     def _serve(self, sock: socket.socket) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls is not None and tls.greets(sock):
+                sock = self._secured(self.tls, sock)
             reader = Reader(sock)
-            while (request := read.read_request(reader)) is not None and self._exchange(sock, request):
-                continue
+            while (request := read.read_request(reader)) is not None:
+                if request.method == "CONNECT" and self.tls is not None and self._tunnels(sock, request):
+                    sock = self._secured(self.tls, sock)
+                    reader = Reader(sock)
+                elif not self._exchange(sock, request):
+                    break
         except BadRequest as error:
             _try_to_say(sock, str(error))
         except Disconnected:
@@ -102,8 +119,25 @@ class Server:
             self._open.discard(sock)
             sock.close()
 
+    def _secured(self, authority: tls.Tls, sock: socket.socket) -> socket.socket:
+        """The connection as TLS; it takes the plain one's place."""
+        secure = authority.wrapped(sock)
+        self._open.discard(sock)
+        self._open.add(secure)
+        return secure
+
+    def _tunnels(self, sock: socket.socket, request: Request) -> bool:
+        """Say yes to a client that takes the emulator for a proxy to one of Google's names."""
+        try:
+            self._policy.tunnel(request)
+        except ApiError:
+            return False
+        sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        return True
+
     def _exchange(self, sock: socket.socket, request: Request) -> bool:
         """One request and its answer; whether the connection can be used again."""
+        request.origin = self._public_url or _origin(sock, request)
         head_only = request.method == "HEAD"
         if head_only:
             request.method = "GET"
@@ -127,6 +161,8 @@ class Server:
     def _answer(self, request: Request) -> tuple[Response, RequestRecord]:
         """What the browser policy says of a request, or else the Drive's answer."""
         try:
+            if request.method == "CONNECT":
+                self._policy.tunnel(request)
             self._policy.check(request)
             response = self._policy.preflight(request)
         except ApiError as error:
@@ -147,9 +183,15 @@ class Server:
                 return
 
 
+def _origin(sock: socket.socket, request: Request) -> str:
+    """Scheme and host as the client named them; a proxy before the emulator says in a header what it was asked by."""
+    is_tls = isinstance(sock, ssl.SSLSocket) or request.headers.get("x-forwarded-proto") == "https"
+    return f"{'https' if is_tls else 'http'}://{request.headers.get('host', 'localhost')}"
+
+
 def _shut(sock: socket.socket) -> None:
     try:
-        sock.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would pull its state from under its thread
     except OSError:
         return  # closed already
 

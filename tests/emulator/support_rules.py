@@ -116,6 +116,10 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "browser_policy::a_page_of_another_origin_gets_nothing_in_a_real_browser",
             "browser_policy::a_permitted_origin_may_use_the_api_and_nothing_else",
         ),
+        "https with an authority of its own; Google's names through it as a proxy": (
+            "https::https_and_http_on_one_port",
+            "https::googles_names_are_reached_through_it_as_a_proxy",
+        ),
         "foreign host names are refused": ("browser_policy::a_name_that_was_bent_here_is_refused",),
     },
     "OAuth and accounts": {

@@ -68,9 +68,9 @@ def _inner_request(call: Call, message: bytes) -> Request:
     request = parse_head(head, Body.of(body))
     if len(request.path) + len(request.raw_query) > URL_CHARACTERS:
         raise bad_request(f"The URL of a call in a batch may have at most {URL_CHARACTERS} characters.")
-    for name in ("authorization", "host", "x-forwarded-proto"):
-        if name in call.request.headers:
-            request.headers.setdefault(name, call.request.headers[name])
+    request.origin = call.request.origin
+    if "authorization" in call.request.headers:
+        request.headers.setdefault("authorization", call.request.headers["authorization"])
     return request
 
 

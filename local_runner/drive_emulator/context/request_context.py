@@ -110,8 +110,7 @@ class Call:
     @property
     def origin(self) -> str:
         """Scheme and host as the client named them, for URLs in answers."""
-        scheme = self.request.headers.get("x-forwarded-proto", "http")
-        return f"{scheme}://{self.request.headers.get('host', 'localhost')}"
+        return self.request.origin
 
 
 def checked_body(version: Version, schema: str, data: bytes, *, lone_lists: bool = False) -> JsonObject:

@@ -44,12 +44,15 @@ class BrowserPolicy:
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
 
+    own_origin: str | None = None
+    """The emulator's public origin, where something before it changes the name that browsers see."""
+
     @classmethod
-    def of(cls, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> BrowserPolicy:
+    def of(cls, hosts: Iterable[str] = (), origins: Iterable[str] = (), public_url: str | None = None) -> BrowserPolicy:
         """A policy from what a person wrote; raises ValueError for an origin that is none."""
-        return cls(
-            frozenset(host.lower() for host in hosts if host), frozenset(_checked_origin(one) for one in origins)
-        )
+        own = _checked_origin(public_url) if public_url is not None else None
+        known = {host.lower() for host in [*hosts, urlsplit(own or "").hostname or ""] if host}
+        return cls(frozenset(known), frozenset(_checked_origin(one) for one in origins), own)
 
     def check(self, request: Request) -> None:
         """Raises ApiError (403) for a request that a page of another origin made, before anything is done for it."""
@@ -60,10 +63,16 @@ class BrowserPolicy:
             )
         origin = request.headers.get("origin")
         if origin is not None:
-            if urlsplit(origin).netloc != host and not self._is_permitted(request, origin):
+            is_own = urlsplit(origin).netloc == host or origin == self.own_origin
+            if not is_own and not self._is_permitted(request, origin):
                 raise _forbidden(f"Pages of {origin!r} may not use the emulator without --allow-origin {origin}.")
         elif request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"} and not _is_a_link(request):
             raise _forbidden("Pages of other origins may link to the emulator, and no more.")
+
+    def tunnel(self, request: Request) -> None:
+        """Raises ApiError (403) for a CONNECT to a name that isn't the emulator's: it is no proxy to anywhere else."""
+        if not self._is_ours(_name(request.path)):
+            raise _forbidden(f"The emulator stands for Google's names only, not for {_name(request.path)!r}.")
 
     def preflight(self, request: Request) -> Response | None:
         """The answer to a browser that asks before it sends for a permitted origin; None for any other request."""

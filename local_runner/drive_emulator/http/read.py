@@ -221,6 +221,8 @@ class Request:
     body: Body
     raw_query: str = ""
     keep_alive: bool = True
+    origin: str = "http://localhost"
+    """Scheme and host by which the client reached the emulator, without a slash at the end; the server sets it."""
 
     def first(self, name: str) -> str | None:
         """The first value of a query parameter."""
