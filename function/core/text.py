@@ -5,6 +5,6 @@ QUOTED_MAX = 80
 
 
 def quoted(text: str) -> str:
-    """The text in quotes, in ASCII and shortened: it can be printed, logged and sent wherever it came from."""
-    shown = ascii(text[:QUOTED_MAX])
+    """The text in quotes and shortened, what can't be printed escaped: it is fit for any message."""
+    shown = repr(text[:QUOTED_MAX])
     return f"{shown[:-1]}…{shown[-1]}" if len(text) > QUOTED_MAX else shown

@@ -1,7 +1,6 @@
-"""A path of a request -> a regular file below `data_root`, its file stat, digests and bytes.
+"""A located file -> its file stat, digests and bytes.
 
-Nothing outside `data_root` is ever opened for its content: the path is resolved, symlinks included, before the open,
-and the opened file is compared with what was resolved.
+What is opened is compared with what was located: it is neither what a link put in its place, nor another file.
 """
 
 import errno
@@ -13,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 from function.core.errors import SourceError
 from function.core.types import MULTIPART_MAX_BYTES, Digests, FileStat, Fingerprint, RemoteFile
+from function.home.data_root import Location, unusable
 from function.home.memory_budget import MemoryBudget
+from function.home.own_files import OwnFiles
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""
@@ -26,81 +26,6 @@ IN_MEMORY_MAX_BYTES = 64 * 1024 * 1024
 """Small contents that a process holds at one time, of however many accounts and invocations."""
 
 _memory = MemoryBudget(IN_MEMORY_MAX_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a source is: its resolved path, and its path relative to `data_root`, which the destination mirrors."""
-
-    path: str
-    relative: str
-    status: os.stat_result | None = None
-    """What is there, where the search for links has seen it already."""
-
-
-@dataclass(slots=True)
-class Zone:
-    """The local zone as one invocation sees it: each folder is resolved once, each file looked at once."""
-
-    home: Path
-    data_root: Path
-    _resolved: dict[str, str] = field(default_factory=dict)
-    _root_below_home: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._root_below_home = os.path.relpath(self.data_root, self.home)
-
-    def below_home(self, relative: str) -> str:
-        """A path that is relative to `data_root`, relative to the home."""
-        return os.path.normpath(f"{self._root_below_home}/{relative}")
-
-    def locate(self, given: str) -> Location:
-        """Resolve a request's path. Raises SourceError (path_outside_data_root, source_missing, source_not_a_file)."""
-        asked = os.path.join(self.home, given)
-        lexical = os.path.normpath(asked)
-        folder, name = os.path.split(lexical)
-        try:
-            if ".." in given or not name:  # `..` behind a link leads elsewhere than it seems
-                return self._located(given, os.path.realpath(asked), lexical)
-            real = os.path.join(self._real(folder), name)
-            status = _look(real)
-            if status is None or stat.S_ISLNK(status.st_mode):
-                return self._located(given, os.path.realpath(real), lexical)
-            return self._located(given, real, lexical, status)
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{given!r} is not a usable path ({error}).", reason="source_missing") from error
-
-    def _located(self, given: str, real: str, lexical: str, status: os.stat_result | None = None) -> Location:
-        root = self._real(str(self.data_root))
-        if real == root:
-            raise SourceError(f"{given!r} is a folder; name a file in it.", reason="source_not_a_file")
-        inside = _below(real, root)
-        if inside is None:
-            raise SourceError(
-                f"{given!r} lies outside data_root ({self.data_root.name}); only files in it are uploaded.",
-                reason="path_outside_data_root",
-            )
-        shown = _below(lexical, os.path.normpath(self.data_root)) or _below(lexical, root)
-        if shown and (status or os.path.realpath(lexical) == real):
-            return Location(real, shown, status)
-        return Location(real, inside, status)
-
-    def _real(self, folder: str) -> str:
-        if folder not in self._resolved:
-            self._resolved[folder] = os.path.realpath(folder)
-        return self._resolved[folder]
-
-
-def _look(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except OSError:
-        return None
-
-
-def _below(path: str, folder: str) -> str | None:
-    """The path relative to the folder, None outside of it."""
-    return path[len(folder) + 1 :] if path.startswith(f"{folder.rstrip('/')}/") else None
 
 
 @dataclass(slots=True)
@@ -262,7 +187,7 @@ class Source:
                 raise self._changed()
             yield fd
         except OSError as error:
-            raise _unusable(self.location, error) from error
+            raise unusable(self.location.relative, error) from error
         finally:
             os.close(fd)
 
@@ -270,13 +195,15 @@ class Source:
         """Raise SourceError (source_changed) when the file is no longer as the invocation met it."""
         try:
             now = os.stat(self.location.path)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise self._changed() from error
+        except OSError as error:
+            raise unusable(self.location.relative, error) from error
         if not self._is_as_met(now):
             raise self._changed()
 
     def _is_as_met(self, now: os.stat_result) -> bool:
-        return _file_stat(now) == self.stat
+        return file_stat(now) == self.stat
 
     def _changed(self) -> SourceError:
         return SourceError(
@@ -285,24 +212,21 @@ class Source:
         )
 
 
-def _file_stat(status: os.stat_result) -> FileStat:
+def file_stat(status: os.stat_result) -> FileStat:
+    """What identifies the file and its state."""
     return FileStat(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
 
 
-def find_source(location: Location) -> Source:
-    """The source at that place, by one stat.
+def find_source(location: Location, own: OwnFiles) -> Source:
+    """The source at that place.
 
-    Raises SourceError (source_missing, source_not_a_file, source_unreadable).
+    Raises SourceError (source_missing, source_not_a_file, source_unreadable, source_forbidden), VolumeUnavailable.
     """
-    try:
-        status = location.status or os.stat(location.path)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise SourceError(f"{location.relative} is a link that leads back to itself.") from error
-        raise _unusable(location, error) from error
+    status = location.look()
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
-    return Source(location, _file_stat(status))
+    own.check(location, status)
+    return Source(location, file_stat(status))
 
 
 def _open(location: Location) -> int:
@@ -310,7 +234,9 @@ def _open(location: Location) -> int:
     try:
         fd = os.open(location.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise _unusable(location, error) from error
+        if error.errno in (errno.ELOOP, errno.ENOENT):  # a link, or nothing, where a file was a moment ago
+            raise SourceError(f"{location.relative} was replaced; call again.", reason="source_changed") from error
+        raise unusable(location.relative, error) from error
     if _has_proc() and os.readlink(f"/proc/self/fd/{fd}") != location.path:
         os.close(fd)
         raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
@@ -320,11 +246,3 @@ def _open(location: Location) -> int:
 @cache
 def _has_proc() -> bool:
     return os.path.exists("/proc/self/fd")
-
-
-def _unusable(location: Location, error: OSError) -> SourceError:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-        return SourceError(f"{location.relative}: no such file.", reason="source_missing")
-    if error.errno == errno.ELOOP:
-        return SourceError(f"{location.relative} is a symbolic link that changed.", reason="source_changed")
-    return SourceError(f"{location.relative} can't be read ({error.strerror}).", reason="source_unreadable")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 import uuid
 from typing import Any
 
@@ -9,9 +10,10 @@ from flask import Flask, Request, Response
 from werkzeug.exceptions import HTTPException
 
 import function
-from function.core.errors import InvalidPayload, SettingsError
-from function.serving.app import Answer, current, refusal
+from function.core.errors import InvalidPayload, UploadError
+from function.serving.app import current
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
+from function.serving.result import InvocationResult, refusal
 
 _log = logging.getLogger(__name__)
 
@@ -44,15 +46,16 @@ def _refusal(error: HTTPException) -> Response:
 
 
 def _answered(request: Request) -> Response:
+    since = time.monotonic()
     headers = dict(request.headers)
     body = b""
     try:
         body = _body(request)
         app = current()
-    except (InvalidPayload, SettingsError) as error:
+    except UploadError as error:
         _log.error("%s", error.message)
         return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
-    return _response(app.handle(body, headers))
+    return _response(app.handle(body, headers, since=since))
 
 
 def _body(request: Request) -> bytes:
@@ -64,7 +67,7 @@ def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: InvocationResult) -> Response:
     response = _json(answer.document(), answer.code)
     if answer.retry_after_s is not None:
         response.headers["Retry-After"] = str(answer.retry_after_s)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import urllib3
 
-from function.core.errors import SettingsError
+from function.core.errors import SettingsError, UploadError
 from function.serving import json_logs
 from function.serving.app import current
 from function.serving.payload import BATCH_MAX_FILES, BODY_MAX_BYTES
@@ -70,6 +70,8 @@ def in_process() -> Call:
             answer = current().handle(body, {}, progress)
         except SettingsError as error:
             raise WrongSettings(error.message) from error
+        except UploadError as error:
+            raise CallFailed(error.message) from error
         return Reply(answer.code, answer.document()["results"])
 
     return call

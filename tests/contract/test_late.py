@@ -1,10 +1,12 @@
 """An invocation whose time is up before its files have ended: what it answers, and what becomes of them."""
 
+import fcntl
 import math
 import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,70 @@ def test_an_upload_whose_entry_is_still_being_written_is_not_called_done(
     assert (late.code, late.entry["reason"]) == (503, "locked")
     assert again.body["status"] == "unchanged"
     assert statuses(home).count("uploaded") == 1
+
+
+HANGING: dict[str, tuple[Any, str, str, str]] = {
+    "the look at the source": (os, "lstat", "note.txt", "deadline_exceeded"),
+    "the walk over its folder": (os, "listdir", "Data/Meta", "deadline_exceeded"),
+    "the opening of the source": (os, "open", "note.txt", "deadline_exceeded"),
+    "the reading of the source": (os, "preadv", "note.txt", "deadline_exceeded"),
+    "the lock": (fcntl, "fcntl", ".lock", "deadline_exceeded"),
+    "the reading of the settings": (os, "open", "paths.json", "volume_unavailable"),
+}
+
+
+@pytest.mark.parametrize(("module", "call", "target", "reason"), HANGING.values(), ids=list(HANGING))
+def test_whatever_hangs_the_answer_comes(
+    home: Home, post: Post, monkeypatch: pytest.MonkeyPatch, module: Any, call: str, target: str, reason: str
+) -> None:
+    """503 soon after the deadline; once the volume is there again, the same call succeeds."""
+    home.environ["DRIVE_UPLOAD_DEADLINE_S"] = "0.5"
+    path = home.put("Data/Meta/none.txt") if call == "listdir" else home.put()
+    if call == "listdir":
+        (home.folder / path).unlink()
+    goes_on = threading.Event()
+    with monkeypatch.context() as patch:
+        hang(patch, module, call, target, goes_on)
+
+        began = time.monotonic()
+        late = post(home, {"path": path})
+        took_s = time.monotonic() - began
+    goes_on.set()
+
+    home.environ["DRIVE_UPLOAD_DEADLINE_S"] = "60"
+    home.put(path)
+    assert (late.code, late.entry["reason"]) == (503, reason)
+    assert took_s < 20  # a hang lasts for ever
+    until(lambda: post(home, {"path": path}).code == 200)
+
+
+def hang(patch: pytest.MonkeyPatch, module: Any, call: str, target: str, goes_on: threading.Event) -> None:
+    """Let a call hang where it is about that file."""
+    real: Callable[..., Any] = getattr(module, call)
+
+    def about(what: Any) -> str:
+        if isinstance(what, int):
+            return os.readlink(f"/proc/self/fd/{what}")
+        return os.fspath(what) if not isinstance(what, bytes) else ""
+
+    def hanging(what: Any, *arguments: Any, **options: Any) -> Any:
+        if about(what).endswith(target):
+            assert goes_on.wait(60)
+        return real(what, *arguments, **options)
+
+    patch.setattr(module, call, hanging)
+
+
+def test_a_refusal_does_not_wait_for_the_log(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payload that isn't acceptable is refused also where the log hangs."""
+    goes_on = threading.Event()
+    monkeypatch.setattr(app, "LAST_LOG_S", 0.2)
+    with monkeypatch.context() as patch:
+        hang(patch, os, "fsync", "upload_log.json", goes_on)
+        refused = post(home, b"no JSON")
+    goes_on.set()
+
+    assert refused.code == 400
 
 
 def test_an_upload_that_ends_after_the_answer_is_logged(

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from function.core.errors import DeadlineExceeded, SourceError
 from function.home import source as source_module
+from function.home.data_root import DataRoot
 from function.home.memory_budget import MemoryBudget
-from function.home.source import BLOCK_BYTES, Source, Zone, find_source
+from function.home.own_files import OwnFiles
+from function.home.settings import load
+from function.home.source import BLOCK_BYTES, Source, find_source
 
 SMALL = bytes(range(256)) * (BLOCK_BYTES // 100)
 LARGE = SMALL * 2
@@ -38,7 +41,12 @@ def root(tmp_path: Path, content: bytes) -> Path:
 
 def source(root: Path) -> Source:
     """The note."""
-    return find_source(Zone(root.parent, root).locate("Data/Meta/note.txt"))
+    return find_source(DataRoot(root.parent, root).locate("Data/Meta/note.txt"), own_files(root))
+
+
+def own_files(root: Path) -> OwnFiles:
+    """Those of a home that has none yet."""
+    return OwnFiles(load({"DRIVE_UPLOAD_HOME": str(root.parent), "DRIVE_UPLOAD_DRIVE_ROOT": "MemoryVDB"}))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
@@ -51,7 +59,7 @@ def source(root: Path) -> Source:
 def test_no_path_leads_out(root: Path, parts: list[str]) -> None:
     """Whatever is put together: what is located lies below data_root, or it is refused."""
     try:
-        location = Zone(root.parent, root).locate("/".join(parts))
+        location = DataRoot(root.parent, root).locate("/".join(parts))
     except SourceError:
         return
 
@@ -100,7 +108,7 @@ def test_only_so_much_is_in_memory_at_one_time(root: Path, monkeypatch: pytest.M
     """Who would read more waits until others have sent theirs, and may give up meanwhile."""
     monkeypatch.setattr(source_module, "_memory", MemoryBudget(len(SMALL)))
     (root / "Meta/other.txt").write_bytes(SMALL)
-    note, other = source(root), find_source(Zone(root.parent, root).locate("Data/Meta/other.txt"))
+    note, other = source(root), find_source(DataRoot(root.parent, root).locate("Data/Meta/other.txt"), own_files(root))
 
     def give_up() -> None:
         raise DeadlineExceeded("Enough.")

@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator
 from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
 from function.core.types import LogEntry
-from function.serving.app import refused_entry
+from function.serving.result import refused_entry
 from function.state import log_schema
 from function.state.log import TAIL_BYTES, UploadLog, encode, find_place
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload
 from function.core.types import Digests, LogEntry, Status
-from function.serving.app import refused_entry
+from function.serving.result import refused_entry
 from function.state import log_index
 from function.state.log import UploadLog
 from function.state.log_index import LogMemory
