@@ -23,7 +23,7 @@ from function.core.types import FILE_MAX_BYTES, FileStat, Fingerprint, Outcome, 
 from function.folders.listing import NEVER
 from function.home.source import Source
 from function.state.ledger import Ledger
-from function.state.locks import Hold
+from function.state.locks import HeldLock
 from function.state.log_index import LoggedUpload
 from function.state.receipts import Superseded
 from function.upload.destination import Destination
@@ -77,7 +77,7 @@ class Upload:
         assert isinstance(result, Outcome)
         return result
 
-    def _rounds(self, hold: Hold, may_finish: Callable[[Sent], bool]) -> Outcome | Sent:
+    def _rounds(self, hold: HeldLock, may_finish: Callable[[Sent], bool]) -> Outcome | Sent:
         for _ in range(ROUNDS_MAX):
             self.to.means.deadline.check()
             try:
@@ -94,12 +94,12 @@ class Upload:
     def _is_looked_for(self, sent: Sent) -> bool:
         return sent.claim.settled or self.to.visit.shown_since(sent.since) is not None
 
-    def _attempted(self, receipt: Receipt, hold: Hold) -> Outcome | Sent:
+    def _attempted(self, receipt: Receipt, hold: HeldLock) -> Outcome | Sent:
         if receipt.claim:
             return self._recover(receipt.claim, hold)
         return self._unchanged() or self._planned(hold)
 
-    def _continued(self, sent: Sent, receipt: Receipt, hold: Hold) -> Outcome | Sent:
+    def _continued(self, sent: Sent, receipt: Receipt, hold: HeldLock) -> Outcome | Sent:
         """Go on with what this invocation has sent, whatever became of the receipt meanwhile."""
         if receipt.claim and receipt.claim.id == sent.claim.id:
             # Who wrote meanwhile took it up, and may have been killed when it was in the log already.
@@ -115,7 +115,7 @@ class Upload:
             Finishing(self.to, self.ledger, hold).bin_twins(look)
         return known(self.to.folder, done)
 
-    def _finished(self, sent: Sent, hold: Hold) -> Outcome:
+    def _finished(self, sent: Sent, hold: HeldLock) -> Outcome:
         look = None if sent.claim.settled else self.to.look(also=sent.claim.name, since=sent.since)
         return Finishing(self.to, self.ledger, hold).run(sent, look)
 
@@ -144,7 +144,7 @@ class Upload:
                 )
         return known(self.to.folder, done) if done else None
 
-    def _planned(self, hold: Hold) -> Outcome | Sent:
+    def _planned(self, hold: HeldLock) -> Outcome | Sent:
         logged, early = self._logged_before(), None
         if not logged and self._is_expected_to_be_new():
             if self._may_look_later():
@@ -157,7 +157,7 @@ class Upload:
             action = self._standing(logged) or action
         return self._acted(action, early, hold)
 
-    def _acted(self, action: plan.Action, early: Claim | None, hold: Hold) -> Outcome | Sent:
+    def _acted(self, action: plan.Action, early: Claim | None, hold: HeldLock) -> Outcome | Sent:
         unused = self.transfer.unused
         match action:
             case plan.Adopt(file) if unused and file.id == unused.id:  # its request came through after all
@@ -245,14 +245,14 @@ class Upload:
 
     # --- what another invocation left
 
-    def _recover(self, claim: Claim, hold: Hold) -> Outcome | Sent:
+    def _recover(self, claim: Claim, hold: HeldLock) -> Outcome | Sent:
         """Go on with a claim that a killed or failed invocation left: what it did may be in the log already."""
         if not self.to.visit.is_warm:
             self.to.look()
         result = self._recovered(claim, hold)
         return dataclasses.replace(result, was_found=True) if isinstance(result, Sent) else result
 
-    def _recovered(self, claim: Claim, hold: Hold) -> Outcome | Sent:
+    def _recovered(self, claim: Claim, hold: HeldLock) -> Outcome | Sent:
         finishing = Finishing(self.to, self.ledger, hold)
         if claim.yields_to and claim.content.digests:
             finishing.give_way(claim, claim.yields_to, claim.content.digests)

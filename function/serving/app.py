@@ -23,7 +23,7 @@ from function.serving.in_time import ended_in_time, seconds_from_now
 from function.serving.result import InvocationResult, failure, refusal, refused_entry, result_of
 from function.state.locks import Locks
 from function.state.log import UploadLog
-from function.state.log_index import LogMemory
+from function.state.log_index import LogIndex
 from function.upload import batch
 from function.upload.account import Account
 from function.upload.batch import Batch
@@ -252,7 +252,7 @@ def open_app(settings: Settings) -> App:
     """The App of those settings, kept between invocations."""
     locks = Locks(settings.state_root, settings.state_folder / "locks", settings.lock)
     log = UploadLog(settings.log, locks.shared, _log.warning)
-    memory = LogMemory(settings.log)
+    memory = LogIndex(settings.log)
     accounts = {each.name: Account(settings, each, locks, memory) for each in settings.accounts}
     return App(settings, locks, log, accounts)
 

@@ -173,10 +173,15 @@ def set_aside(path: str | os.PathLike[str], label: str = "damaged") -> str:
 
     It never replaces anything. Raises FileNotFoundError where another set it aside first.
     """
-    aside = f"{os.fspath(path)}.{label}-{time.time_ns()}-{uuid.uuid4().hex[:12]}"
+    aside = aside_path(path, label)
     os.rename(path, aside)
     sync_folder(os.path.dirname(aside))
     return aside
+
+
+def aside_path(path: str | os.PathLike[str], label: str = "damaged") -> str:
+    """A name beside the path, `<path>.<label>-<time>-<random>`, that nothing has."""
+    return f"{os.fspath(path)}.{label}-{time.time_ns()}-{uuid.uuid4().hex[:12]}"
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:

@@ -31,7 +31,7 @@ class IdPool:
     """The reserved ids of one account, shared by all invocations on the volume."""
 
     path: Path
-    shared_lock: Callable[[Deadline], AbstractContextManager[None]]
+    shared_lock: Callable[[Deadline], AbstractContextManager[object]]
 
     def take(self, count: int, reserve: Callable[[int], list[str]], deadline: Deadline) -> list[FileId]:
         """That many ids, each handed out once; `reserve(n)` asks Drive for more. Raises VolumeUnavailable."""

@@ -55,15 +55,17 @@ class _Lease(SoftFileLease):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HeldLock:
     """A lock that is held; `check` raises Locked once it was lost."""
 
     name: str
     release: Callable[[], None]
     is_lost: Callable[[], bool] = lambda: False
+    is_lease: bool = False
+    """Whether it can be lost while its holder lives."""
 
     def check(self) -> None:
-        """Call before each write to Drive. Raises Locked."""
+        """Call immediately before each write to Drive or to a shared file. Raises Locked."""
         if self.is_lost():
             raise Locked(f"The lease on {self.name} was lost to another invocation; call again to go on.")
 
@@ -79,20 +81,20 @@ class Locks:
     """native or lease."""
 
     @contextmanager
-    def shared(self, deadline: Deadline) -> Iterator[None]:
+    def shared(self, deadline: Deadline) -> Iterator[HeldLock]:
         """`drive_upload.lock`: for moments, around the files that all invocations share."""
         path = f"{self.state_root}/drive_upload.lock"
-        with self._hold(path, deadline, partial(_native, path, _lock_file)):
-            yield
+        with self._hold(path, deadline, partial(_native, path, _lock_file)) as held:
+            yield held
 
     @contextmanager
-    def of(self, name: str, deadline: Deadline) -> Iterator[Hold]:
+    def of(self, name: str, deadline: Deadline) -> Iterator[HeldLock]:
         """The lock of one destination (or folder chain), by its hash. Raises Locked, VolumeUnavailable."""
         path = f"{self.folder}/{name[0]}/{name[1:]}.lock"
         with self._hold(path, deadline, partial(self._byte_or_file, int(name, 16), path)) as hold:
             yield hold
 
-    def _byte_or_file(self, number: int, path: str, deadline: Deadline) -> Hold:
+    def _byte_or_file(self, number: int, path: str, deadline: Deadline) -> HeldLock:
         """One byte of a file that all share: a file for each would be half of what an upload costs the disk."""
         try:
             return _native(f"{self.folder}/destinations.lock", partial(_lock_byte, number), deadline)
@@ -102,14 +104,14 @@ class Locks:
             return _native(path, _lock_file, deadline)
 
     @contextmanager
-    def _hold(self, path: str, deadline: Deadline, native: Callable[[Deadline], Hold]) -> Iterator[Hold]:
+    def _hold(self, path: str, deadline: Deadline, native: Callable[[Deadline], HeldLock]) -> Iterator[HeldLock]:
         hold = self._acquired(path, deadline, native)
         try:
             yield hold
         finally:
             hold.release()
 
-    def _acquired(self, path: str, deadline: Deadline, native: Callable[[Deadline], Hold]) -> Hold:
+    def _acquired(self, path: str, deadline: Deadline, native: Callable[[Deadline], HeldLock]) -> HeldLock:
         try:
             return native(deadline) if self.mode == "native" else _leased(path, deadline)
         except Timeout as error:
@@ -124,7 +126,7 @@ class Locks:
             ) from error
 
 
-def _native(path: str, lock: Callable[[int], bool], deadline: Deadline) -> Hold:
+def _native(path: str, lock: Callable[[int], bool], deadline: Deadline) -> HeldLock:
     """A kernel lock that ends with its descriptor: a tenth of the cost of filelock's objects."""
     fd = _open(path)
     try:
@@ -137,7 +139,7 @@ def _native(path: str, lock: Callable[[int], bool], deadline: Deadline) -> Hold:
     except BaseException:
         os.close(fd)
         raise
-    return Hold(os.path.basename(path), lambda: os.close(fd))
+    return HeldLock(os.path.basename(path), lambda: os.close(fd))
 
 
 def _lock_file(fd: int) -> bool:
@@ -161,11 +163,11 @@ def _lock_byte(number: int, fd: int) -> bool:
     return True
 
 
-def _leased(path: str, deadline: Deadline) -> Hold:
+def _leased(path: str, deadline: Deadline) -> HeldLock:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     lease = _Lease(path, lease_duration=LEASE_S, heartbeat_interval=HEARTBEAT_S, poll_interval=_POLL_S)
     lease.acquire(timeout=deadline.remaining_s())
-    return Hold(os.path.basename(path), lease.release, lambda: lease.compromise is not None)
+    return HeldLock(os.path.basename(path), lease.release, lambda: lease.compromise is not None)
 
 
 def _open(path: str) -> int:

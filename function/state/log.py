@@ -1,42 +1,75 @@
-"""upload_log.json: a JSON array with an entry a line, valid whatever happened, appended in constant time.
+"""upload_log.json: a JSON array with an entry a line, appended in constant time, on the disk when `append` returns.
 
-The closing bracket stands at the end of the file; an append writes `,\\n{entry}\\n]\\n` over it in one write and syncs.
-A write torn by a crash is cut back to the last whole entry by the next append. A file that is no such array is set
-aside under another name, never changed.
+What a reader may rely on:
+
+- Between two appends the file is a valid JSON array.
+- An entry is appended by one system call, `pwrite` of `,\\n{entry}\\n]\\n` over the closing bracket. Only a reader
+  whose own read falls into that call can meet an array that isn't closed; a batch is as many calls as it has entries.
+  The project's reader, `local_runner.log.reader`, reads such a file, too.
+- A process that is killed in that call, or a power failure before the sync, leaves an end that is not closed, or pages
+  of it that never reached the disk. No answer spoke of these entries yet. The next append mends the end before it
+  writes: it keeps every whole entry, and keeps what is damaged as `upload_log.json.damaged-<time>`.
+- A file that is no upload log is set aside whole, under such a name.
+- A log longer than `max_bytes` is closed: it is renamed to `upload_log-<time>.json`, a whole array, and stays.
+
+Under `lease`, a process that was frozen while it held the lock may wake up when others have written. So the lock and
+the file's length are looked at immediately before each write, and a process that finds its entries written over
+appends them again with its next ones. What remains: a process that freezes between that look and the system call, or
+an NFS client that is cut off with the entry in its cache, can write over entries of others; where their process has
+ended meanwhile, they stay lost in the log (their receipts tell that the uploads are done).
 """
 
 import json
 import os
-import time
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 
 import msgspec
 
 from function.core.deadline import Deadline
 from function.core.errors import Locked, UploadError, VolumeUnavailable
-from function.core.types import LogEntry
-from function.state import files
+from function.core.types import LogEntry, Status
+from function.state import files, log_files
+from function.state.locks import HeldLock
+from function.state.log_files import LogPosition
+from function.state.log_format import (
+    CLOSE,
+    TAIL_BYTES,
+    TAIL_MAX_BYTES,
+    UNSYNCED_BYTES,
+    WHOLE_MAX_BYTES,
+    AppendPosition,
+    Tail,
+    examine,
+)
+from function.state.log_index import LoggedUpload, parse_upload, uploads_since
 
-TAIL_BYTES = 64 * 1024
-"""Read from the end of the log to find its last entry, doubled where that entry is longer; what is no longer is
-looked at whole."""
+MAX_BYTES = 256 * 1024 * 1024
+"""The default of `log_max_mb`."""
 
-CLOSE = b"\n]\n"
-"""What ends the log, and is written over by the next append."""
+HANG_S = 0.5
+"""An append that is being written when its deadline is past is waited for so long."""
 
-_ENTRY_START = b'{"time":'
+REMEMBERED_BYTES = 256 * 1024
+"""Entries that a process remembers under `lease`, to append them again where they were written over."""
+
+_ATTEMPTS_MAX = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Ticket:
+    """One call of `append`. While it is in the queue, it can be taken back."""
+
+    entries: Sequence[LogEntry]
     lines: list[bytes]
-    written: "Future[None]" = field(default_factory=Future)
-    """Can be cancelled until somebody is about to write the lines."""
+    unless_logged: Mapping[str, LogPosition]
+    deadline: Deadline
+    written: "Future[list[bool]]" = field(default_factory=Future)
 
 
 @dataclass(slots=True)
@@ -44,44 +77,92 @@ class UploadLog:
     """The log of one home. Safe for threads and processes; appends that meet are written together."""
 
     path: Path
-    shared_lock: Callable[[Deadline], AbstractContextManager[None]]
+    shared_lock: Callable[[Deadline], AbstractContextManager[HeldLock]]
     warn: Callable[[str], None]
-    """Told, in a sentence, when a damaged log was set aside."""
+    """Told, in a sentence, what was found damaged and where it is kept."""
+    max_bytes: int = MAX_BYTES
+    """A longer log is closed and a new one begun."""
     _queue: list[_Ticket] = field(default_factory=list)
-    _queue_lock: Lock = field(default_factory=Lock)
-    _turn: Lock = field(default_factory=Lock)
+    _queue_lock: threading.Lock = field(default_factory=threading.Lock)
+    _has_writer: bool = False
+    _file: "_LogFile | None" = None
 
-    def append(self, entries: Sequence[LogEntry], deadline: Deadline) -> None:
-        """Make the entries durable, or add none of them. Raises VolumeUnavailable, Locked."""
-        ticket = _Ticket([encode(each) for each in entries])
+    def append(
+        self, entries: Sequence[LogEntry], deadline: Deadline, *, unless_logged: Mapping[str, LogPosition] | None = None
+    ) -> list[bool]:
+        """Make the entries durable, or add none of them. Returns, for each, whether it was written.
+
+        `unless_logged` (file id -> a position from `position`): an entry of that file id is left out where the log
+        tells behind that position that the same content was `uploaded` under that id. That is decided under the lock
+        under which entries are appended, so of two processes that log one upload, one writes it.
+
+        Raises Locked and VolumeUnavailable, at the latest HANG_S after the deadline, whatever the volume does. After
+        an error an entry may still appear where the volume answers late.
+        """
+        ticket = _Ticket(entries, [encode(each) for each in entries], unless_logged or {}, deadline)
+        self._enqueue(ticket)
+        try:
+            return ticket.written.result(deadline.remaining_s())
+        except TimeoutError:
+            if self._taken_back(ticket):
+                raise Locked(f"{self.path.name} is being written by other uploads; call again later.") from None
+        try:
+            return ticket.written.result(HANG_S)
+        except TimeoutError:
+            raise VolumeUnavailable(f"{self.path}: the volume doesn't answer; mend it and call again.") from None
+
+    def position(self) -> LogPosition:
+        """Where the log ends now, for `unless_logged` and LogIndex."""
+        return log_files.end_position(self.path)
+
+    def _enqueue(self, ticket: _Ticket) -> None:
         with self._queue_lock:
             self._queue.append(ticket)
-        if self._turn.acquire(timeout=deadline.remaining_s()):
             try:
-                if not ticket.written.done():
-                    self._write_queued(deadline)
-            except Exception as error:
-                if ticket.written.cancel():
-                    raise self._refusal(error) from error
-            finally:
-                self._turn.release()
-        elif ticket.written.cancel():
-            raise Locked(f"{self.path.name} is being written by other uploads; call again later.")
-        ticket.written.result()
+                if not self._has_writer:
+                    threading.Thread(target=self._write_queue, name="upload_log", daemon=True).start()
+                    self._has_writer = True
+            except RuntimeError as error:  # the system has no thread left
+                self._queue.remove(ticket)
+                raise self._refusal(error) from error
 
-    def _write_queued(self, deadline: Deadline) -> None:
-        with self.shared_lock(deadline):
+    def _taken_back(self, ticket: _Ticket) -> bool:
+        with self._queue_lock:
+            is_waiting = ticket in self._queue
+            if is_waiting:
+                self._queue.remove(ticket)
+            return is_waiting
+
+    def _write_queue(self) -> None:
+        """Write what is queued, in a thread of its own: a volume that hangs keeps no caller past its deadline."""
+        while True:
             with self._queue_lock:
-                queued, self._queue = self._queue, []
-            tickets = [each for each in queued if each.written.set_running_or_notify_cancel()]
+                if not self._queue:
+                    self._has_writer = False
+                    return
+                first = self._queue[0]
             try:
-                self._write([line for each in tickets for line in each.lines])
-            except BaseException as error:
-                for each in tickets:
-                    each.written.set_exception(self._refusal(error))
-                raise
+                with self.shared_lock(first.deadline) as lock:
+                    self._write_together(lock)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for an answer
+                if self._taken_back(first):
+                    first.written.set_exception(self._refusal(error))
+
+    def _write_together(self, lock: HeldLock) -> None:
+        with self._queue_lock:
+            tickets, self._queue = self._queue, []
+        try:
+            is_new = _not_logged(self.path, tickets)
+            lines = [line for each, new in zip(tickets, is_new, strict=True) for line in _chosen(each.lines, new)]
+            if lines:
+                self._file = self._file or _LogFile(self.path, self.warn, self.max_bytes)
+                self._file.append(lines, lock)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for an answer
             for each in tickets:
-                each.written.set_result(None)
+                each.written.set_exception(self._refusal(error))
+            return
+        for each, new in zip(tickets, is_new, strict=True):
+            each.written.set_result(new)
 
     def _refusal(self, error: BaseException) -> UploadError:
         if isinstance(error, UploadError):
@@ -89,128 +170,226 @@ class UploadLog:
         what = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
         return VolumeUnavailable(f"{self.path}: can't be written ({what}); mend the volume and call again.")
 
-    def _write(self, lines: list[bytes]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+def _chosen(lines: list[bytes], is_chosen: list[bool]) -> Iterator[bytes]:
+    return (line for line, chosen in zip(lines, is_chosen, strict=True) if chosen)
+
+
+def _not_logged(path: Path, tickets: Sequence[_Ticket]) -> list[list[bool]]:
+    """For each entry of each ticket whether it is to be written."""
+    logged: dict[LogPosition, set[tuple[str, str, str]]] = {}
+    written: set[tuple[str, str, str]] = set()
+
+    def is_new(entry: LogEntry, unless_logged: Mapping[str, LogPosition]) -> bool:
+        if entry.status is not Status.UPLOADED or entry.file_id is None:
+            return True
+        upload = (entry.file_id, entry.md5 or "", entry.sha256 or "")
+        since = unless_logged.get(entry.file_id)
+        if since is not None:
+            if since not in logged:
+                logged[since] = {_key(each) for each in uploads_since(path, since)}
+            if upload in logged[since] or upload in written:
+                return False
+        written.add(upload)
+        return True
+
+    return [[is_new(entry, each.unless_logged) for entry in each.entries] for each in tickets]
+
+
+@dataclass(slots=True)
+class _LogFile:
+    """The file, in the hands of the one thread that holds the lock."""
+
+    path: Path
+    warn: Callable[[str], None]
+    max_bytes: int
+    _left: tuple[int, int, int] | None = None
+    """Inode, size and mtime as this process left them; its end needs no look while they are the same."""
+    _named: int | None = None
+    """The inode whose name this process brought to the disk."""
+    _stays: int | None = None
+    """The inode of a log that can't be closed."""
+    _remembered: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Inode, byte and line of what this process wrote under a lease, newest last."""
+
+    def append(self, lines: list[bytes], lock: HeldLock) -> None:
+        """Write the lines and sync them. Raises OSError and Locked; then none of them stands."""
+        left = [*lines]
+        for _ in range(_ATTEMPTS_MAX):
+            if self._append(os.path.realpath(self.path), left, lock):
+                return
+        raise VolumeUnavailable(f"{self.path}: something writes to it without the lock; stop that and call again.")
+
+    def _append(self, real: str, lines: list[bytes], lock: HeldLock) -> bool:
+        """Whether all lines are written; else the file was replaced, or others wrote to it: to be called again."""
+        lock.check()
+        fd = files.open_or_create(real)
         try:
-            place = _place(fd)
-            if place is None:
-                damaged, fd = fd, self._set_aside()
-                os.close(damaged)
-                place = Place(0, is_first=True)
-            _put(fd, place, lines)
-        except OSError:
-            if not os.fstat(fd).st_size:  # it was to be begun, and an empty file is no array
-                os.unlink(os.path.realpath(self.path))
-            raise
+            tail = self._tail(fd)
+            if tail and not self._is_due(fd, tail.position):
+                return self._write(real, fd, tail, lines, lock)
+            if tail:
+                self._mend(real, fd, tail)
+                os.ftruncate(fd, files.write_at(fd, CLOSE, tail.position.offset))
+                os.fsync(fd)
+                self._close(real, fd)
+            else:
+                self._begin_anew(real, fd)
         finally:
             os.close(fd)
+        return False
 
-    def _set_aside(self) -> int:
-        aside = f"{self.path}.damaged-{time.time_ns()}"
-        os.rename(self.path, aside)
-        self.warn(f"{self.path} is not an upload log; it was set aside as {aside} and a new one begun.")
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    def _tail(self, fd: int) -> Tail | None:
+        status = os.fstat(fd)
+        if self._left == (status.st_ino, status.st_size, status.st_mtime_ns):
+            return Tail(AppendPosition(status.st_size - len(CLOSE), is_first=False))
+        return _examined(fd, status.st_size)
 
-    def size(self) -> int:
-        """Bytes of the log now; 0 while its end is torn, since the next append cuts it back."""
+    def _is_due(self, fd: int, position: AppendPosition) -> bool:
+        return position.offset > self.max_bytes and os.fstat(fd).st_ino != self._stays
+
+    def _close(self, real: str, fd: int) -> None:
+        """Put a new, empty log in the place of one that is long enough, which stays as a closed log: a whole array.
+
+        At every moment an array has the log's name. Where the volume can't do it, the log goes on as it is.
+        """
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                size = os.fstat(fd).st_size
-                return size if os.pread(fd, len(CLOSE), max(0, size - len(CLOSE))) == CLOSE else 0
-            finally:
-                os.close(fd)
+            if os.fstat(fd).st_nlink == 1:  # else a process was killed between these two steps
+                os.link(real, _free_name(real))
+            files.replace(real, b"[]\n")
+        except OSError as error:
+            self._stays = os.fstat(fd).st_ino
+            self.warn(f"{real} is longer than log_max_mb and can't be closed ({error.strerror}); it goes on.")
+
+    def _begin_anew(self, real: str, fd: int) -> None:
+        """Let a file that can't be gone on with keep its content under another name."""
+        size = os.fstat(fd).st_size
+        ends = os.pread(fd, 64, 0).lstrip()[:1], os.pread(fd, 64, max(0, size - 64)).rstrip()[-1:]
+        if size > WHOLE_MAX_BYTES and ends == (b"[", b"]"):
+            closed = _free_name(real)
+            os.rename(real, closed)
+            self.warn(f"{real} is not an entry a line; it was closed as {closed} and a new one begun.")
+        else:
+            aside = files.set_aside(real)
+            self.warn(f"{real} is not an upload log; it was set aside as {aside} and a new one begun.")
+
+    def _write(self, real: str, fd: int, tail: Tail, lines: list[bytes], lock: HeldLock) -> bool:
+        self._mend(real, fd, tail)
+        lines[:0] = self._written_over(fd)
+        self._left = None
+        try:
+            self._put(fd, tail.position, lines, lock)
         except OSError:
-            return 0
+            if not os.fstat(fd).st_size:  # it was to be begun, and an empty file is no array
+                os.unlink(real)
+            raise
+        status = os.fstat(fd)
+        if status.st_ino != self._named:
+            files.sync_folder(os.path.dirname(real))
+            self._named = status.st_ino
+        if lines:
+            return False
+        lock.check()  # lost meanwhile, these entries may have been written over others', or others over these
+        self._left = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return True
+
+    def _mend(self, real: str, fd: int, tail: Tail) -> None:
+        """Keep what is damaged elsewhere, and write a comma and blanks over it."""
+        found = [each.found for each in tail.damages if each.found.strip(b"\0 \t\r\n,[]")]
+        if found:
+            aside = files.aside_path(real)
+            files.create(aside, b"\n".join(found))
+            self.warn(f"{real}: a part of it is damaged; that part is kept as {aside}, all whole entries stay.")
+        for each in tail.damages:
+            files.write_at(fd, each.instead, each.offset)
+        if tail.damages:
+            os.fsync(fd)
+
+    def _put(self, fd: int, position: AppendPosition, lines: list[bytes], lock: HeldLock) -> None:
+        """Write the lines one by one and sync them; on an error put back what made the log whole before.
+
+        Those that are written are taken out of `lines`: none is left, unless others write to the file.
+        """
+        size, at = os.fstat(fd).st_size, position.offset
+        try:
+            while lines:
+                lock.check()
+                for line in _unsynced(lines):
+                    if os.fstat(fd).st_size != size:
+                        return
+                    start = b"[\n" if not at else b",\n"
+                    end = files.write_at(fd, start + line + CLOSE, at)
+                    if size > end:
+                        os.ftruncate(fd, end)
+                    if lock.is_lease:
+                        self._remember(os.fstat(fd).st_ino, at + len(start), line)
+                    size, at = end, end - len(CLOSE)
+                    del lines[0]
+                os.fsync(fd)
+        except OSError:
+            lock.check()
+            os.ftruncate(fd, files.write_at(fd, b"[]\n" if position.is_first else CLOSE, position.offset))
+            self._remembered = [each for each in self._remembered if each[1] < position.offset]
+            raise
+
+    def _remember(self, inode: int, offset: int, line: bytes) -> None:
+        self._remembered.append((inode, offset, line))
+        while len(self._remembered) > 1 and sum(len(each) for _, _, each in self._remembered) > REMEMBERED_BYTES:
+            del self._remembered[0]
+
+    def _written_over(self, fd: int) -> list[bytes]:
+        """Lines that this process wrote, and that a late append of another wrote over.
+
+        In a file that is shorter now, or another one, they are not missed: that was a person's decision.
+        """
+        status = os.fstat(fd)
+        here = [(at, line) for inode, at, line in self._remembered if inode == status.st_ino]
+        lost = [line for at, line in here if at + len(line) <= status.st_size and os.pread(fd, len(line), at) != line]
+        self._remembered = [each for each in self._remembered if each[0] == status.st_ino and each[2] not in lost]
+        if not lost:
+            return []
+        rest = os.pread(fd, 2 * REMEMBERED_BYTES, max(0, here[0][0] - REMEMBERED_BYTES))
+        logged = {_key(each) for each in uploads_since(self.path, log_files.position_of(status, here[0][0]))}
+        missing = [line for line in lost if line not in rest and not _is_logged(line, logged)]
+        if missing:
+            self.warn(f"{self.path}: another process wrote over {len(missing)} entries; they are added again.")
+        return missing
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the next entry goes: the byte behind the last one."""
-
-    offset: int
-    is_first: bool
+def _key(upload: LoggedUpload) -> tuple[str, str, str]:
+    return upload.file_id, upload.md5, upload.sha256
 
 
-def _place(fd: int) -> Place | None:
-    """Where to append in an open log, None when it is no log."""
-    size = os.fstat(fd).st_size
+def _is_logged(line: bytes, logged: Collection[tuple[str, str, str]]) -> bool:
+    upload = parse_upload(line)
+    return upload is not None and _key(upload) in logged
+
+
+def _unsynced(lines: Sequence[bytes]) -> list[bytes]:
+    """Those of the lines that are written before they are synced: at least one."""
+    total = 0
+    for count, line in enumerate(lines):
+        total += len(line)
+        if total > UNSYNCED_BYTES:
+            return [*lines[: max(1, count)]]
+    return [*lines]
+
+
+def _examined(fd: int, size: int) -> Tail | None:
+    """The log's end; None where it is no log of an entry a line."""
     length = min(size, TAIL_BYTES)
     while True:
-        tail = os.pread(fd, length, size - length)
-        place = find_place(tail, size - length, os.pread(fd, 64, 0))
-        if place is not None or length == size:
-            return place
+        tail = examine(os.pread(fd, length, size - length), size - length)
+        if tail or length == size or length >= TAIL_MAX_BYTES:
+            return tail
         length = min(size, 2 * length)
 
 
-def find_place(tail: bytes, start: int, head: bytes) -> Place | None:
-    """Where to append, from the file's first bytes and its last ones, which begin at byte `start`.
-
-    None when the tail holds no whole entry, what is torn there can't have been written by an append, or, where the
-    whole file is seen, what stands before isn't an array's entries.
-    """
-    if not start and not tail.strip(b"\0 \t\r\n"):
-        return Place(0, is_first=True)
-    if not head.lstrip().startswith(b"["):
-        return None
-    text = tail.rstrip(b"\0 \t\r\n")
-    for find in (_before_the_bracket, _last_whole_entry):
-        place = find(text, start)
-        if place and (start or place.is_first or _is_entries(text[: place.offset] + b"]")):
-            return place
-    return None
-
-
-def _before_the_bracket(text: bytes, start: int) -> Place | None:
-    if not text.endswith(b"\n]" if start else b"]"):  # within a line, a torn entry may end so
-        return None
-    before = text[:-1].rstrip().removesuffix(b",").rstrip()  # of a torn append only the comma may have arrived
-    if not start and before.lstrip() == b"[":
-        return Place(0, is_first=True)
-    return Place(start + len(before), is_first=False) if before.endswith(b"}") else None
-
-
-def _last_whole_entry(text: bytes, start: int) -> Place | None:
-    end = len(text)
-    while end > 0:
-        line_start = text.rfind(b"\n", 0, end) + 1
-        line = text[line_start:end].strip().removesuffix(b",")
-        torn = text[end:].lstrip(b", \r\n")
-        if not line_start and not start and line == b"[":
-            return Place(0, is_first=True) if _is_prefix_of_entry(torn) else None
-        if line.startswith(b"{") and (line_start or start) and _is_entries(b"[" + line + b"]"):
-            whole = line_start + text[line_start:end].rindex(b"}") + 1
-            return Place(start + whole, is_first=False) if _is_prefix_of_entry(torn) else None
-        end = line_start - 1
-    return None
-
-
-def _is_prefix_of_entry(torn: bytes) -> bool:
-    return torn in (b"", b"]") or torn.startswith(_ENTRY_START) or _ENTRY_START.startswith(torn)
-
-
-def _is_entries(text: bytes) -> bool:
-    """Whether it is a JSON array of objects."""
-    try:
-        document = json.loads(text.decode())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, list) and all(isinstance(each, dict) for each in document)
-
-
-def _put(fd: int, place: Place, lines: list[bytes]) -> None:
-    """Write the lines at their place and sync; on an error put back what made the log whole before."""
-    try:
-        end = files.write_at(fd, (b"[\n" if place.is_first else b",\n") + b",\n".join(lines) + CLOSE, place.offset)
-        if os.fstat(fd).st_size > end:
-            os.ftruncate(fd, end)
-        os.fsync(fd)
-    except OSError:
-        whole = files.write_at(fd, b"[]\n" if place.is_first else CLOSE, place.offset)
-        os.ftruncate(fd, whole)
-        raise
+def _free_name(real: str) -> str:
+    """A name for the log that is closed now, which no file has."""
+    while os.path.lexists(path := log_files.closed_path(real, datetime.now(UTC))):
+        pass
+    return path
 
 
 def encode(entry: LogEntry) -> bytes:

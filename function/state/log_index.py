@@ -1,11 +1,11 @@
-"""What upload_log.json tells of uploads: a second memory, for where a receipt was lost, is old or was not finished.
+"""What the log tells of uploads: a second memory, for where a receipt was lost, is old or was not finished.
 
-It says what was done, but not on which Drive (an emulator may share the log): whoever follows it looks at the id first.
+It says what was done, but not on which Drive (an emulator may share the log): its user looks at the file first.
 """
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -15,7 +15,8 @@ import msgspec
 
 from function.core.errors import VolumeUnavailable
 from function.core.types import Digests, FileId
-from function.state.log import CLOSE
+from function.state import log_files
+from function.state.log_files import LogPosition
 
 REACH_BYTES = 4 * 1024 * 1024
 """How far back it reaches: some 8,000 entries, about what Drive takes of an account in the hour that a listing may lag.
@@ -53,22 +54,25 @@ class LoggedUpload(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class LogMemory:
+class LogIndex:
     """The uploads that the last part of a log tells of, kept between invocations. Safe for threads."""
 
     path: Path
     _uploads: list[LoggedUpload] = field(default_factory=list)
     _by_source: dict[tuple[str, str], list[LoggedUpload]] = field(default_factory=dict)
-    _start: int = 0
+    _inode: int | None = None
+    """Of the file that was read last."""
     _end: int = 0
-    """The bytes of the log that were read; the end is behind an entry."""
+    """The byte behind the last entry that was read in that file."""
+    _bytes_read: int = 0
+    """Of the log, since the index was begun."""
     _lock: Lock = field(default_factory=Lock)
 
     def read_on(self) -> None:
         """Learn what was logged since the last time. Raises VolumeUnavailable."""
         try:
             with self._lock, open(self.path, "rb") as file:
-                self._read_on(file)
+                self._read_current(file)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -84,37 +88,73 @@ class LogMemory:
         to_account = (each for each in reversed(self._uploads) if each.account == account)
         return next((each for each in to_account if each.destination.startswith(below)), None)
 
-    def upload_of(self, file_id: str, since: int) -> LoggedUpload | None:
-        """The last upload under that file id that an entry behind byte `since` tells of. Raises VolumeUnavailable."""
+    def upload_of(self, file_id: str, log_position: LogPosition) -> LoggedUpload | None:
+        """The last upload under that file id that an entry behind the position tells of. Raises VolumeUnavailable."""
         try:
-            with open(self.path, "rb") as file:
-                start = max(0, since - len(CLOSE))
-                # Only where an entry ends is it still the log that was measured.
-                file.seek(start if os.pread(file.fileno(), 2, start) in (b",\n", CLOSE[:2]) else 0)
-                told = [_parsed(line) for line in file if file_id.encode() in line]
-        except FileNotFoundError:
-            return None
+            found = [each for each in uploads_since(self.path, log_position) if each.file_id == file_id]
         except OSError as error:
             raise _unreadable(self.path, error) from error
-        return next((each for each in reversed(told) if each and each.file_id == file_id), None)
+        return found[-1] if found else None
 
-    def _read_on(self, file: BinaryIO) -> None:
-        size = os.fstat(file.fileno()).st_size
-        if self._end > size or size - self._start > 2 * REACH_BYTES:
-            self._uploads, self._by_source = [], {}
-            self._start = self._end = max(0, size - REACH_BYTES)
+    def _read_current(self, file: BinaryIO) -> None:
+        status = os.fstat(file.fileno())
+        is_same = status.st_ino == self._inode
+        if not is_same:
+            self._finish_closed()
+        elif self._end > status.st_size:
+            self._forget()
+        grows_to = self._bytes_read + status.st_size - self._end
+        if self._inode is None or grows_to > 2 * REACH_BYTES:
+            self._forget()
+            self._end = max(0, status.st_size - REACH_BYTES)
+            self._read_last_closed(REACH_BYTES - status.st_size)
+        self._inode = status.st_ino
+        self._read(file)
+
+    def _finish_closed(self) -> None:
+        """Read the rest of the file that was read last, under the name that it has now."""
+        for path in log_files.closed_logs(self.path):
+            with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_ino == self._inode:
+                    self._read(file)
+                    self._end = 0
+                    return
+        self._forget()
+
+    def _read_last_closed(self, length: int) -> None:
+        """Learn from the last bytes of the log that was closed last, where the current one is short."""
+        closed = log_files.closed_logs(self.path)
+        if length > 0 and closed:
+            with open(closed[-1], "rb") as file:
+                self._end = max(0, os.fstat(file.fileno()).st_size - length)
+                self._read(file)
+            self._end = 0
+
+    def _forget(self) -> None:
+        self._uploads, self._by_source, self._inode, self._end, self._bytes_read = [], {}, None, 0, 0
+
+    def _read(self, file: BinaryIO) -> None:
+        """Learn from the file's entries from byte `_end` on."""
         file.seek(self._end)
-        for line in file:
-            upload = _parsed(line)
+        start = at = self._end
+        for line in log_files.lines(file):
+            upload = parse_upload(line)
             if upload:
                 self._uploads.append(upload)
                 self._by_source.setdefault((upload.account, upload.path), []).append(upload)
             if line.endswith((b"}\n", b"},\n")):
-                self._end = file.tell() - (len(line) - line.rindex(b"}") - 1)
+                self._end = at + line.rindex(b"}") + 1
+            at += len(line)
+        self._bytes_read += self._end - start
 
 
-def _parsed(line: bytes) -> LoggedUpload | None:
-    """The upload that the line tells of; None where it tells of none, or is torn."""
+def uploads_since(path: Path, log_position: LogPosition) -> Iterator[LoggedUpload]:
+    """The uploads that the log tells of behind a position, oldest first. Raises OSError."""
+    return (upload for line in log_files.lines_since(path, log_position) if (upload := parse_upload(line)))
+
+
+def parse_upload(line: bytes) -> LoggedUpload | None:
+    """The upload that a line of the log tells of; None where it tells of none, or is damaged."""
     if b'"uploaded"' not in line:
         return None
     text = line.strip().removesuffix(b",")
@@ -122,14 +162,14 @@ def _parsed(line: bytes) -> LoggedUpload | None:
         return msgspec.json.decode(text, type=LoggedUpload)
     except msgspec.ValidationError:
         return None
-    except msgspec.DecodeError:  # also what JSON allows and msgspec doesn't: a name that isn't UTF-8
+    except (ValueError, RecursionError):  # also what JSON allows and msgspec doesn't: a name that isn't UTF-8
         return _parsed_leniently(text)
 
 
 def _parsed_leniently(text: bytes) -> LoggedUpload | None:
     try:
-        return msgspec.convert(json.loads(text), LoggedUpload)
-    except ValueError:  # msgspec's errors are such too
+        return msgspec.convert(json.loads(text.decode()), LoggedUpload)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
         return None
 
 

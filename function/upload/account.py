@@ -16,7 +16,7 @@ from function.folders.tree import Folders
 from function.home.settings import AccountConfig, Settings
 from function.state.id_pool import IdPool
 from function.state.locks import Locks
-from function.state.log_index import LogMemory
+from function.state.log_index import LogIndex
 from function.state.receipts import Receipts
 
 
@@ -27,7 +27,7 @@ class Account:
     settings: Settings
     account: AccountConfig
     locks: Locks
-    memory: LogMemory
+    memory: LogIndex
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
     @property

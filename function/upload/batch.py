@@ -140,7 +140,7 @@ class Batch:
             hold=lambda name: self.account.locks.of(name, self.deadline),
             take_id=self._take_id,
             discard_ids=self._discard_ids,
-            log_size=self.log.size,
+            log_size=self.log.position,
             logged_upload=self.account.memory.upload_of,
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
             deadline=self.deadline,

@@ -14,7 +14,7 @@ from function.core.receipt import Claim, Receipt
 from function.core.types import FileId, NewFile, Outcome, Policy
 from function.drive.port import Drive
 from function.folders.listing import NEVER, Visit
-from function.state.locks import Hold
+from function.state.locks import HeldLock
 from function.state.log_index import LoggedUpload
 from function.state.receipts import Receipts
 from function.upload.send import Progress
@@ -27,7 +27,7 @@ class Means:
     account: str
     open_drive: Callable[[], Drive]
     receipts: Receipts[Receipt]
-    hold: Callable[[str], AbstractContextManager[Hold]]
+    hold: Callable[[str], AbstractContextManager[HeldLock]]
     """The lock of a destination, by the name of its receipt."""
     take_id: Callable[[], FileId]
     discard_ids: Callable[[], None]

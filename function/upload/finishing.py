@@ -16,7 +16,7 @@ from function.core.types import Digests, Fingerprint, Outcome, RemoteFile, Statu
 from function.drive.move import move
 from function.folders.listing import NEVER
 from function.state.ledger import Ledger
-from function.state.locks import Hold
+from function.state.locks import HeldLock
 from function.upload.destination import Destination
 
 
@@ -39,7 +39,7 @@ class Finishing:
 
     to: Destination
     ledger: Ledger
-    hold: Hold
+    hold: HeldLock
 
     def run(self, sent: Sent, look: Look | None) -> Outcome:
         """Settle and record. `look` shows the destination's names; None where none is due."""

@@ -10,7 +10,7 @@ from function.core.receipt import Claim
 from function.core.types import MULTIPART_MAX_BYTES, Digests, FileId, Fingerprint, Policy, RemoteFile
 from function.home.source import Source
 from function.state.ledger import Ledger
-from function.state.locks import Hold
+from function.state.locks import HeldLock
 from function.upload.destination import Destination
 from function.upload.finishing import Sent
 from function.upload.send import Sending
@@ -46,19 +46,19 @@ class Transfer:
         """The content's."""
         return self.source.digests(self.to.means.deadline.check)
 
-    def create(self, name: str, hold: Hold, early: Claim | None) -> Sent:
+    def create(self, name: str, hold: HeldLock, early: Claim | None) -> Sent:
         """Send it as a new file of that name; under the claim that was made `early`, if one was."""
         if early is None:
             return self.send(self.ledger.claim(self.new_claim(name)), hold)
         claim = replace(early, name=name, folder=self.to.visit.ready().leaf)
         return self.send(early if claim == early else self.ledger.claim(claim), hold)
 
-    def revise(self, file: RemoteFile, hold: Hold) -> Sent:
+    def revise(self, file: RemoteFile, hold: HeldLock) -> Sent:
         """Send it as that file's new revision."""
         claim = replace(self.new_claim(file.name), id=file.id, revises=True, settled=True)
         return self.send(self.ledger.claim(claim), hold)
 
-    def mend(self, claim: Claim, hold: Hold) -> Sent:
+    def mend(self, claim: Claim, hold: HeldLock) -> Sent:
         """Send it into the file of that claim, which is ours and was never recorded as done."""
         mending = replace(claim, content=self.source.fingerprint, revises=True, mends=True, session=None)
         return self.send(self.ledger.claim(mending), hold)
@@ -79,7 +79,7 @@ class Transfer:
             log_size=unused.log_size if unused else self.to.means.log_size(),
         )
 
-    def send(self, claim: Claim, hold: Hold, *, look_first: bool = False) -> Sent:
+    def send(self, claim: Claim, hold: HeldLock, *, look_first: bool = False) -> Sent:
         """The content under the claim's id, verified. Raises UploadError, or StartOver when the id is no use."""
         sending = self._sending(claim, hold)
         since = time.monotonic()
@@ -109,7 +109,7 @@ class Transfer:
             raise StartOver
         return self.mend(claim, hold)
 
-    def _sending(self, claim: Claim, hold: Hold) -> Sending:
+    def _sending(self, claim: Claim, hold: HeldLock) -> Sending:
         return Sending(
             drive=self.to.means.drive,
             source=self.source,
@@ -126,7 +126,7 @@ class Transfer:
         if current.claim:
             self.ledger.write(replace(current, claim=replace(current.claim, session=uri)))
 
-    def _without_what_was_refused(self, claim: Claim, hold: Hold, error: BadRequest) -> Sent:
+    def _without_what_was_refused(self, claim: Claim, hold: HeldLock, error: BadRequest) -> Sent:
         """Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other."""
         if self._sends_metadata and self.to.metadata:
             self._sends_metadata = False

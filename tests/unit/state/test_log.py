@@ -24,15 +24,17 @@ from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnav
 from function.core.types import LogEntry
 from function.serving.result import refused_entry
 from function.state import log_schema
-from function.state.log import TAIL_BYTES, UploadLog, encode, find_place
+from function.state.locks import HeldLock
+from function.state.log import UploadLog, encode
+from function.state.log_format import TAIL_BYTES, examine
 
 SCHEMA = Path(__file__).parents[3] / "function/upload_log.schema.json"
 
 
 @contextlib.contextmanager
-def unlocked(_: Deadline) -> Iterator[None]:
+def unlocked(_: Deadline) -> Iterator[HeldLock]:
     """Nobody else is there."""
-    yield
+    yield HeldLock("no lock", lambda: None)
 
 
 def entry(number: int, text: str = "") -> LogEntry:
@@ -154,19 +156,55 @@ NONSENSE = {
     "an array's end": b'{"a": 1}]',
     "a number": b"7",
     "HTML": b"<html></html>",
-    "the array cut, then text": f"[\n{ONE},\nand then somebody wrote this".encode(),
-    "much": b"x" * 3 * TAIL_BYTES,
-    "garbage between entries": f"[\n{ONE},\n%%%,\n{ONE}\n]\n".encode(),
-    "two arrays": f"[\n{ONE}\n]\n[\n{ONE}\n]\n".encode(),
-    "a comma missing": f"[\n{ONE}\n{ONE}\n]\n".encode(),
-    "its first entry torn at the front": f"[\n{ONE[20:]},\n{ONE}\n]\n".encode(),
-    "zeros inside": f"[\n{ONE[:50]}".encode() + bytes(100) + f",\n{ONE}\n]\n".encode(),
-    "not UTF-8": f"[\n{ONE},\n{ONE}\n]\n".encode().replace(b"failed", b"f\xff", 1),
     "UTF-16": f"[\n{ONE}\n]\n".encode("utf-16"),
-    "a number among the entries": f"[1,\n{ONE}\n]\n".encode(),
-    "a nested array": f"[[\n{ONE}\n]\n]".encode(),
-    "garbage, then a torn entry": f'[\n{ONE},\n%%%,\n{ONE},\n{{"time":"20'.encode(),
+    "of another program, damaged": b'[\n{"a": 1},\n{"b": 2\n{"c": 3}\n]\n',
 }
+
+TWO = encode(entry(2)).decode()
+DAMAGED: dict[str, tuple[bytes, list[str], bytes]] = {
+    "the array cut, then text": (f"[\n{ONE},\nand then somebody wrote this".encode(), ["1"], b"somebody wrote"),
+    "garbage between entries": (f"[\n{ONE},\n%%%,\n{TWO}\n]\n".encode(), ["1", "2"], b"%%%"),
+    "a number among the entries": (f"[1,\n{ONE}\n]\n".encode(), ["1"], b"[1,"),
+    "two arrays": (f"[\n{ONE}\n]\n[\n{TWO}\n]\n".encode(), ["1", "2"], b""),
+    "a nested array": (f"[[\n{ONE}\n]\n]".encode(), ["1"], b""),
+    "a comma missing": (f"[\n{ONE}\n{TWO}\n]\n".encode(), ["1", "2"], b""),
+    "its first entry torn at the front": (f"[\n{ONE[20:]},\n{TWO}\n]\n".encode(), ["2"], ONE[20:].encode()),
+    "zeros inside": (
+        f"[\n{ONE[:50]}".encode() + bytes(100) + f",\n{TWO}\n]\n".encode(),
+        ["2"],
+        ONE[:50].encode() + bytes(100),
+    ),
+    "not UTF-8": (f"[\n{ONE},\n{TWO}\n]\n".encode().replace(b"failed", b"f\xff", 1), ["2"], b"f\xff"),
+    "its last entry not UTF-8": (f"[\n{ONE},\n{TWO}\n]\n".encode().replace(b'"2"', b'"\xff"'), ["1"], b'"\xff"'),
+    "a deeply nested line": (
+        f"[\n{ONE},\n".encode() + b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + f"}},\n{TWO}\n]\n".encode(),
+        ["1", "2"],
+        b"[" * 50_000,
+    ),
+    "garbage, then a torn entry": (f'[\n{ONE},\n%%%,\n{TWO},\n{{"time":"20'.encode(), ["1", "2"], b"%%%"),
+    "written over by a late append": (
+        f"[\n{ONE},\n{TWO[:90]}\n]\n{TWO[95:]},\n{TWO}\n]\n".encode(),
+        ["1", "2"],
+        TWO[:90].encode(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "kept", "damaged"), DAMAGED.values(), ids=list(DAMAGED))
+def test_a_damaged_part_is_kept_elsewhere_and_every_whole_entry_stays(
+    tmp_path: Path, content: bytes, kept: list[str], damaged: bytes
+) -> None:
+    """The entries before it and behind it are in the log, which is an array again; the damaged bytes are in a file."""
+    path = tmp_path / "log.json"
+    path.write_bytes(content)
+    told: list[str] = []
+
+    open_log(path, told.append).append([entry(3)], Deadline.after(10))
+
+    assert ids(path) == [*kept, "3"]
+    aside = [each.read_bytes() for each in tmp_path.glob("*damaged*")]
+    assert len(told) == len(aside) == (1 if damaged else 0)
+    assert all(damaged in each for each in aside)
 
 
 @pytest.mark.parametrize("content", NONSENSE.values(), ids=list(NONSENSE))
@@ -206,12 +244,16 @@ def test_any_file_is_gone_on_with_or_set_aside(tmp_path: Path, content: bytes) -
         assert kept is None or kept[:-1] == valid
 
 
-@given(st.binary(max_size=300), st.integers(0, 10**9), st.binary(max_size=64))
-def test_find_place_always_answers(tail: bytes, start: int, head: bytes) -> None:
-    """A place inside the tail, or none."""
-    place = find_place(tail, start, head)
+@given(st.binary(max_size=300), st.integers(0, 10**9))
+def test_the_end_of_any_file_is_examined(view: bytes, start: int) -> None:
+    """A position inside the view, or none; what is overwritten keeps its length and stands in front of it."""
+    tail = examine(view, start)
 
-    assert place is None or start <= place.offset <= start + len(tail)
+    if tail:
+        assert start <= tail.position.offset <= start + len(view)
+        for each in tail.damages:
+            assert view[each.offset - start :].startswith(each.found)
+            assert len(each.instead) in (0, len(each.found))
 
 
 KILLED = """
@@ -310,12 +352,12 @@ class Held:
     let_go: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
-    def __call__(self, _: Deadline) -> Iterator[None]:
+    def __call__(self, _: Deadline) -> Iterator[HeldLock]:
         self.asked.set()
         assert self.let_go.wait(10)
         if self.error:
             raise self.error
-        yield
+        yield HeldLock("held", lambda: None)
 
 
 def outcome_of(log: UploadLog, number: int, deadline: Deadline) -> tuple[threading.Thread, list[UploadError | None]]:

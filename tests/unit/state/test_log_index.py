@@ -14,14 +14,15 @@ from function.core.errors import InvalidPayload
 from function.core.types import Digests, LogEntry, Status
 from function.serving.result import refused_entry
 from function.state import log_index
+from function.state.locks import HeldLock
 from function.state.log import UploadLog
-from function.state.log_index import LogMemory
+from function.state.log_index import LogIndex
 
 
 @contextlib.contextmanager
-def unlocked(_: Deadline) -> Iterator[None]:
+def unlocked(_: Deadline) -> Iterator[HeldLock]:
     """Nobody else is there."""
-    yield
+    yield HeldLock("no lock", lambda: None)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def append(log: UploadLog, *entries: LogEntry) -> None:
     log.append(entries, Deadline.after(10))
 
 
-def known(memory: LogMemory, path: str = "Data/Meta/zones.txt") -> list[str]:
+def known(memory: LogIndex, path: str = "Data/Meta/zones.txt") -> list[str]:
     """The ids of the uploads from a source."""
     return [each.file_id for each in memory.uploads_from("default", path)]
 
@@ -67,31 +68,31 @@ def test_an_upload_is_found_behind_an_append_that_was_torn(log: UploadLog, cut: 
     """What is logged after a torn entry is found, though the log was longer when the upload was claimed."""
     append(log, refused(1), refused(2, "a long message, to be torn" * 9))
     log.path.write_bytes(log.path.read_bytes()[:-cut])
-    since = log.size()
+    since = log.position()
 
     append(log, uploaded(3))
 
-    found = LogMemory(log.path).upload_of("file-3", since)
+    found = LogIndex(log.path).upload_of("file-3", since)
     assert found
     assert found.digests == Digests(f"{3:032}", f"{3:064}")
-    assert LogMemory(log.path).upload_of("file-4", since) is None
+    assert LogIndex(log.path).upload_of("file-4", since) is None
 
 
 def test_an_upload_is_found_in_a_log_that_was_begun_anew(log: UploadLog) -> None:
     """A claim remembers how long the log was; in another log that means nothing."""
     append(log, *(refused(number) for number in range(9)))
-    since = log.size()
+    since = log.position()
 
     log.path.unlink()
     append(log, uploaded(1), *(refused(number, "text") for number in range(20)))
 
-    assert LogMemory(log.path).upload_of("file-1", since)
+    assert LogIndex(log.path).upload_of("file-1", since)
 
 
 def test_an_upload_of_a_name_that_is_not_utf8_is_found(log: UploadLog) -> None:
     """Such a name is in the log as an escape that stands for no character."""
     append(log, uploaded(1, "Data/caf\udce9.txt"))
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
 
     memory.read_on()
 
@@ -104,7 +105,7 @@ def test_an_upload_of_a_name_that_is_not_utf8_is_found(log: UploadLog) -> None:
 def test_however_the_log_grows_each_upload_is_learned_once(log: UploadLog, steps: list[tuple[bool, str, bool]]) -> None:
     """Uploads among other entries, read on after each append or after several."""
     log.path.unlink(missing_ok=True)
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
     due = []
     for number, (is_upload, text, reads) in enumerate(steps):
         append(log, uploaded(number) if is_upload else refused(number, text))
@@ -122,7 +123,7 @@ def test_what_was_torn_when_it_was_read_is_learned_when_it_is_whole(log: UploadL
     before = log.path.read_bytes()
     append(log, uploaded(2))
     whole = log.path.read_bytes()
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
 
     for end in (len(before) - 1, len(before) + 1, len(before) + 90, len(whole) - 4, len(whole) - 2):
         log.path.write_bytes(whole[:end])
@@ -136,7 +137,7 @@ def test_what_was_torn_when_it_was_read_is_learned_when_it_is_whole(log: UploadL
 def test_a_log_that_was_begun_anew_is_read_anew(log: UploadLog) -> None:
     """A shorter log is another one."""
     append(log, *map(uploaded, range(9)))
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
     memory.read_on()
 
     log.path.unlink()
@@ -150,7 +151,7 @@ def test_it_reaches_back_so_far_and_no_further(log: UploadLog, monkeypatch: pyte
     """However long the log is, and becomes, what is kept of it is bounded, and its end is among it."""
     monkeypatch.setattr(log_index, "REACH_BYTES", 3000)
     append(log, *map(uploaded, range(100)))
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
     for number in range(100, 160):
         memory.read_on()
         assert known(memory)[-1] == f"file-{number - 1}"
@@ -162,7 +163,7 @@ def test_the_last_upload_below_a_folder(log: UploadLog) -> None:
     """In the folder or in one below it, of that account; a folder whose name only begins so is another."""
     append(log, uploaded(1, "Data/Meta/a.txt"), uploaded(2, "Data/Meta/sub/b.txt"), uploaded(3, "Data/Metal/c.txt"))
     append(log, replace(uploaded(4, "Data/Meta/d.txt"), account="another"))
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
     memory.read_on()
 
     found = memory.last_below("default", "MemoryVDB/Meta")
@@ -178,7 +179,7 @@ def test_the_last_upload_below_a_folder(log: UploadLog) -> None:
 def test_what_is_no_upload_is_passed_over(log: UploadLog, content: bytes) -> None:
     """Whatever stands in the file, nothing is learned from it and nothing fails."""
     log.path.write_bytes(content)
-    memory = LogMemory(log.path)
+    memory = LogIndex(log.path)
 
     memory.read_on()
 
