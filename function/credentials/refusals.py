@@ -190,12 +190,12 @@ def _names(file: TokenFile) -> dict[str, str]:
     fields = file.fields
     address = str(fields.get("service_account_impersonation_url") or "")
     acted_as = re.search(r"/serviceAccounts/([^/:]+):", address)
-    account = fields.get("client_email") or fields.get("_service_account_email") or (acted_as and acted_as[1])
+    account = str(fields.get("client_email") or fields.get("_service_account_email") or (acted_as and acted_as[1]))
     is_gclouds = file.is_default or file.kind == "impersonated_service_account"
     again = "run 'gcloud auth application-default login'" if is_gclouds else AUTHORIZE
     return {
         "again": again,
-        "account": str(account or "the service account"),
+        "account": account if re.fullmatch(r"[\w.-]{1,100}@[\w.-]{1,100}", account) else "the service account",
         "subject": str(file.subject or "a user"),
         "client": str(fields.get("client_id") or "of the service account"),
     }

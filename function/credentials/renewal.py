@@ -20,7 +20,7 @@ from function.credentials.token_file import AUTHORIZE, METADATA, TokenFile, requ
 T = TypeVar("T")
 
 _LIBRARIES = ("google.auth", "google.oauth2", "oauth2client", "pydrive2")
-"""oauth2client logs refused answers whole, google-auth the metadata server's."""
+"""Their logs are silenced: oauth2client's quotes refused answers whole, google-auth's the metadata server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,7 @@ def _require_pydrive2(file: TokenFile) -> None:
 def guarded(file: TokenFile, endpoint: Endpoint | None, work: Callable[[], T]) -> T:
     """What `work` gives. Raises UploadError only: whatever a library raises is told in our words."""
     for name in _LIBRARIES:
-        logging.getLogger(name).propagate = False
-        logging.getLogger(name).addHandler(_NOWHERE)
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         return work()
     except UploadError as error:
@@ -101,9 +100,6 @@ def guarded(file: TokenFile, endpoint: Endpoint | None, work: Callable[[], T]) -
     # Raised here, outside of the handler, so that no traceback leads back to the library's exception.
     failure.__cause__ = failure.__context__ = None
     raise failure.with_traceback(None)
-
-
-_NOWHERE = logging.NullHandler()
 
 
 def _told(file: TokenFile, endpoint: Endpoint | None, error: Exception) -> UploadError:
