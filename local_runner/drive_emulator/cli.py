@@ -15,6 +15,7 @@ import click
 from .emulator import DriveEmulator
 from .faults import quota
 from .server import ServerOptions
+from .storage import archive
 from .storage.request_log import RequestRecord
 from .storage.state import DEFAULT_EMAIL
 
@@ -31,6 +32,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--https", is_flag=True, help="Speak TLS, too, with an authority of its own.")
 @click.option(
     "--write-ca", type=_FILE, help="Write that authority's certificate for clients to trust; implies --https."
+)
+@click.option("--load", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Begin with a saved state.")
+@click.option(
+    "--seed-from", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Fill an empty Drive from here."
 )
 @click.option("--public-url", metavar="URL", help="What URLs in answers begin with, behind a proxy.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Answer to this name, too (repeatable).")
@@ -62,21 +67,35 @@ def emulator(
 ) -> None:
     """Serve a Google Drive on this machine, for tests and trials. Ctrl-C ends it."""
     written = _Files(**{name: flags.pop(name) for name in _Files.__annotations__})
-    drive = DriveEmulator(
-        data,
-        host=host,
-        port=port,
-        seed=seed,
-        accept_tokens=accept_token,
-        emails=account or (DEFAULT_EMAIL,),
-        watcher=_show if verbose else None,
-        options=_options(flags, https=written.write_ca is not None),
+    saved, seed_folder = flags.pop("load"), flags.pop("seed_from")
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "seed": seed,
+        "accept_tokens": accept_token,
+        "emails": account or (DEFAULT_EMAIL,),
+        "watcher": _show if verbose else None,
+        "options": _options(flags, https=written.write_ca is not None),
         **_settings(flags),
-    )
+    }
+    drive = DriveEmulator(data, **options) if saved is None else _loaded(saved, data, options)
+    if seed_folder is not None:
+        drive.seed_from(seed_folder)
     with drive:
         written.write(drive)
         _explain(drive, data, written.write_token)
         _wait()
+
+
+def _loaded(saved: Path, data: Path | None, options: dict[str, Any]) -> DriveEmulator:
+    """An emulator that begins with a saved state, kept in `data` where that is given."""
+    try:
+        if data is None:
+            return DriveEmulator.loaded(saved, **options)
+        archive.load(saved, data)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return DriveEmulator(data, **options)
 
 
 @dataclass(frozen=True, slots=True)

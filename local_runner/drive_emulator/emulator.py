@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +15,13 @@ from .faults.scripted import Faults
 from .model.errors import file_not_found
 from .model.records import AccessToken, Account
 from .oauth import assertions
+from .oauth.assertions import ROBOT
 from .oauth.endpoints import CLIENT_ID, DRIVE_SCOPE
+from .rules import seeding
 from .server import Server, ServerOptions, Watcher
-from .storage import snapshot
+from .storage import archive, snapshot
 from .storage.request_log import RequestLog
 from .storage.state import DEFAULT_EMAIL, Drive, account, open_drive
-
-ROBOT = "robot@project.iam.gserviceaccount.com"
 
 
 class DriveEmulator:
@@ -56,6 +57,32 @@ class DriveEmulator:
         self._host = host
         self._options = options or ServerOptions()
         self._server = Server(self.drive, host, port, watcher, self._options)
+
+    @classmethod
+    def loaded(cls, file: str | Path, **options: Any) -> DriveEmulator:
+        """An emulator that begins with what another saved, and is gone when it ends; `options` as of this class.
+
+        Raises ValueError for a file that is no saved state.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="drive-emulator-"))
+        archive.load(Path(file), folder)
+        emulator = cls(folder, **options)
+        emulator.drive.keeps = False
+        return emulator
+
+    def save(self, file: str | Path) -> None:
+        """Everything but unfinished uploads as one file, for `loaded` or `--load`."""
+        archive.save(self.drive, Path(file))
+
+    def seed_from(self, folder: str | Path, email: str | None = None) -> int:
+        """Fill an account's My Drive (default: the first's) from a local folder; how many files. A reset does it again.
+
+        A Drive that holds files already, from an earlier run, stays as it is.
+        """
+        self.drive.seed_folder = Path(folder)
+        if self.files():
+            return 0
+        return seeding.fill(self.drive, Path(folder), email or self._default_email)
 
     def __enter__(self) -> DriveEmulator:
         self.start()

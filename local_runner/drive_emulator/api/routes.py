@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from ..admin import api, browse_http
+from ..admin import api, browse_http, lifecycle
 from ..context.request_context import Call
 from ..http.read import Request
 from ..http.write import Response
@@ -137,6 +137,10 @@ OPEN: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("PATCH", "/emulator/weather"): ("emulator.weather", api.change_conditions),
     ("GET", "/emulator/accounts"): ("emulator.accounts", api.show_accounts),
     ("POST", "/emulator/accounts"): ("emulator.accounts", api.add_account),
+    ("GET", "/emulator/health"): ("emulator.health", lifecycle.health),
+    ("POST", "/emulator/reset"): ("emulator.reset", lifecycle.reset),
+    ("POST", "/emulator/service-account"): ("emulator.accounts", lifecycle.service_account_key),
+    ("GET", "/emulator/state"): ("emulator.state", lifecycle.state),
     ("GET", "/emulator/download"): ("emulator.download", browse_http.download),
     ("GET", "/"): ("emulator.page", browse_http.page),
 }

@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from ..model.records import Account
 
+ROBOT = "robot@project.iam.gserviceaccount.com"
+"""The service account that is meant where none is named."""
+
 MAX_LIFE_S = 3600
 SKEW_S = 300
 """How far the clocks of client and server may differ."""

@@ -57,6 +57,10 @@ class Drive:
     cursors: Cursors = field(default_factory=Cursors)
     live: dict[str, LiveSession] = field(default_factory=dict)
     """Resumable uploads with a part open in this process."""
+    first_conditions: Conditions = field(default_factory=Conditions)
+    """What a reset goes back to."""
+    seed_folder: Path | None = None
+    """The local folder from which a reset fills the Drive again."""
     channels: dict[str, str] = field(default_factory=dict)
     """Open notification channels: id -> the resource they watch."""
 
@@ -110,7 +114,7 @@ def open_drive(
     clock.advance(conditions.advance_s)
     ids = IdMaker(seed, str(store.starts))
     oauth = OAuth(store, ids.secret, lambda: default_email, lambda: drive.conditions.token_life_s)
-    drive = Drive(store, blobs, ids, clock, conditions, Quota(clock), oauth, folder, keeps)
+    drive = Drive(store, blobs, ids, clock, conditions, Quota(clock), oauth, folder, keeps, first_conditions=conditions)
     account(drive, default_email)
     return drive
 

@@ -151,6 +151,13 @@ class Store:
             self._apply(kind, value)
             self._journal.append(kind, value)
 
+    def save(self, folder: Path) -> None:
+        """Write this state as a journal into another folder, from which an emulator can start."""
+        with self.lock:
+            journal = Journal(folder / "journal.jsonl")
+            journal.start(self._state())
+            journal.close()
+
     def close(self) -> None:
         self._journal.close()
 

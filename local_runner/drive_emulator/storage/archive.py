@@ -1,0 +1,47 @@
+"""A whole state as one file: saved by one emulator, loaded by another.
+
+A tar file (gzip) that holds a data folder: `journal.jsonl` and `content/`, as store and blobs keep them. Unfinished
+uploads are left out. It holds tokens and, of service accounts, public keys: it is made readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+
+from .state import Drive
+
+MODE = 0o600
+
+
+def save(drive: Drive, file: Path) -> None:
+    """Write the state into a file, replacing it when it is whole; writers wait meanwhile."""
+    fresh = file.with_name(file.name + ".new")
+    with tempfile.TemporaryDirectory(prefix="drive-emulator-") as aside, drive.store.lock:
+        drive.store.save(Path(aside))
+        fresh.unlink(missing_ok=True)
+        with (
+            open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb") as out,
+            tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive,
+        ):
+            archive.add(Path(aside) / "journal.jsonl", "journal.jsonl")
+            archive.add(drive.folder / "content", "content")
+    fresh.replace(file)
+
+
+def load(file: Path, folder: Path) -> None:
+    """Unpack a saved state into an empty or new folder; raises ValueError for another file or a folder in use."""
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} holds something already: a state is loaded into an empty folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(file) as archive:
+            if "journal.jsonl" not in archive.getnames():
+                raise ValueError(f"{file} is no saved state of a Drive emulator.")
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{file} is no saved state of a Drive emulator ({error}).") from error
