@@ -103,7 +103,8 @@ class Answer:
     """google-auth's `transport.Response`, and as much of httplib2's as oauth2client looks at."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
+    """By name, in any case."""
     data: bytes
 
 
@@ -189,7 +190,7 @@ class Endpoint:
             document = _object(response.data)
             self.error, self.description = _code(document), _description(document)
             self.granted_scopes = str(document.get("scope") or "").split()
-        return Answer(response.status, dict(response.headers), response.data)
+        return Answer(response.status, response.headers, response.data)
 
     def _pool(self, url: str) -> "urllib3.PoolManager":
         from urllib3 import PoolManager

@@ -1,6 +1,10 @@
 """Workload identity and impersonation, against a server that records what it is asked: the emulator speaks neither."""
 
+import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -10,10 +14,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from oauth2client.service_account import ServiceAccountCredentials
 
 from function.core.deadline import Deadline
 from function.core.errors import CredentialsError
 from function.credentials.account_credentials import Credentials
+from local_runner.drive_emulator import DriveEmulator
 
 DRIVE = "https://www.googleapis.com/auth/drive"
 IMPERSONATION = "http://127.0.0.1:9/v1/projects/-/serviceAccounts/s@p.iam.gserviceaccount.com:generateAccessToken"
@@ -28,6 +34,7 @@ class Endpoint(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answering)
         self.asked: list[tuple[str, str | None, str]] = []
         self.status = 200
+        self.more: dict[str, str] = {}
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -38,12 +45,29 @@ class _Answering(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, self.headers["Authorization"], body))
         if self.server.status != 200:
             answer: dict[str, Any] = {"error": {"code": self.server.status, "status": "PERMISSION_DENIED"}}
+        elif self.path.endswith(":signJwt"):
+            answer = {"signedJwt": "signed.jwt.here"}
         elif self.path.endswith(":generateAccessToken"):
             answer = {"accessToken": "ya29.acted", "expireTime": "2099-01-01T00:00:00Z"}
         else:
-            answer = {"access_token": "ya29.exchanged", "expires_in": 3600, "token_type": "Bearer"}
+            answer = {"access_token": "ya29.exchanged", "expires_in": 3600, "scope": DRIVE, **self.server.more}
         content = json.dumps(answer).encode()
         self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        """A metadata server's answers. Source: Compute Engine, 'About VM metadata'."""
+        self.server.asked.append((self.path, self.headers["Metadata-Flavor"], ""))
+        if self.path.split("?")[0].endswith("/token"):
+            answer: dict[str, Any] = {"access_token": "ya29.machine", "expires_in": 3600, "token_type": "Bearer"}
+        else:
+            answer = {"email": "run@p.iam.gserviceaccount.com", "scopes": [DRIVE], "aliases": ["default"]}
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Metadata-Flavor", "Google")
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -67,11 +91,13 @@ def endpoint() -> Iterator[Endpoint]:
 def access_token(tmp_path: Path, endpoint: Endpoint) -> Callable[[dict[str, Any]], str]:
     """Gets an access token for the content of a token file, all traffic sent to the endpoint."""
 
-    def get(fields: dict[str, Any]) -> str:
+    def get(fields: dict[str, Any], subject: str | None = None) -> str:
         path = tmp_path / "drive_token.json"
         path.write_text(json.dumps(fields))
         uri = f"http://127.0.0.1:{endpoint.server_port}/token"
-        source = Credentials(path, refresh_lock=lambda _: nullcontext(), token_uri_override=uri, cache_path=None)
+        source = Credentials(
+            path, refresh_lock=lambda _: nullcontext(), token_uri_override=uri, cache_path=None, subject=subject
+        )
         token = source.access_token(Deadline.after(10))
         assert source.access_token(Deadline.after(10)) == token
         assert json.loads(path.read_text()) == fields
@@ -165,3 +191,203 @@ def test_damaged_workload_files_are_invalid(tmp_path: Path, source: object, acce
         access_token(workload(tmp_path, credential_source=source))
 
     assert refusal.value.reason == "credentials_invalid"
+
+
+BOSS = "boss@example.com"
+
+
+def person() -> dict[str, Any]:
+    """A person's token, as gcloud embeds it."""
+    client = {"client_id": "id", "client_secret": "cs", "token_uri": "http://127.0.0.1:9/token"}
+    return {"type": "authorized_user", "refresh_token": "1//0", **client}
+
+
+def claims(signed: str) -> dict[str, Any]:
+    """What a signed assertion says."""
+    body = signed.split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return found
+
+
+@pytest.mark.parametrize("where", ["settings", "file"])
+@pytest.mark.parametrize("form", ["google", "pydrive2"])
+def test_a_key_acts_for_its_subject(
+    endpoint: Endpoint, access_token: Callable[..., str], form: str, where: str
+) -> None:
+    """Domain-wide delegation: the assertion names the user of the settings, or of the key file itself."""
+    with DriveEmulator() as drive:
+        key: dict[str, Any] = drive.service_account() | {"token_uri": "http://127.0.0.1:9/token"}
+    if form == "pydrive2":
+        saved = ServiceAccountCredentials.from_json_keyfile_dict(key, scopes=DRIVE, token_uri=key["token_uri"])
+        # The token in the file is the robot's own.
+        key = json.loads(saved.to_json()) | {"access_token": "ya29.robot", "token_expiry": "2099-01-01T00:00:00Z"}
+    fields = {**key, "subject": BOSS} if where == "file" else key
+
+    assert access_token(fields, BOSS if where == "settings" else None) == "ya29.exchanged"
+
+    [(_, _, body)] = endpoint.asked
+    claimed = claims(parse_qs(body)["assertion"][0])
+    assert (claimed["sub"], claimed["iss"], claimed["scope"]) == (BOSS, "robot@project.iam.gserviceaccount.com", DRIVE)
+
+
+def test_an_impersonated_account_acts_for_its_subject(endpoint: Endpoint, access_token: Callable[..., str]) -> None:
+    """Without a key, IAM signs: the person's token, then the signature, then the user's token."""
+    fields = {
+        "type": "impersonated_service_account",
+        "source_credentials": person(),
+        "service_account_impersonation_url": IMPERSONATION,
+    }
+
+    assert access_token(fields, BOSS) == "ya29.exchanged"
+
+    assert [path.rpartition(":")[2] for path, _, _ in endpoint.asked] == ["/token", "signJwt", "/token"]
+    signed = json.loads(json.loads(endpoint.asked[1][2])["payload"])
+    assert (signed["sub"], signed["iss"]) == (BOSS, "s@p.iam.gserviceaccount.com")
+
+
+def test_a_workload_acts_for_its_subject(tmp_path: Path, endpoint: Endpoint, access_token: Callable[..., str]) -> None:
+    """The workload's token signs as the service account of its impersonation URL."""
+    assert access_token(workload(tmp_path, service_account_impersonation_url=IMPERSONATION), BOSS) == "ya29.exchanged"
+
+    assert [path.rpartition(":")[2] for path, _, _ in endpoint.asked] == ["/token", "signJwt", "/token"]
+
+
+def test_a_workload_without_service_account_has_no_subject(
+    tmp_path: Path, endpoint: Endpoint, access_token: Callable[..., str]
+) -> None:
+    """A pool's identity has no domain to act in: that is said, and nothing is uploaded as anybody else."""
+    with pytest.raises(CredentialsError, match="needs a service account"):
+        access_token(workload(tmp_path), BOSS)
+
+    assert endpoint.asked == []
+
+
+def test_a_persons_token_has_no_subject(endpoint: Endpoint, access_token: Callable[..., str]) -> None:
+    """A subject that would be ignored is refused: the files would go to somebody else's Drive."""
+    with pytest.raises(CredentialsError, match="act for their own user only"):
+        access_token(person(), BOSS)
+
+    assert endpoint.asked == []
+
+
+@pytest.fixture
+def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Credentials]:
+    """Makes Application Default Credentials of a machine where nobody is logged in."""
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+
+    def make(subject: str | None = None, override: str | None = None) -> Credentials:
+        return Credentials(
+            Path("application-default"),
+            refresh_lock=lambda _: nullcontext(),
+            token_uri_override=override,
+            cache_path=tmp_path / "cache.json",
+            subject=subject,
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("how", ["variable", "gcloud"])
+def test_application_default_credentials_are_googles_file(
+    tmp_path: Path,
+    endpoint: Endpoint,
+    default: Callable[..., Credentials],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """GOOGLE_APPLICATION_CREDENTIALS, else gcloud's own file; it is used as any token file, and never written to."""
+    path = tmp_path / ("key.json" if how == "variable" else "gcloud/application_default_credentials.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(person() | {"token_uri": f"http://127.0.0.1:{endpoint.server_port}/token"}))
+    if how == "variable":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    before = path.read_bytes()
+    source = default()
+
+    assert source.access_token(Deadline.after(10)) == "ya29.exchanged"
+
+    assert path.read_bytes() == before
+    hint = source.identity_hint(Deadline.after(10))
+    path.write_text(json.dumps(person() | {"refresh_token": "1//other"}))
+    assert source.identity_hint(Deadline.after(10)) != hint
+
+
+MACHINE = """
+from contextlib import nullcontext
+from pathlib import Path
+from function.core.deadline import Deadline
+from function.core.errors import UploadError
+from function.credentials.account_credentials import Credentials
+source = Credentials(
+    Path("application-default"), refresh_lock=lambda _: nullcontext(), token_uri_override=None, cache_path=None
+)
+try:
+    print(source.access_token(Deadline.after(30)), *source.scopes())
+except UploadError as error:
+    print(error.reason, error.message)
+"""
+
+
+def on_a_machine(tmp_path: Path, metadata: str, **environ: str) -> str:
+    """What a process with application-default prints; google-auth reads the metadata server's address at its start."""
+    given = {name: value for name, value in os.environ.items() if name != "GOOGLE_APPLICATION_CREDENTIALS"}
+    return subprocess.run(
+        [sys.executable, "-c", MACHINE],
+        env=given | {"CLOUDSDK_CONFIG": str(tmp_path), "GCE_METADATA_HOST": metadata} | environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+
+@pytest.mark.parametrize("environ", [{}, {"HTTP_PROXY": "http://127.0.0.1:9"}])
+def test_a_machine_of_googles_has_its_own_identity(tmp_path: Path, endpoint: Endpoint, environ: dict[str, str]) -> None:
+    """On Cloud Run the metadata server gives the token, with the drive scope asked for and never through a proxy."""
+    assert on_a_machine(tmp_path, f"127.0.0.1:{endpoint.server_port}", **environ) == f"ya29.machine {DRIVE}\n"
+
+    assert parse_qs(endpoint.asked[-1][0].partition("?")[2])["scopes"] == [DRIVE]
+    assert {flavor for _, flavor, _ in endpoint.asked} == {"Google"}
+
+
+def test_application_default_credentials_that_are_nowhere_are_missing(tmp_path: Path) -> None:
+    """One sentence names the three places where they could be."""
+    told = on_a_machine(tmp_path, "127.0.0.1:9")
+
+    assert told.startswith("credentials_missing application-default: there are none here: GOOGLE_APPLICATION_CREDENT")
+
+
+def test_a_machines_identity_is_never_sent_to_an_emulator(
+    endpoint: Endpoint, default: Callable[..., Credentials], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With DRIVE_EMULATOR_HOST set, a machine's own token is real all the same."""
+    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{endpoint.server_port}")
+
+    with pytest.raises(CredentialsError, match="DRIVE_EMULATOR_HOST"):
+        default(override="http://127.0.0.1:9099/token").access_token(Deadline.after(10))
+
+    assert endpoint.asked == []
+
+
+def test_a_workforces_new_refresh_token_is_kept(tmp_path: Path, endpoint: Endpoint) -> None:
+    """An answer that brings another refresh token has ended the old one: it is in the file before it is needed."""
+    path = tmp_path / "drive_token.json"
+    fields = {
+        "type": "external_account_authorized_user",
+        "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
+        "token_url": f"http://127.0.0.1:{endpoint.server_port}/v1/oauthtoken",
+        "refresh_token": "old",
+        "client_id": "id",
+        "client_secret": "cs",
+    }
+    path.write_text(json.dumps(fields))
+    endpoint.more = {"refresh_token": "new"}
+    source = Credentials(path, refresh_lock=lambda _: nullcontext(), token_uri_override=None, cache_path=None)
+
+    assert source.access_token(Deadline.after(10)) == "ya29.exchanged"
+
+    saved = json.loads(path.read_text())
+    assert (saved["refresh_token"], saved["token"]) == ("new", "ya29.exchanged")
+    assert source.access_token(Deadline.after(10)) == "ya29.exchanged"
+    assert len(endpoint.asked) == 1
