@@ -38,6 +38,7 @@ WALLS = {
     "filelock": ["function.state.locks", "function.pacing.rate_limiter"],
     "flask": ["function.serving.flask_adapter", "function.main", "local_runner"],
     "functions_framework": ["function.main", "local_runner"],
+    "googleapiclient": ["function.drive.client", "local_runner.drive_emulator"],
     "httplib2": ["function.credentials.pydrive2_file"],
     "oauth2client": ["function.credentials.pydrive2_file"],
     "pydrive2": ["function.credentials.pydrive2_file"],
@@ -96,10 +97,19 @@ PURE = [
 MODULES_MAX = 12
 """Modules of one folder, about: more of them are two folders."""
 
-LATE = ["flask", "functions_framework", "pydrive2", "rich", "urllib3"]
+LATE = ["flask", "functions_framework", "googleapiclient", "pydrive2", "rich", "urllib3"]
 """What `import function.command_line` must not load: a one-off starts fast, and asks for them when they are needed."""
 
-NEVER_IN_A_ONE_OFF = ["flask", "functions_framework", "googleapiclient", "oauth2client", "pydrive2", "rich"]
+NEVER_IN_A_ONE_OFF = [
+    "cryptography",
+    "flask",
+    "functions_framework",
+    "google_auth_httplib2",
+    "oauth2client",
+    "pydrive2",
+    "pyparsing",
+    "rich",
+]
 """What a whole `python -m function upload` does without, where the token is not PyDrive2's."""
 
 

@@ -10,12 +10,14 @@
     ├── VolumeUnavailable         the home cannot be written
     ├── DestinationExists         if_exists is "fail" and the name holds other content
     ├── IntegrityError            what Drive stored is not what was sent
-    └── DriveError                Drive refused, for good
+    └── DriveError                Drive refused
         ├── BadRequest            400: something in the request is not acceptable
+        │   └── MetadataRefused   properties or description, by name
         ├── NotFound              no such id, or no right to see it
         ├── AlreadyExists         409: the id of a create is taken
         ├── SessionLost           the resumable session is unknown or gone
         └── TransientDriveError   429, 5xx, rate limits, dropped connections: what was asked may have happened
+            └── LookFailed        a listing that wasn't answered whole
 
 Every error carries a stable `reason` of the contract's table; `HTTP_CODE` and `RETRYABLE_REASONS` are that table.
 """
@@ -147,7 +149,7 @@ class IntegrityError(UploadError):
 
 
 class DriveError(UploadError):
-    """Drive refused, and would refuse again."""
+    """Drive refused, and the same request would be refused again now."""
 
     default_reason = "drive_rejected"
 
@@ -156,25 +158,51 @@ class BadRequest(DriveError):
     """Drive can't accept the request as it is: a reserved id gone stale, or metadata it doesn't like."""
 
 
+class MetadataRefused(BadRequest):
+    """Drive doesn't take what travels with the content: the same goes up without it."""
+
+
 class NotFound(DriveError):
     """No such id, or no right to see it."""
+
+    default_reason = "drive_unavailable"
 
 
 class AlreadyExists(DriveError):
     """409 on a create that carried an id: look at the id."""
 
+    default_reason = "drive_unavailable"
+
 
 class SessionLost(DriveError):
-    """404, 410 or another 4xx of a resumable session: start a new one."""
+    """The resumable session is unknown, gone or not to be had: start a new one."""
+
+    default_reason = "drive_unavailable"
 
 
 class TransientDriveError(DriveError):
     """Drive or the network faltered: what was asked may have happened.
 
-    Reasons: rate_limited, drive_unavailable, network.
+    Reasons: rate_limited, drive_unavailable, network. `wait_s` is what Drive asked to wait before the same request,
+    `retry_after_s` when to call again where further tries in this call didn't help; they are one unless both are given.
     """
 
     default_reason = "drive_unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        retry_after_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason, retry_after_s=retry_after_s)
+        self.wait_s = retry_after_s if wait_s is None else wait_s
+
+
+class LookFailed(TransientDriveError):
+    """A listing was not answered whole: it says nothing, and least of all that there is nothing."""
 
 
 def field_first(error: Exception) -> str:

@@ -34,11 +34,11 @@ DUE_LONGEST_S: Final = 6 * 3600.0
 def backoff_s(attempt: int, error: TransientDriveError, *, dice: Callable[[], float]) -> float:
     """Seconds to wait after the attempt (0, 1, …) that failed so; dice gives [0, 1).
 
-    Full jitter keeps those apart who failed together. A Retry-After is a lower bound, however long it is.
+    Full jitter keeps those apart who failed together. What Drive asked to wait is a lower bound, however long it is.
     """
     base_s = RATE_BASE_S if error.reason == "rate_limited" else FAULT_BASE_S
     longest_s = min(LONGEST_S, base_s * 2.0 ** min(attempt, 30))
-    return max(dice() * longest_s, error.retry_after_s or 0.0)
+    return max(dice() * longest_s, error.wait_s or 0.0)
 
 
 def call(

@@ -6,7 +6,6 @@ only makes one more access token. Source: RFC 6749 section 5.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from function.credentials import token_checks
 from function.drive.errors import retry_after_s
 
 if TYPE_CHECKING:
-    import urllib3
+    from function.drive.http import Connections
 
 T = TypeVar("T")
 
@@ -34,9 +33,6 @@ _TRANSIENT_CODES: Final = ("internal_failure", "server_error", "temporarily_unav
 
 _TOKENS: Final = ("access_token", "accessToken", "signedJwt")
 """What a token endpoint, IAM's generateAccessToken and its signJwt answer with; one of them goes into a header."""
-
-_METADATA_HOSTS: Final = ("metadata.google.internal", "169.254.169.254", "fd20:ce::254")
-"""Where a machine of Google's asks who it is. No proxy is on the way. Source: Compute Engine, 'About VM metadata'."""
 
 
 def persistently(ask: Callable[[float], T], deadline: Deadline) -> T:
@@ -123,7 +119,7 @@ class Endpoint:
     granted_scopes: list[str] = field(default_factory=list)
     """What the last POST was granted; empty where the answer doesn't say."""
     _open: ExitStack = field(default_factory=ExitStack)
-    _pools: dict[str, "urllib3.PoolManager"] = field(default_factory=dict)
+    _connections: "Connections | None" = None
 
     def __enter__(self) -> "Endpoint":
         return self
@@ -179,7 +175,7 @@ class Endpoint:
 
         host = urlsplit(url).hostname
         try:
-            response = self._pool(url).request(
+            response = self._way_out().request(
                 method, url, body=body, headers=headers, timeout=timeout_s, redirect=False, retries=False
             )
         except (HTTPError, OSError, ValueError) as error:
@@ -192,15 +188,9 @@ class Endpoint:
             self.granted_scopes = str(document.get("scope") or "").split()
         return Answer(response.status, response.headers, response.data)
 
-    def _pool(self, url: str) -> "urllib3.PoolManager":
-        from urllib3 import PoolManager
+    def _way_out(self) -> "Connections":
+        from function.drive.http import Connections
 
-        from function.drive.http import pool
-
-        parts = urlsplit(url)
-        place = f"{parts.scheme}://{parts.netloc}"
-        if place not in self._pools:
-            is_machines_own = parts.hostname in _METADATA_HOSTS or parts.netloc == os.environ.get("GCE_METADATA_HOST")
-            made = PoolManager(retries=False) if is_machines_own else pool(place)
-            self._pools[place] = self._open.enter_context(made)
-        return self._pools[place]
+        if self._connections is None:
+            self._connections = self._open.enter_context(Connections())
+        return self._connections

@@ -1,20 +1,32 @@
-"""Google's refusals -> ours: by reason first, since a 403 can mean "wait" as well as "never".
+"""Google's refusals -> ours.
+
+A verdict needs a witness. What ends an upload for good is only what Google's own JSON envelope says about this very
+file. A page of HTML, a redirect, a proxy's refusal, a code without a reason: none of them speaks of the file, and the
+same call may succeed later.
+
+Two questions are answered here, for different askers. Is the same request sent again within the call? By type: only a
+TransientDriveError is (`core.retry`). Does the same call succeed later? By reason: `core.errors.HTTP_CODE`, after the
+`retry_after_s` of the error or of its reason.
 
 Source: Drive guide, 'Resolve errors'; reasons beyond it are those that Drive's clients have met.
 """
 
 import email.utils
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from function.core.errors import (
+    HOUR_S,
     AlreadyExists,
     BadRequest,
     CredentialsError,
     DriveError,
+    MetadataRefused,
     NotFound,
-    SessionLost,
     TransientDriveError,
     UploadError,
 )
@@ -22,75 +34,237 @@ from function.core.errors import (
 DAY_S = 86400.0
 """A Retry-After beyond it is no use to anyone."""
 
-RATE_LIMITS = frozenset(
-    {"rateLimitExceeded", "userRateLimitExceeded", "sharingRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
-)
-DAILY_LIMITS = frozenset({"dailyLimitExceeded", "quotaExceeded"})
-PERMISSIONS = frozenset(
-    {
-        "insufficientFilePermissions",
-        "insufficientParentPermissions",
-        "teamDriveMembershipRequired",
-        "fileOwnerNotMemberOfTeamDrive",
+QUOTED_MAX = 200
+"""Characters of Google's message in ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reason of Google's means: our error's type and reason, and what to do, as a sentence."""
+
+    kind: type[UploadError]
+    reason: str
+    advice: str
+    retry_after_s: float | None = None
+    """None: as `core.errors.RETRY_AFTER_S` has it for the reason."""
+
+
+AGAIN: Final = "Call again later."
+
+_TABLE: Final[tuple[tuple[str, Verdict], ...]] = (
+    (
+        """rateLimitExceeded userRateLimitExceeded userRateLimitExceededUnreg sharingRateLimitExceeded
+        RATE_LIMIT_EXCEEDED RESOURCE_EXHAUSTED""",
+        Verdict(TransientDriveError, "rate_limited", AGAIN),
+    ),
+    (
+        "dailyLimitExceeded dailyLimitExceededUnreg quotaExceeded",
+        Verdict(DriveError, "rate_limited", "The day's quota is used up: call again tomorrow.", HOUR_S),
+    ),
+    (
+        "backendError internalError transientError unknownError serviceNotAvailable INTERNAL UNAVAILABLE",
+        Verdict(TransientDriveError, "drive_unavailable", AGAIN),
+    ),
+    (
+        "storageQuotaExceeded",
+        Verdict(DriveError, "storage_quota_exceeded", "Free some space on this Drive, or get more."),
+    ),
+    (
+        "teamDriveFileLimitExceeded",
+        Verdict(DriveError, "storage_quota_exceeded", "The shared drive holds as many items as it may: remove some."),
+    ),
+    (
+        "numChildrenInNonRootLimitExceeded",
+        Verdict(DriveError, "storage_quota_exceeded", "The folder holds as many items as it may: move some elsewhere."),
+    ),
+    (
+        "activeItemCreationLimitExceeded",
+        Verdict(DriveError, "storage_quota_exceeded", "This account has as many items as it may: delete some."),
+    ),
+    (
+        "teamDriveHierarchyTooDeep myDriveHierarchyDepthLimitExceeded",
+        Verdict(DriveError, "permission_denied", "The folders are nested too deep: name a drive_root further up."),
+    ),
+    (
+        """insufficientFilePermissions insufficientParentPermissions forbidden PERMISSION_DENIED
+        fileWriterTeamDriveMoveInDisabled teamDrivesFolderMoveInNotSupported teamDrivesParentLimit""",
+        Verdict(DriveError, "permission_denied", "Let this account edit the folder that drive_root names."),
+    ),
+    (
+        "teamDriveMembershipRequired fileOwnerNotMemberOfTeamDrive",
+        Verdict(DriveError, "permission_denied", "Make this account a member of the shared drive."),
+    ),
+    (
         "appNotAuthorizedToFile",
+        Verdict(
+            DriveError, "permission_denied", "The token's scope shows only the app's own files: authorize for drive."
+        ),
+    ),
+    (
         "domainPolicy",
-        "accessNotConfigured",
-        "SERVICE_DISABLED",
-        "forbidden",
-    }
+        Verdict(
+            DriveError, "permission_denied", "The organisation's administrator forbids it: ask them to allow the app."
+        ),
+    ),
+    (
+        "accessNotConfigured SERVICE_DISABLED",
+        Verdict(
+            DriveError,
+            "permission_denied",
+            "Enable the Google Drive API in the Google Cloud project of the token; that takes some minutes to count.",
+        ),
+    ),
+    (
+        "insufficientPermissions insufficientScopes ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+        Verdict(
+            CredentialsError, "credentials_invalid", "The token's scope is too small: authorize for the drive scope."
+        ),
+    ),
+    (
+        "authError UNAUTHENTICATED",
+        Verdict(CredentialsError, "credentials_invalid", "The access token is refused: authorize again."),
+    ),
+    (
+        "propertyLengthLimitExceeded propertiesLimitExceeded",
+        Verdict(MetadataRefused, "drive_rejected", "Drive doesn't take this metadata."),
+    ),
+    (
+        "cannotAddParent",
+        Verdict(DriveError, "drive_unavailable", "The file is being moved by someone else: call again later."),
+    ),
+    (
+        "uploadTooLarge maxFileSizeExceeded fileTooLarge",
+        Verdict(DriveError, "file_too_large", "Drive takes no file of this size."),
+    ),
 )
-SCOPES = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})
+
+VERDICTS: Final = {reason: verdict for reasons, verdict in _TABLE for reason in reasons.split()}
+"""Google's reason -> what it means."""
+
+_NO_SPACE_OF_ITS_OWN: Final = Verdict(
+    DriveError,
+    "storage_quota_exceeded",
+    "A service account has no space of its own: let drive_root be in a shared drive, or name a user as the account's "
+    "subject.",
+)
+_UPLOADS_OF_A_DAY: Final = Verdict(
+    TransientDriveError, "rate_limited", "If it lasts, the 750 GB that a user may upload a day are used up.", HOUR_S
+)
+_NO_SUCH_SHARED_DRIVE: Final = Verdict(
+    DriveError, "drive_root_not_found", "Mend drive_root, or make this account a member of that shared drive."
+)
+_FORBIDDEN: Final = Verdict(DriveError, "permission_denied", "Mend what it says, and call again.")
+_FOR_GOOD: Final = {
+    400: Verdict(BadRequest, "drive_rejected", "Drive would refuse it again."),
+    413: VERDICTS["uploadTooLarge"],
+}
+_BY_ID: Final = {
+    404: Verdict(NotFound, "drive_unavailable", AGAIN),
+    409: Verdict(AlreadyExists, "drive_unavailable", AGAIN),
+}
+_ON_THE_WAY: Final = {
+    407: Verdict(TransientDriveError, "network", "A proxy wants other credentials: mend HTTPS_PROXY.", HOUR_S),
+    413: Verdict(TransientDriveError, "network", "Something before Drive takes no request of this size.", HOUR_S),
+    429: VERDICTS["rateLimitExceeded"],
+}
+"""Codes whose answer carries no word of Google's."""
 
 
 def translate(status: int, headers: Mapping[str, str], body: bytes) -> UploadError:
-    """The error that an answer of 400 or above stands for."""
-    reason, said = _read(body)
-    message = f"Drive answered {status}{f' {reason}' if reason else ''}: {(said or 'no explanation').rstrip('.')}"
-    if status == 429 or reason in RATE_LIMITS:
-        return TransientDriveError(
-            f"{message}; call again later.", reason="rate_limited", retry_after_s=retry_after_s(headers)
+    """The error that an answer of 300 or above stands for. `headers` have lower-case names."""
+    envelope = _Envelope.read(status, body)
+    verdict = _verdict(status, envelope)
+    if envelope is None:
+        said = f"Drive, or something on the way to it, answered {status} without a reason"
+    else:
+        said = f"Drive answered {status} {envelope.reason}: {_quotable(envelope.message)}"
+    return _error(verdict, f"{said}. {verdict.advice}", retry_after_s(headers))
+
+
+def _error(verdict: Verdict, message: str, asked_s: float | None) -> UploadError:
+    if verdict.kind is TransientDriveError:
+        later_s = verdict.retry_after_s if asked_s is None else asked_s
+        return TransientDriveError(message, reason=verdict.reason, retry_after_s=later_s, wait_s=asked_s or 0.0)
+    return verdict.kind(message, reason=verdict.reason, retry_after_s=verdict.retry_after_s)
+
+
+def _verdict(status: int, envelope: "_Envelope | None") -> Verdict:
+    if envelope is None or (status >= 500 or status == 408):
+        by_reason = VERDICTS.get(envelope.reason) if envelope else None
+        is_rate = by_reason is not None and by_reason.reason == "rate_limited"
+        return by_reason if by_reason and is_rate else _on_the_way(status)
+    return (
+        _by_what_it_says(envelope)
+        or VERDICTS.get(envelope.reason)
+        or _BY_ID.get(status)
+        or _FOR_GOOD.get(status)
+        or (_FORBIDDEN if status == 403 else _on_the_way(status))
+    )
+
+
+def _on_the_way(status: int) -> Verdict:
+    if 300 <= status < 400:
+        return Verdict(
+            TransientDriveError, "network", "A portal or a proxy on the way redirects: let it through.", HOUR_S
         )
-    if status == 408 or status >= 500:
-        return TransientDriveError(f"{message}; call again later.", retry_after_s=retry_after_s(headers))
-    by_status = _BY_STATUS.get(status)
-    return by_status(message) if by_status else _forbidden(reason, message)
+    return _ON_THE_WAY.get(status) or Verdict(TransientDriveError, "drive_unavailable", AGAIN)
 
 
-_BY_STATUS: dict[int, Callable[[str], UploadError]] = {
-    400: lambda message: BadRequest(f"{message}."),
-    401: lambda message: CredentialsError(f"{message}. The access token is refused: authorize again."),
-    404: lambda message: NotFound(f"{message}."),
-    409: lambda message: AlreadyExists(f"{message}."),
-    410: lambda message: SessionLost(f"{message}."),
-    413: lambda message: DriveError(f"{message}.", reason="file_too_large"),
-}
+def _by_what_it_says(envelope: "_Envelope") -> Verdict | None:
+    """Where one reason stands for several causes, the message tells them apart."""
+    reason, message = envelope.reason, envelope.message.lower()
+    if reason in ("storageQuotaExceeded", "quotaExceeded") and "service account" in message:
+        return _NO_SPACE_OF_ITS_OWN
+    if reason == "quotaExceeded" and "storage quota" in message:
+        return VERDICTS["storageQuotaExceeded"]
+    if reason == "userRateLimitExceeded" and message.strip() == "user rate limit exceeded.":
+        return _UPLOADS_OF_A_DAY  # a rate's message goes on after it
+    if envelope.code == 404 and message.startswith("shared drive not found"):
+        return _NO_SUCH_SHARED_DRIVE
+    if envelope.code == 400 and re.search(
+        r"propert|description|modified.?time|mime.?type", f"{envelope.location} {message}"
+    ):
+        return VERDICTS["propertiesLimitExceeded"]
+    return None
 
 
-def _forbidden(reason: str | None, message: str) -> UploadError:
-    if reason in DAILY_LIMITS:
-        return DriveError(f"{message}. The day's quota is used up; call again tomorrow.", reason="rate_limited")
-    if reason == "storageQuotaExceeded":
-        return DriveError(
-            f"{message}. Free some space; a service account has none and needs a shared drive.",
-            reason="storage_quota_exceeded",
-        )
-    if reason in SCOPES:
-        return CredentialsError(f"{message}. The token's scope is too small: authorize again with the drive scope.")
-    if reason in PERMISSIONS:
-        return DriveError(f"{message}.", reason="permission_denied")
-    return DriveError(f"{message}.")
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    """What Google says: `{"error": {"code", "message", "errors": [{"reason", "location"}], "status", "details"}}`."""
+
+    code: int
+    reason: str
+    message: str
+    location: str
+
+    @classmethod
+    def read(cls, status: int, body: bytes) -> "_Envelope | None":
+        """The body's envelope; None where it is none of Google's, or gives no reason."""
+        try:
+            error = json.loads(body)["error"]
+            entries = [*error.get("errors", ()), *error.get("details", ())]
+            reasons = [str(each["reason"]) for each in entries if "reason" in each] + [str(error.get("status") or "")]
+            location = next((str(each["location"]) for each in entries if "location" in each), "")
+            known = [each for each in reasons if each in VERDICTS]
+            reason = (known or reasons)[0]
+            if error["code"] != status or not re.fullmatch(r"\w{1,60}", reason):
+                return None
+            return cls(status, reason, str(error.get("message") or "no explanation"), location.lower())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
 
 
-def _read(body: bytes) -> tuple[str | None, str | None]:
-    """Reason and message of Google's envelope, old or new; upload traffic and load balancers answer text or HTML."""
-    try:
-        error = json.loads(body)["error"]
-        details = [*error.get("errors", ()), *error.get("details", ())]
-        reason = next((each["reason"] for each in details if "reason" in each), None)
-        return reason, str(error.get("message", ""))[:300]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        text = body[:300].decode("utf-8", "replace").strip()
-        return None, None if text.startswith("<") else text
+_SECRET: Final = re.compile(
+    r"(?i:bearer|basic)\s+\S+|ya29\.\S+|1//\S+|GOCSPX-\S+|AIza\S+|eyJ[\w-]+\.\S*|(?i:upload_id|access_token|key)=[^&\s]+"
+    r"|[\w.~+/=-]{60,}"
+)
+"""What looks like a token, a key or a session: a gateway may put what it was sent into an envelope of its own."""
+
+
+def _quotable(message: str) -> str:
+    text = " ".join(_SECRET.sub("…", message).split())
+    text = "".join(each for each in text if each.isprintable())
+    return (text if len(text) <= QUOTED_MAX else f"{text[:QUOTED_MAX]}…").rstrip(". ") or "no explanation"
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

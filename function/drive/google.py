@@ -1,21 +1,16 @@
-"""Drive's API v3 over HTTP: Google's requests and errors on one side, ours on the other.
+"""Drive's API v3 by Google's own client: its requests and errors on one side, ours on the other.
 
-google-api-python-client would take longer to import and to build than a request takes, sends no multipart body
-without copying it four times, and repeats what must not be repeated; of all that it offers six methods are needed here.
 Source: Drive's reference, https://developers.google.com/workspace/drive/api/reference/rest/v3/files.
 """
 
-import json
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
 
-from function import __version__
 from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import NotFound, SessionLost, TransientDriveError
+from function.core.errors import BadRequest, LookFailed, NotFound, TransientDriveError, UploadError
 from function.core.types import (
     CLAIM_PROPERTY,
     FOLDER_MIME_TYPE,
@@ -26,8 +21,9 @@ from function.core.types import (
     RemoteFile,
 )
 from function.drive import resumable
+from function.drive.client import USER_AGENT, HttpError, Media, Service, service
 from function.drive.errors import translate
-from function.drive.http import Answer, Body, Transport, nonsense
+from function.drive.http import Transport, document, malformed_response
 from function.drive.port import Drive, Usage
 from function.drive.query import Query
 from function.pacing.rate_limiter import Pacer
@@ -42,13 +38,8 @@ PAGE_SIZE = 1000
 
 GOOGLE = "https://www.googleapis.com"
 
-FILES = "/drive/v3/files"
-
 LIST_UNITS, WRITE_UNITS, OTHER_UNITS = 100, 50, 5
 """Quota units of a call. Source: Drive guide, 'Usage limits', May 2026."""
-
-URI_MAX_BYTES = 2048
-"""A longer query goes in the body, as google-api-python-client sends it."""
 
 JOINED_MAX_BYTES = 256 * 1024
 """A content of up to so many bytes is copied into one block with what is around it: one send instead of three."""
@@ -56,16 +47,7 @@ JOINED_MAX_BYTES = 256 * 1024
 UNKNOWN_TYPE = "application/octet-stream"
 """Of a part whose content Drive shall look at itself: each part of a multipart body names a type."""
 
-JSON = "application/json; charset=UTF-8"
-
-HEADERS = {
-    "accept": "application/json",
-    "accept-encoding": "gzip",
-    "user-agent": f"drive-upload/{__version__} (gzip)",
-}
-"""Google compresses answers for those who say gzip in both. Source: Drive guide, 'Improve performance'."""
-
-_ALL = {"fields": FIELDS, "supportsAllDrives": "true"}
+_ALL = {"fields": FIELDS, "supportsAllDrives": True}
 
 T = TypeVar("T")
 
@@ -76,16 +58,6 @@ class AccessTokens(Protocol):
     def access_token(self, deadline: Deadline) -> str: ...
 
     def refused(self, access_token: str, deadline: Deadline) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    path: str
-    query: Mapping[str, str]
-    units: int
-    body: Body = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +76,32 @@ class GoogleDrive:
     def bound(self, usage: Usage, deadline: Deadline) -> Drive:
         return replace(self, usage=usage, transport=replace(self.transport, deadline=deadline))
 
+    @property
+    def _api(self) -> Service:
+        return service(self.endpoint)
+
+    @property
+    def _http(self) -> Transport:
+        return replace(self.transport, user_agent=USER_AGENT)
+
     def identity(self) -> str:
-        query = {"fields": "kind,user(permissionId)"}
-        return self._repeat(_Request("GET", "/drive/v3/about", query, OTHER_UNITS), _permission_id)
+        request = self._api.about.get(fields="kind,user(permissionId)")
+        return self._look(request, OTHER_UNITS, _permission_id)
 
     def reserve_ids(self, count: int) -> list[str]:
-        query = {"count": str(count), "space": "drive", "type": "files", "fields": "ids"}
-        return self._repeat(_Request("GET", f"{FILES}/generateIds", query, OTHER_UNITS), _ids)
+        request = self._api.files.generateIds(count=count, space="drive", type="files", fields="ids")
+        return self._look(request, OTHER_UNITS, _ids)
 
     def get(self, file_id: str) -> RemoteFile | None:
         try:
-            return self._repeat(_Request("GET", _path(file_id), _ALL, OTHER_UNITS), _remote)
+            return self._look(self._api.files.get(fileId=file_id, **_ALL), OTHER_UNITS, _remote)
         except NotFound:
             return None
 
     def count_revisions(self, file_id: str) -> int:
-        query = {"pageSize": "2", "fields": "revisions(id)"}
+        request = self._api.revisions.list(fileId=file_id, pageSize=2, fields="revisions(id)")
         try:
-            request = _Request("GET", f"{_path(file_id)}/revisions", query, LIST_UNITS)
-            return self._repeat(request, lambda document: len(document.get("revisions", ())))
+            return self._look(request, LIST_UNITS, lambda answer: len(answer["revisions"]))
         except NotFound:
             return 0
 
@@ -133,15 +112,15 @@ class GoogleDrive:
         """The pages of a listing, each with whether it is the last one."""
         options = {
             "q": query.q,
-            "pageSize": str(PAGE_SIZE),
-            "fields": f"nextPageToken,files({FIELDS})",
-            "supportsAllDrives": "true",
-            "includeItemsFromAllDrives": "true",
+            "pageSize": PAGE_SIZE,
+            "fields": f"kind,nextPageToken,incompleteSearch,files({FIELDS})",
+            "supportsAllDrives": True,
+            "includeItemsFromAllDrives": True,
         }
         if self.drive_id:
             options |= {"corpora": "drive", "driveId": self.drive_id}
         while True:
-            files, next_page = self._repeat(_listing(options), _page)
+            files, next_page = self._look(self._api.files.list(**options), LIST_UNITS, partial(_page, query))
             yield files, next_page is None
             if next_page is None:
                 return
@@ -158,39 +137,43 @@ class GoogleDrive:
             "parents": [parent],
             "appProperties": _mark(file_id, key),
         }
-        return self._send(_json("POST", FILES, _ALL, body)).told(_remote)
+        return _read(_remote, self._send(self._api.files.create(body=body, **_ALL), WRITE_UNITS))
 
     def create(self, file: NewFile, content: memoryview) -> RemoteFile:
-        """A multipart upload. Source: Drive guide, 'Upload file data'."""
-        boundary = uuid.uuid4().hex
-        head = f"--{boundary}\r\nContent-Type: {JSON}\r\n\r\n{json.dumps(_new(file))}\r\n"
-        head += f"--{boundary}\r\nContent-Type: {file.mime_type or UNKNOWN_TYPE}\r\n\r\n"
-        parts = (head.encode(), content, f"\r\n--{boundary}--\r\n".encode())
+        """A multipart upload: Google's client makes the body around an empty content, ours goes in without copies.
+
+        Source: Drive guide, 'Upload file data'.
+        """
+        media = Media(file.mime_type or UNKNOWN_TYPE, 0, resumable=False)
+        request = self._api.files.create(body=_new(file), media_body=media, **_ALL)
+        end = request.body.rindex(b"\n--")
+        parts = (request.body[:end], content, request.body[end:])
         sends = [b"".join(parts)] if len(content) <= JOINED_MAX_BYTES else parts
-        headers = {
-            "content-type": f"multipart/related; boundary={boundary}",
-            "content-length": str(sum(map(len, parts))),
-        }
-        blocks = [memoryview(each) for each in sends]
-        query = _ALL | {"uploadType": "multipart"}
-        return self._send(_Request("POST", f"/upload{FILES}", query, WRITE_UNITS, blocks, headers)).told(_remote)
+        request.body = [memoryview(each) for each in sends]
+        request.headers["content-length"] = str(sum(map(len, parts)))
+        return _read(_remote, self._send(request, WRITE_UNITS))
 
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
-        method, path, body = ("PATCH", _path(file.id), _marks(file)) if revises else ("POST", FILES, _new(file))
-        headers = {"x-upload-content-type": file.mime_type or UNKNOWN_TYPE, "x-upload-content-length": str(size)}
-        request = _json(method, f"/upload{path}", _ALL | {"uploadType": "resumable"}, body, headers)
-        answer = self._send(request)
-        if not answer.headers.get("location"):
-            raise nonsense()
-        return answer.headers["location"]
+        """Google's client would start a session and send to it in one go: here the start is a request of its own."""
+        media = Media(file.mime_type or UNKNOWN_TYPE, size, resumable=True)
+        files = self._api.files
+        if revises:
+            request = files.update(fileId=file.id, body=_marks(file), media_body=media, **_ALL)
+        else:
+            request = files.create(body=_new(file), media_body=media, **_ALL)
+        request.resumable = None
+        request.headers |= {"x-upload-content-type": media.mimetype(), "x-upload-content-length": str(size)}
+        request.postproc = lambda response, _: response
+        uri = self._send(request, WRITE_UNITS).get("location")
+        if not uri:
+            raise malformed_response()
+        return str(uri)
 
     def session_status(self, uri: str, size: int) -> RemoteFile | int:
-        if urlsplit(uri).netloc != urlsplit(self.endpoint).netloc:
-            raise SessionLost("The session was begun at another endpoint.")
-        return self._repeated(lambda: self._session(lambda: resumable.status(self.transport, uri, size)))
+        return self._repeated(lambda: self._session(uri, lambda http: resumable.status(http, uri, size)))
 
     def send(self, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> RemoteFile | int:
-        return self._session(lambda: resumable.send(self.transport, uri, size, offset, blocks))
+        return self._session(uri, lambda http: resumable.send(http, uri, size, offset, blocks))
 
     def update(
         self,
@@ -212,70 +195,89 @@ class GoogleDrive:
         }
         body = {field: value for field, value in body.items() if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
-        return self._repeat(_json("PATCH", _path(file.id), _ALL | move, body), _remote)
+        request = partial(self._api.files.update, fileId=file.id, body=body, **_ALL, **move)
+        return self._repeated(lambda: _read(_remote, self._send(request(), WRITE_UNITS)))
 
     def _repeated(self, operation: Callable[[], T]) -> T:
         return retry.call(operation, deadline=self.transport.deadline)
 
-    def _repeat(self, request: _Request, read: Callable[[dict[str, Any]], T]) -> T:
-        return self._repeated(lambda: self._send(request).told(read))
+    def _look(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
+        """What a request tells that changes nothing; sent again while it isn't answered whole.
 
-    def _session(self, operation: Callable[[], Answer | int]) -> RemoteFile | int:
+        A refusal of a look is no word about a file that is to be uploaded, and a listing knows no 404.
+        """
+        try:
+            return self._repeated(lambda: self._looked(request, units, read))
+        except BadRequest as error:
+            raise BadRequest(error.message, reason="drive_unavailable") from None
+
+    def _looked(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
+        try:
+            return _read(read, self._send(request, units))
+        except NotFound as error:
+            if request.methodId != "drive.files.list":
+                raise
+            raise LookFailed(error.message) from None
+
+    def _session(self, uri: str, ask: Callable[[Transport], dict[str, Any] | int]) -> RemoteFile | int:
+        resumable.check_endpoint(uri, self.endpoint)
         self.usage.count(0)
-        progress = operation()
-        return progress if isinstance(progress, int) else progress.told(_remote)
+        progress = ask(self._http)
+        return progress if isinstance(progress, int) else _read(_remote, progress)
 
-    def _send(self, request: _Request) -> Answer:
-        """The answer, if it is a good one; sent again only with a new token after a 401."""
+    def _send(self, request: Any, units: int) -> Any:
+        """What a good answer says; sent again only with a new token after a 401."""
         deadline = self.transport.deadline
         token = self.tokens.access_token(deadline)
-        answer = self._send_paced(request, token)
-        if answer.status == 401:
+        try:
+            return self._send_paced(request, units, token)
+        except _TokenRefused:
             self.tokens.refused(token, deadline)
-            answer = self._send_paced(request, self.tokens.access_token(deadline))
-        if answer.status >= 300:
-            raise translate(answer.status, answer.headers, answer.body)
-        return answer
+        try:
+            return self._send_paced(request, units, self.tokens.access_token(deadline))
+        except _TokenRefused as error:
+            raise error.refusal from None
 
-    def _send_paced(self, request: _Request, token: str) -> Answer:
-        write = request.units == WRITE_UNITS
+    def _send_paced(self, request: Any, units: int, token: str) -> Any:
+        write = units == WRITE_UNITS
         self.pacer.acquire(write=write, deadline=self.transport.deadline)
-        self.usage.count(request.units)
-        uri = f"{self.endpoint}{request.path}?{urlencode(request.query)}"
-        headers = {**HEADERS, **request.headers, "authorization": f"Bearer {token}"}
-        answer = self.transport.send(request.method, uri, headers, request.body)
-        self._report(answer, write=write)
+        self.usage.count(units)
+        request.headers["authorization"] = f"Bearer {token}"
+        try:
+            answer = request.execute(http=self._http, num_retries=0)
+        except HttpError as error:
+            # What was sent may come back in the answer: a token never gets into a message.
+            content = error.content.replace(token.encode(), b"")
+            refusal = translate(error.resp.status, error.resp, content)
+            self._report(error.resp.status, refusal, write=write)
+            raise _TokenRefused(refusal) if error.resp.status == 401 else refusal from None
+        except (ValueError, AttributeError, TypeError, RecursionError):  # the client's own reading of an odd answer
+            raise malformed_response() from None
+        self._report(200, None, write=write)
         return answer
 
-    def _report(self, answer: Answer, *, write: bool) -> None:
+    def _report(self, status: int, refusal: UploadError | None, *, write: bool) -> None:
         """Tell the pacer whether Drive let the request in, whatever it thought of it. A day's limit is no rate."""
-        refusal = translate(answer.status, answer.headers, answer.body) if answer.status in (403, 429) else None
         if isinstance(refusal, TransientDriveError) and refusal.reason == "rate_limited":
-            self.pacer.refused(write=write, retry_after_s=refusal.retry_after_s)
-        elif answer.status < 500 and answer.status != 401:
+            self.pacer.refused(write=write, retry_after_s=refusal.wait_s)
+        elif status < 500 and status != 401:
             self.pacer.succeeded(write=write)
 
 
-def _path(file_id: str) -> str:
-    return f"{FILES}/{quote(file_id, safe='')}"
+class _TokenRefused(Exception):
+    """401: once, another token is tried."""
+
+    def __init__(self, refusal: UploadError) -> None:
+        self.refusal = refusal
 
 
-def _json(
-    method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> _Request:
-    """A write whose body is JSON."""
-    return _Request(
-        method, path, query, WRITE_UNITS, json.dumps(body).encode(), {"content-type": JSON, **(headers or {})}
-    )
-
-
-def _listing(options: Mapping[str, str]) -> _Request:
-    """A `files.list`, whose query may be longer than a URI may be."""
-    query = urlencode(options)
-    if len(query) <= URI_MAX_BYTES:
-        return _Request("GET", FILES, options, LIST_UNITS)
-    headers = {"content-type": "application/x-www-form-urlencoded", "x-http-method-override": "GET"}
-    return _Request("POST", FILES, {}, LIST_UNITS, query.encode(), headers)
+def _read(read: Callable[[dict[str, Any]], T], answer: object) -> T:
+    """What `read` finds in an answer. Raises TransientDriveError where it is cut short or makes no sense."""
+    found = document(answer)
+    try:
+        return read(found)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise malformed_response() from error
 
 
 def _new(file: NewFile) -> dict[str, Any]:
@@ -317,9 +319,17 @@ def _ids(answer: dict[str, Any]) -> list[str]:
     return ids
 
 
-def _page(answer: dict[str, Any]) -> tuple[list[RemoteFile], str | None]:
-    """The files of a page, and the token of the next one."""
-    return [_remote(each) for each in answer["files"]], answer.get("nextPageToken")
+def _page(query: Query, answer: dict[str, Any]) -> tuple[list[RemoteFile], str | None]:
+    """The files of a page, and the token of the next one. Raises LookFailed for a page that doesn't tell all."""
+    if answer.get("kind", _LISTING) != _LISTING or answer.get("incompleteSearch") or "error" in answer:
+        raise LookFailed("Drive did not search everything; call again later.")
+    files = [_remote(each) for each in answer["files"]]
+    if not all(each.parents or query.matches(each, ()) for each in files):
+        raise LookFailed("Drive's listing leaves out where its files are; call again later.")
+    return files, answer.get("nextPageToken")
+
+
+_LISTING = "drive#fileList"
 
 
 def _remote(resource: dict[str, Any]) -> RemoteFile:

@@ -1,26 +1,29 @@
-"""HTTP to Drive.
+"""HTTP to Drive, to token endpoints and to whatever else the job asks: one way out, one set of rules.
 
-httplib2, which Google's own client rests on, repeats a POST by itself when a connection drops, below every retry
-setting, and hangs replaying a body that is already consumed: both make twins. This transport, over urllib3, sends each
-request exactly once, keeps connections open, is safe for threads, and streams bodies.
+httplib2, which Google's client would send by, repeats a POST by itself when a connection drops, below every retry
+setting, and hangs replaying a body that is already consumed: both make twins. `Transport`, over urllib3, is the `http`
+object that the client is given instead: it sends each request exactly once, keeps connections open, is safe for
+threads, streams bodies, and ends at a deadline.
 """
 
 import json
+import os
 import socket
 import ssl
-import urllib.request
+import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProxyError
 
+from function import __version__
 from function.core.deadline import Deadline
-from function.core.errors import TransientDriveError
+from function.core.errors import HOUR_S, SettingsError, TransientDriveError
+from function.drive.proxies import Proxy, proxy_for
 
 CONNECT_TIMEOUT_S = 15.0
 
@@ -29,18 +32,68 @@ READ_TIMEOUT_S = 60.0
 
 CONNECTIONS_MAX = 64
 
+READ_BYTES = 256 * 1024
 
-def pool(endpoint: str) -> urllib3.PoolManager:
-    """Connections to keep open between requests, through the proxy that the environment names for that URL, if any."""
+Body: TypeAlias = bytes | str | Iterable[memoryview] | None
+
+
+def pool(endpoint: str) -> "Connections":
+    """Connections to keep open between requests. Raises SettingsError where the way to that endpoint is misconfigured.
+
+    Certificates are those that the machine trusts, or those of REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, if one is set.
+    """
+    connections = Connections()
+    connections.host(endpoint)
+    return connections
+
+
+class Connections:
+    """Connections by host, through the proxy that the environment names for it, if any. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._managers: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
+        self._hosts: dict[tuple[str, str], urllib3.HTTPConnectionPool] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Connections":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for manager in self._managers.values():
+            manager.clear()
+
+    def host(self, uri: str) -> urllib3.HTTPConnectionPool:
+        """The connections to a URI's host: to find them takes a PoolManager as long as to send a request's head."""
+        url = urlsplit(uri)
+        with self._lock:
+            found = self._hosts.get((url.scheme, url.netloc))
+            if found is None:
+                manager = self._manager(proxy_for(uri), is_secure=url.scheme == "https")
+                found = manager.connection_from_host(url.hostname, url.port, url.scheme)
+                self._hosts[url.scheme, url.netloc] = found
+            return found
+
+    def _manager(self, proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
+        if (proxy, is_secure) not in self._managers:
+            self._managers[proxy, is_secure] = _manager(proxy, is_secure=is_secure)
+        return self._managers[proxy, is_secure]
+
+    def request(self, method: str, uri: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """One request, as `PoolManager.request` takes it and as often as it says; for what isn't Drive."""
+        return self._manager(proxy_for(uri), is_secure=urlsplit(uri).scheme == "https").request(method, uri, **options)
+
+
+def _manager(proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
     options: dict[str, Any] = {"maxsize": CONNECTIONS_MAX, "block": False, "retries": False, "blocksize": 1024 * 1024}
-    url = urlsplit(endpoint)
-    if url.scheme == "https":
+    if is_secure:
         # urllib3 would read all certificates that the machine trusts again for each connection: 25 ms every time.
         options["ssl_context"] = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
-    proxy = urllib.request.getproxies().get(url.scheme)
-    if proxy is None or urllib.request.proxy_bypass(url.netloc):
+    if proxy is None:
         return urllib3.PoolManager(**options)
-    return urllib3.ProxyManager(proxy, **options)
+    if proxy.url.startswith("https"):
+        options["proxy_ssl_context"] = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
+    login = urllib3.make_headers(proxy_basic_auth=proxy.login) if proxy.login else None
+    return urllib3.ProxyManager(proxy.url, proxy_headers=login, **options)
 
 
 class _Resuming(ssl.SSLContext):
@@ -54,7 +107,11 @@ class _Resuming(ssl.SSLContext):
 
     def __init__(self, *_: object) -> None:
         self._latest, self._sessions = weakref.WeakValueDictionary(), {}
-        self.load_default_certs()
+        for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            if bundle := os.environ.get(variable):
+                _trust(self, variable, bundle)
+                return
+        self.load_default_certs()  # SSL_CERT_FILE and SSL_CERT_DIR among them
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
         host = options.get("server_hostname")
@@ -66,74 +123,106 @@ class _Resuming(ssl.SSLContext):
         return secure
 
 
-T = TypeVar("T")
-
-Body: TypeAlias = bytes | str | Iterable[memoryview] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Status, lower-case headers and body of a response."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    def told(self, read: Callable[[dict[str, Any]], T]) -> T:
-        """What `read` finds in the body's JSON. Raises TransientDriveError where it is cut short or makes no sense."""
-        try:
-            document = json.loads(self.body)
-        except ValueError as error:
-            raise TransientDriveError("Drive's answer was cut short; call again.", reason="network") from error
-        try:
-            return read(document)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise nonsense() from error
+def _trust(context: ssl.SSLContext, variable: str, bundle: str) -> None:
+    try:
+        context.load_verify_locations(**{"capath" if os.path.isdir(bundle) else "cafile": bundle})
+    except OSError as error:  # an SSLError is one
+        raise SettingsError(
+            f"{variable}: {bundle} can't be read as certificates ({type(error).__name__}); mend or unset it."
+        ) from error
 
 
-def nonsense() -> TransientDriveError:
+def document(body: object) -> dict[str, Any]:
+    """The JSON object of a good answer: bytes, or what Google's client made of them, which is text where it is cut.
+
+    Raises TransientDriveError where it is cut short or no object.
+    """
+    try:
+        found = json.loads(body) if isinstance(body, bytes) else body
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise TransientDriveError("Drive's answer was cut short; call again.", reason="network")
+    return found
+
+
+def malformed_response() -> TransientDriveError:
     """Drive said yes, but not what was asked for."""
     return TransientDriveError("Drive's answer makes no sense; call again.")
 
 
-@lru_cache(maxsize=64)
-def _host(
-    connections: urllib3.PoolManager, scheme: str, name: str | None, port: int | None
-) -> urllib3.HTTPConnectionPool:
-    """The connections to a host: to find them takes a PoolManager as long as to send a request's head."""
-    return connections.connection_from_host(name, port, scheme)
+class Response(dict[str, str]):
+    """Lower-case headers and status of an answer, as Google's client reads httplib2's."""
+
+    def __init__(self, status: int, reason: str, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__((name.lower(), value) for name, value in headers)
+        self.status, self.reason = status, reason
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """Sends requests once each, within a deadline."""
+    """The `http` object of Google's client: sends requests once each, within a deadline."""
 
-    connections: urllib3.PoolManager
+    connections: Connections
+    user_agent: str = f"drive-upload/{__version__}"
     deadline: Deadline = field(default_factory=lambda: Deadline.after(300))
 
-    def send(self, method: str, uri: str, headers: dict[str, str], body: Body) -> Answer:
+    def request(
+        self, uri: str, method: str = "GET", body: Body = None, headers: dict[str, str] | None = None
+    ) -> tuple[Response, bytes]:
         """One request. Raises TransientDriveError (network), DeadlineExceeded."""
         self.deadline.check()
+        headers = {**(headers or {}), "user-agent": self.user_agent}
         remaining = self.deadline.remaining_s()
-        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining))
         url = urlsplit(uri)
+        host = self.connections.host(uri)
         try:
             # A PoolManager would parse and encode the URI again at each of its levels.
-            host = _host(self.connections, url.scheme, url.hostname, url.port)
             response = host.urlopen(
                 method,
                 uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),
                 headers=headers,
-                body=body,  # type: ignore[arg-type]  # memoryviews are sent as bytes are
-                timeout=timeout,
+                body=body if body is None or isinstance(body, bytes | str) else self._in_time(body),  # type: ignore[arg-type]
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining)),
                 redirect=False,
                 retries=False,
                 assert_same_host=False,
+                preload_content=False,
             )
+            content = self._read(response)
         except (HTTPError, OSError) as error:
             self.deadline.check()
-            raise TransientDriveError(
-                f"The connection to Drive failed ({type(error).__name__}); call again later.", reason="network"
-            ) from None  # the cause names the URI, and a session's URI is a secret
-        lower = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, lower, response.data)
+            # The cause isn't kept: it names the URI, and a session's URI is a secret.
+            raise _unreachable(error, proxy_for(uri)) from None
+        return Response(response.status, response.reason or "", response.headers.items()), content
+
+    def _in_time(self, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
+        for block in blocks:
+            self.deadline.check()
+            yield block
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The body, piece by piece as it comes: one that drips would hold its caller up for ever."""
+        pieces = []
+        try:
+            while piece := response.read1(READ_BYTES):
+                pieces.append(piece)
+                self.deadline.check()
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return b"".join(pieces)
+
+
+def _unreachable(error: Exception, proxy: Proxy | None) -> TransientDriveError:
+    if proxy and isinstance(error, ProxyError):
+        return TransientDriveError(
+            f"The proxy {proxy.url} ({proxy.variable}) lets nothing through to Drive; check its address, user and "
+            "password, or name the host in NO_PROXY.",
+            reason="network",
+            retry_after_s=HOUR_S if "407" in str(error) else None,
+        )
+    return TransientDriveError(
+        f"The connection to Drive failed ({type(error).__name__}); call again later.", reason="network"
+    )

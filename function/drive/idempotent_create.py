@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from function.core.deadline import Deadline
-from function.core.errors import AlreadyExists, TransientDriveError
+from function.core.errors import AlreadyExists, DeadlineExceeded, TransientDriveError
 from function.core.retry import ATTEMPTS, backoff_s
 from function.core.types import RemoteFile
 
@@ -25,12 +25,16 @@ def once(
     """
     found = look() if look_first else None
     attempt = 0
+    failure: TransientDriveError | None = None
     while found is None:
         try:
             return create()
         except AlreadyExists:
             return look()
+        except DeadlineExceeded as late:
+            raise failure or late from None
         except TransientDriveError as error:
+            failure = error
             pause(attempt, error, deadline)
         attempt += 1
         found = look()

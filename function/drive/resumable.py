@@ -9,48 +9,109 @@ All that is left goes in one request, as Google recommends. The URI is the permi
 it is never shown. Source: Drive guide, 'Upload file data'.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
-from function.core.errors import BadRequest, CredentialsError, DriveError, NotFound, SessionLost
+from function.core.errors import BadRequest, CredentialsError, DriveError, NotFound, SessionLost, UploadError
+from function.drive.client import HttpError, HttpRequest, Media
 from function.drive.errors import translate
-from function.drive.http import Answer, Transport, nonsense
+from function.drive.http import Transport, document, malformed_response
 
 
-def status(transport: Transport, uri: str, size: int) -> Answer | int:
-    """The answer with the file when the session is complete, else how many bytes it has kept."""
-    headers = {"content-length": "0", "content-range": f"bytes */{size}"}
-    return _progress(transport.send("PUT", uri, headers, b""))
+def check_endpoint(uri: str, endpoint: str) -> None:
+    """Raise SessionLost where a session's URI is damaged, or names another host or scheme than the endpoint's.
+
+    The content is sent to whatever the URI names, and the URI comes from a file.
+    """
+    try:
+        session, own = urlsplit(uri), urlsplit(endpoint)
+        is_own = (session.scheme, session.hostname, session.port) == (own.scheme, own.hostname, own.port)
+    except ValueError:
+        is_own = False
+    if not is_own or not uri.isascii() or not uri.isprintable() or " " in uri:
+        raise SessionLost("The session's address is damaged, or another endpoint's.")
 
 
-def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> Answer | int:
+def status(transport: Transport, uri: str, size: int) -> dict[str, Any] | int:
+    """The file when the session is complete, else how many bytes it has kept. Raises SessionLost.
+
+    A session is given up only when two answers in a row speak of its end: what is on the way may have given one.
+    """
+    try:
+        return _asked(transport, uri, size)
+    except SessionLost:
+        return _asked(transport, uri, size)
+
+
+def _asked(transport: Transport, uri: str, size: int) -> dict[str, Any] | int:
+    headers = {"content-range": f"bytes */{size}", "content-length": "0"}
+    request = HttpRequest(transport, _content, uri, method="PUT", body=b"", headers=headers)
+    try:
+        return document(request.execute(num_retries=0))
+    except HttpError as error:
+        return _kept(error)
+
+
+def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> dict[str, Any] | int:
     """Send the bytes from `offset` to the end; as `status`.
 
     Raises TransientDriveError after which the session must be asked where it is: repeating the same bytes where the
-    session has a gap is answered 503 for ever.
+    session has a gap is answered 503 for ever. A refusal doesn't prove that the bytes weren't taken: the session is
+    asked.
     """
-    headers = {"content-length": str(size - offset)}
-    if size:  # `bytes 0--1/0` is no range: an empty content is a PUT of nothing, as Google's client sends it
-        headers["content-range"] = f"bytes {offset}-{size - 1}/{size}"
-    return _progress(transport.send("PUT", uri, headers, blocks))
+    media = Media("", size, _Rest(size - offset, blocks), resumable=True)
+    request = HttpRequest(transport, _content, uri, resumable=media)
+    request.resumable_uri, request.resumable_progress = uri, offset
+    try:
+        progress, content = request.next_chunk(num_retries=0)
+    except HttpError as error:
+        try:
+            return _kept(error)
+        except SessionLost:
+            return status(transport, uri, size)
+    except (ValueError, IndexError):  # it reads the Range of a 308 itself
+        raise malformed_response() from None
+    return int(progress.resumable_progress) if progress else document(content)
 
 
-def _progress(answer: Answer) -> Answer | int:
-    if answer.status in (200, 201):
-        return answer
-    if answer.status == 308:
-        kept = answer.headers.get("range")
-        return _last_byte(kept) + 1 if kept else 0
-    error = translate(answer.status, answer.headers, answer.body)
-    if isinstance(error, NotFound | BadRequest | CredentialsError):
-        raise SessionLost(error.message) from None
-    if type(error) is DriveError and error.reason == "drive_rejected":
-        raise SessionLost(error.message) from None
-    raise error
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """The rest of a content, as a body that knows its length."""
+
+    length: int
+    blocks: Iterable[memoryview]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return iter(self.blocks)
 
 
-def _last_byte(kept: str) -> int:
-    """The number at the end of `bytes=0-N`."""
-    last = kept.rpartition("-")[2]
-    if not last.isdecimal():
-        raise nonsense()
-    return int(last)
+def _content(_: object, content: bytes) -> bytes:
+    return content
+
+
+def _kept(error: Any) -> int:
+    """How many bytes a 308 says are kept. Raises what another answer stands for."""
+    if error.resp.status == 308:
+        kept = error.resp.get("range")
+        last = kept.rpartition("-")[2] if kept else "-1"
+        if kept and not last.isdecimal():
+            raise malformed_response()
+        return int(last) + 1
+    refusal = translate(error.resp.status, error.resp, error.content)
+    if _ends_the_session(error.resp.status, refusal):
+        raise SessionLost("The session is unknown or has ended.") from None
+    raise refusal from None
+
+
+def _ends_the_session(code: int, refusal: UploadError) -> bool:
+    """404 and 410 need no envelope here: Google's upload servers answer plain text. Source: as above."""
+    return code in (404, 410) or (
+        isinstance(refusal, NotFound | BadRequest | CredentialsError)
+        or (type(refusal) is DriveError and refusal.reason in ("drive_rejected", "permission_denied"))
+        or code == 400
+    )

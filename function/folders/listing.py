@@ -13,7 +13,7 @@ from itertools import islice
 from operator import or_
 
 from function.core.deadline import Deadline
-from function.core.errors import BadRequest, DriveError, NotFound, UploadError
+from function.core.errors import BadRequest, DriveError, UploadError
 from function.core.plan import EXTRA_NAMES, Look, candidates
 from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
 from function.drive.port import Drive
@@ -234,8 +234,6 @@ class Visit:
             return list(found.values()), False
         except BadRequest:  # too long or too complex a query: the whole folder says it too
             return self.drive.list(LIVE & inside(chain.leaf)), True
-        except NotFound:  # a parent is gone, which the look at the chain will show
-            return [], False
 
 
 def _live(files: Query | None, folders: Query | None, marks: Iterable[Query]) -> Query:

@@ -6,7 +6,6 @@ from functools import reduce
 from operator import or_
 from typing import TypeAlias
 
-from function.core.errors import NotFound
 from function.core.types import FileId, RemoteFile
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, Query, inside, named
@@ -44,20 +43,14 @@ class FolderSearch:
         return self._list(places) if self._every_level is None else self._every_level
 
     def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
-        try:
-            listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | named(sorted(below))))
-        except NotFound:
-            return None
+        listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | named(sorted(below))))
         return _by_place(listed, places, below) if is_all else None
 
     def _list(self, places: Sequence[Place]) -> Shown:
         shown: Shown = {}
         for start in range(0, len(places), NAMES_PER_QUERY):
             part = places[start : start + NAMES_PER_QUERY]
-            try:
-                listed = self.drive.list(FOLDERS & LIVE & clause(part))
-            except NotFound:  # a parent is gone; whoever looks at the chain will see it
-                continue
+            listed = self.drive.list(FOLDERS & LIVE & clause(part))
             for place, each in _by_place(listed, part, ()).items():
                 shown.setdefault(place, []).extend(each)
         return shown

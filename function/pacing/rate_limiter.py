@@ -139,6 +139,7 @@ def _check_in_time(wait_s: float, deadline: Deadline) -> None:
     if wait_s > deadline.remaining_s():
         raise DeadlineExceeded(
             "Drive's rate limit leaves no room for another request before the deadline; call again later.",
+            reason="rate_limited",
             retry_after_s=wait_s,
         )
 

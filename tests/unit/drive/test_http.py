@@ -19,10 +19,10 @@ def test_further_connections_resume_the_first_ones_session(tmp_path: Path, monke
             monkeypatch.setenv(name, value)
         transport = Transport(pool(URL))
 
-        answers = [transport.send("GET", f"{URL}/", {}, None)]
+        answers = [transport.request(f"{URL}/")]
         drive.set_weather(latency_ms=200)
         with ThreadPoolExecutor(4) as threads:
-            answers += threads.map(lambda _: transport.send("GET", f"{URL}/drive/v3/about", {}, None), range(4))
+            answers += threads.map(lambda _: transport.request(f"{URL}/drive/v3/about"), range(4))
 
-        assert [each.status for each in answers] == [200, 401, 401, 401, 401]
+        assert [response.status for response, _ in answers] == [200, 401, 401, 401, 401]
         assert front.resumed == 3

@@ -1,0 +1,103 @@
+"""Which way out a request takes: direct, or through the proxy that the environment names.
+
+    https:// through HTTPS_PROXY, http:// through HTTP_PROXY, both else through ALL_PROXY; in either case, lower first
+    direct where NO_PROXY names the host: `*`, a name and all below it, an address or a network such as 10.0.0.0/8
+    direct always to this machine itself (emulators), and to the metadata server that tells a workload who it is
+
+One set of rules for Drive, token endpoints and whatever else the job asks. A proxy is `http://` or `https://` (http
+where no scheme is given), with `user:password@` in front of the host if it wants one.
+"""
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from function.core.errors import SettingsError
+
+METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254", "fd20:ce::254")
+"""Source: Compute Engine, 'About VM metadata'; GCE_METADATA_HOST names another one to google-auth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where it listens, and what its Proxy-Authorization header shall hold."""
+
+    variable: str
+    """The environment variable that names it, for messages."""
+    url: str
+    """Without user and password."""
+    login: str | None = field(default=None, repr=False)
+    """user:password."""
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """The proxy for requests to that URL; None for the direct way. Raises SettingsError, without any password."""
+    target = urlsplit(url)
+    host = target.hostname or ""
+    variables = (f"{target.scheme}_proxy", "all_proxy")
+    variable = next((each for each in variables if _setting(each)), None)
+    if variable is None or _is_here(host) or _is_excepted(host, target.port, _setting("no_proxy")):
+        return None
+    return _parsed(variable.upper(), _setting(variable))
+
+
+def _setting(name: str) -> str:
+    return (os.environ.get(name) or os.environ.get(name.upper()) or "").strip()
+
+
+def _is_here(host: str) -> bool:
+    address = _address(host)
+    if address is not None and (address.is_loopback or address.is_unspecified):
+        return True
+    own_metadata = os.environ.get("GCE_METADATA_HOST", "").partition(":")[0]
+    return host in ("localhost", *METADATA_HOSTS, own_metadata) or host.endswith(".localhost")
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
+    for entry in filter(None, (each.strip().lower() for each in exceptions.split(","))):
+        name, _, only_port = entry.rpartition(":") if entry.count(":") == 1 else (entry, "", "")
+        if only_port and only_port != str(port or ""):
+            continue
+        name = name.strip("[]").removeprefix("*").lstrip(".")
+        if name in ("", host) or host.endswith(f".{name}") or _is_within(host, name):
+            return True
+    return False
+
+
+def _is_within(host: str, network: str) -> bool:
+    address = _address(host)
+    try:
+        return address is not None and address in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def _parsed(variable: str, text: str) -> Proxy:
+    try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise SettingsError(f"{variable}: its port or address is malformed; {_EXAMPLE}") from None
+    if url.scheme not in ("http", "https"):
+        raise SettingsError(f"{variable}: {url.scheme} proxies are not supported; {_EXAMPLE}")
+    if not host:
+        raise SettingsError(f"{variable}: it names no host; {_EXAMPLE}")
+    shown = f"[{host}]" if ":" in host else host
+    return Proxy(variable, f"{url.scheme}://{shown}:{port or (443 if url.scheme == 'https' else 80)}", _login(url))
+
+
+_EXAMPLE = "name one as http://user:password@proxy.example:3128, or unset it."
+
+
+def _login(url: SplitResult) -> str | None:
+    if url.username is None:
+        return None
+    return f"{unquote(url.username)}:{unquote(url.password or '')}"
