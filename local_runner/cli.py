@@ -28,6 +28,7 @@ SECTIONS = {
         "doctor": ("local_runner.commands.doctor:doctor", "Check settings, token, Drive, volume and lock."),
     },
     "Set up": {
+        "init": ("local_runner.commands.init:init", "Make a home: settings, explained, and a folder for files."),
         "authorize": ("local_runner.commands.authorize:command", "Get a drive_token.json by the browser."),
     },
     "Serve": {

@@ -1,14 +1,21 @@
 """What was typed -> the files meant: folders are walked, globs expanded, and what is left out is said.
 
-A relative path means what it names where it was typed; where nothing has that name, it is relative to the home, as in
-a request. What doesn't exist at all is passed on, so that the job refuses it in its own words.
+A relative path means what it names where it was typed; where nothing of data_root has that name, it is relative to the
+home, as in a request. What doesn't exist at all is passed on, so that the job refuses it in its own words. Walks and
+globs leave out what the setting `exclude` matches; a file that is named itself is never left out.
 """
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+EXCLUDED: Final = "excluded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +34,14 @@ class Found:
     home: str
     data_root: str | None
     """None where the function runs elsewhere and this machine has no settings."""
+    exclude: "GitIgnoreSpec"
     files: dict[str, None] = field(default_factory=dict)
-    left_out: list[LeftOut] = field(default_factory=list)
+    _left_out: dict[str, LeftOut] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """Each path once, whichever arguments met it."""
+        return list(self._left_out.values())
 
     def add(self, path: str) -> None:
         """A file, or whatever the job shall judge."""
@@ -36,37 +49,59 @@ class Found:
             path = os.path.normpath(path)
         self.files[self._shown(path)] = None
 
+    def is_excluded(self, path: str, *, is_folder: bool = False) -> bool:
+        """Whether a walk leaves it out: the patterns see its path below data_root. It is then told as left out."""
+        if self.exclude.match_file(os.path.relpath(path, self.data_root or self.home) + ("/" if is_folder else "")):
+            self.leave_out(path, EXCLUDED)
+            return True
+        return False
+
     def leave_out(self, path: str, why: str, *, is_failure: bool = False) -> None:
         """Something that isn't uploaded."""
-        self.left_out.append(LeftOut(self._shown(path), why, is_failure))
+        self._left_out.setdefault(path, LeftOut(self._shown(path), why, is_failure))
 
     def _shown(self, path: str) -> str:
         return path.removeprefix(self.home.rstrip(os.sep) + os.sep)
 
 
-def find(arguments: Iterable[str], cwd: Path, home: Path, data_root: Path | None) -> Found:
-    """The files that the arguments mean, in their order; a folder's own files come before those of its subfolders."""
-    found = Found(str(home), str(data_root) if data_root else None)
+def find(arguments: Iterable[str], cwd: Path, home: Path, data_root: Path | None, exclude: Sequence[str] = ()) -> Found:
+    """The files that the arguments mean, in their order; a folder's own files come before those of its subfolders.
+
+    `exclude` are gitignore patterns; raises ValueError for one that is none.
+    """
+    from pathspec import GitIgnoreSpec
+
+    found = Found(str(home), str(data_root) if data_root else None, GitIgnoreSpec.from_lines(exclude))
     for argument in arguments:
-        for path in _meant(argument, str(cwd), str(home)):
+        paths, is_named = _meant(argument, str(cwd), found)
+        for path in paths:
             if os.path.isdir(path):
                 _add_folder(path, found)
-            else:
+            elif is_named or not found.is_excluded(path):
                 found.add(path)
     return found
 
 
-def _meant(argument: str, cwd: str, home: str) -> list[str]:
-    places = [os.path.join(base, argument) for base in (cwd, home)]
-    for path in places:
-        if os.path.lexists(path):
-            return [path]
+def _meant(argument: str, cwd: str, found: Found) -> tuple[list[str], bool]:
+    """The paths of an argument, and whether it names them itself or is a glob that matches them."""
+    places = [os.path.join(base, argument) for base in (cwd, found.home)]
+    existing = [path for path in places if os.path.lexists(path)]
+    if existing:
+        return [next((path for path in existing if _touches(path, found.data_root)), existing[0])], True
     if glob.has_magic(argument):
-        for base in (cwd, home):
+        for base in (cwd, found.home):
             matches = glob.glob(argument, root_dir=base, recursive=True, include_hidden=True)
             if matches:
-                return [os.path.join(base, each) for each in sorted(matches)]
-    return [places[-1]]
+                return [os.path.join(base, each) for each in sorted(matches)], False
+    return [places[-1]], True
+
+
+def _touches(path: str, data_root: str | None) -> bool:
+    """Whether data_root holds the path, or lies in it."""
+    if data_root is None:
+        return True
+    real, root = os.path.realpath(path), os.path.realpath(data_root)
+    return os.path.commonpath((real, root)) in (real, root)
 
 
 def _add_folder(path: str, found: Found) -> None:
@@ -100,9 +135,11 @@ def _add_entries(entries: Iterable[os.DirEntry[str]], found: Found) -> Iterator[
     """Add the files; give the folders. Costs no stat but for symbolic links."""
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield entry.path
+            if not found.is_excluded(entry.path, is_folder=True):
+                yield entry.path
         elif entry.is_file():
-            found.add(entry.path)
+            if not found.is_excluded(entry.path):
+                found.add(entry.path)
         else:
             found.leave_out(entry.path, _kind(entry))
 

@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from function.command_line import exit_code
 from function.core.errors import HTTP_CODE
+from function.core.types import MULTIPART_MAX_BYTES
+from function.home.source import BLOCK_BYTES
 from function.serving.result import CODES_WORST_FIRST
 from local_runner.client.find_files import LeftOut
 from local_runner.client.invoke import Entry
@@ -19,13 +22,29 @@ ROWS_MAX = 100
 class Tally:
     """Totals, and as many entries as will be shown."""
 
+    expected: int = 0
+    """Entries that will come, where nothing interrupts."""
     statuses: Counter[str] = field(default_factory=Counter)
     bytes_uploaded: int = 0
+    """Of the files that this run reports as uploaded, whoever sent their bytes."""
+    bytes_sent: int = 0
+    """As far as this process has seen: what a resumed upload had sent before is not in it, what was cut off is."""
     requests: int = 0
     units: int = 0
     codes: set[int] = field(default_factory=lambda: {200})
     first: list[Entry] = field(default_factory=list)
     failures: list[Entry] = field(default_factory=list)
+    _offsets: dict[str, int] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def sent(self, path: str, offset: int, size: int) -> None:
+        """A file is sent up to there. Safe for threads."""
+        with self._lock:
+            step = offset - self._offsets.get(path, 0)
+            if size > MULTIPART_MAX_BYTES and not 0 < step <= BLOCK_BYTES:
+                step = min(offset, BLOCK_BYTES)  # the first block of a session that was resumed, or of another account
+            self.bytes_sent += step
+            self._offsets[path] = offset if offset < size else 0
 
     def add(self, entry: Entry) -> None:
         """One more entry."""
@@ -63,6 +82,7 @@ class Tally:
             "entries": self.count,
             **counts,
             "bytes_uploaded": self.bytes_uploaded,
+            "bytes_sent": self.bytes_sent,
             "requests": self.requests,
             "units": self.units,
         }

@@ -16,7 +16,7 @@ from function.home.settings import Settings
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import NoLog, settings
 from local_runner.client.invoke import Request
-from local_runner.commands import upload
+from local_runner.commands import run_uploads
 from local_runner.log import closing, reader
 from local_runner.log.advice import ADVICE
 from local_runner.log.open_failures import OpenFailure, open_failures, spelled
@@ -43,7 +43,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Only show what would be tried.")
 @click.option("--forget", is_flag=True, help="Close it instead: PATHs, a --reason, or --failed must say what.")
 @if_exists_option
-@upload.where_options
+@run_uploads.where_options
 def retry(
     paths: tuple[str, ...], at_once: bool, failed: bool, reasons: tuple[str, ...], dry_run: bool, forget: bool,
     if_exists: str | None, **where: Any,
@@ -76,8 +76,8 @@ def retry(
 
 def _try(home: Settings, due: Sequence[OpenFailure], policy: Request, *, as_json: bool, **where: Any) -> NoReturn:
     known, left_out = _possible(due, {each.name for each in home.accounts})
-    with upload.function(**where) as (call, _):
-        sys.exit(upload.run(call, [each.request | policy for each in known], left_out, as_json=as_json))
+    with run_uploads.function(**where) as (call, _):
+        sys.exit(run_uploads.run(call, [each.request | policy for each in known], left_out, home, as_json=as_json))
 
 
 def _open(home: Settings) -> list[OpenFailure]:

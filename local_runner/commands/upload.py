@@ -1,50 +1,16 @@
 """The command `upload`: the function's invocation, emulated here for any number of files."""
 
-import json
-import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
-from function.command_line import EX_TEMPFAIL, job_options
-from function.core.errors import SettingsError
-from function.home.settings import Settings, load
-from function.serving import shutdown
-from local_runner.client import invoke
-from local_runner.client.find_files import LeftOut, find
-from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
-from local_runner.client.tally import Tally
-from local_runner.terminal import warnings_shown
-from local_runner.terminal.progress import Bars
-
-
-def _header(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [value.partition(":") for value in values]
-    if any(not (name.strip() and colon) for name, colon, _ in pairs):
-        raise click.BadParameter("must be NAME: VALUE.")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def where_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which function is called."""
-    for option in (
-        click.option("--url", metavar="URL", help="Call the function that runs there, instead of in this process."),
-        click.option("--header", multiple=True, callback=_header, metavar="H: V", help="Send this too, with --url."),
-        click.option(
-            "--emulator", is_flag=True, help="Against an embedded Drive, kept in the home's .drive_emulator/."
-        ),
-        click.option("--json/--no-json", "as_json", help="Print the answer's JSON, for programs."),
-    ):
-        command = option(command)
-    return command
-
+from function.command_line import job_options
+from function.home.settings import EXCLUDE, Settings
+from local_runner.client.find_files import Found, find
+from local_runner.commands.run_uploads import function, run, where_options
 
 EXAMPLES = """\b
 Examples:
@@ -61,119 +27,32 @@ call can succeed later, 78 the settings are wrong.
 
 @click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out of folders and globs, as a line of "
+              ".gitignore, besides the setting `exclude`; !PATTERN lets them in.")  # fmt: skip
 @job_options
 @where_options
-def upload(paths: tuple[str, ...], metadata: dict[str, Any] | None, if_exists: str | None, account: str | None,
-           url: str | None, header: dict[str, str], emulator: bool, as_json: bool) -> None:  # fmt: skip
+def upload(paths: tuple[str, ...], exclude: tuple[str, ...], metadata: dict[str, Any] | None, if_exists: str | None,
+           account: str | None, as_json: bool, **where: Any) -> None:  # fmt: skip
     """Upload files, whole folders, or globs.
 
     A relative PATH means what it names here; if nothing has that name here, it is relative to the home, the folder of
-    paths.json (DRIVE_UPLOAD_PATHS). Folders are walked, hidden files included; links to folders are not followed.
+    paths.json (DRIVE_UPLOAD_PATHS). Folders are walked, hidden files included; links to folders are not followed, and
+    what the setting `exclude` matches is left out (editors' and systems' litter, unfinished downloads, .git/). A file
+    that you name yourself is never left out.
     """
     common = {"metadata": metadata, "if_exists": if_exists, "account": account}
     given = {name: value for name, value in common.items() if value is not None}
-    with function(url, header, emulator) as (call, settings):
-        home = settings.home if settings else Path.cwd()
-        found = find(paths, Path.cwd(), home, settings.data_root if settings else None)
+    with function(**where) as (call, settings):
+        found = _found(paths, settings, exclude)
         requests = [{"path": path, **given} for path in found.files]
-        sys.exit(run(call, requests, found.left_out, as_json=as_json))
+        sys.exit(run(call, requests, found.left_out, settings, as_json=as_json))
 
 
-@contextmanager
-def function(url: str | None, header: Mapping[str, str], emulator: bool) -> Iterator[tuple[Call, Settings | None]]:
-    """The function to call, and the settings as far as this machine has them. Raises ClickException."""
-    if url and emulator:
-        raise click.UsageError("--url and --emulator exclude each other: the function at the URL has a Drive already.")
-    with ExitStack() as stack:
-        try:
-            if emulator:
-                from local_runner.client.embedded import embedded_drive
-
-                stack.enter_context(_environment(stack.enter_context(embedded_drive()).environment))
-            settings = load()
-        except SettingsError as error:
-            if not url:
-                raise WrongSettings(error.message) from error
-            settings = None
-        call = invoke.over_http(url, header) if url else invoke.in_process()
-        stack.enter_context(warnings_shown.on())
-        yield call, settings
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Those variables set while the block lasts: the function in this process reads them at each invocation."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _found(paths: Sequence[str], settings: Settings | None, exclude: Sequence[str]) -> Found:
+    cwd = Path.cwd()
     try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def run(call: Call, requests: list[Request], left_out: list[LeftOut], *, as_json: bool) -> int:
-    """Upload and show; the exit code."""
-    started = time.monotonic()
-    told = Tally()
-    bars = Bars(len(requests))
-    failure: CallFailed | None = None
-    with bars.showing(), _stopping() as is_stopped, _json_written(told, left_out, wanted=as_json) as write:
-        try:
-            for entry in invoke.upload_all(call, requests, bars.sent, is_stopped):
-                told.add(entry)
-                bars.ended()
-                write(entry)
-        except CallFailed as error:
-            failure = error
-    if not as_json:
-        from local_runner.terminal.result_table import show
-        from local_runner.terminal.screen import output
-
-        show(told, left_out, output(), time.monotonic() - started)
-    if failure:
-        failure.show()
-        return max(failure.exit_code, told.exit_code(left_out))
-    return EX_TEMPFAIL if is_stopped() else told.exit_code(left_out)
-
-
-@contextmanager
-def _json_written(told: Tally, left_out: Iterable[LeftOut], *, wanted: bool) -> Iterator[Callable[[Entry], None]]:
-    """Writes entries as they come, so that any number of them needs no memory; the rest of the answer at the end."""
-    separator = ['{"results": [\n']
-
-    def write(entry: Entry) -> None:
-        if wanted:
-            print(separator[0] + json.dumps(entry), end="")
-            separator[0] = ",\n"
-
-    yield write
-    if wanted:
-        rest = {
-            "left_out": [{"path": each.path, "why": each.why} for each in left_out],
-            "status": told.status,
-            "totals": told.totals(),
-        }
-        opening = separator[0] if not told.count else ""
-        print(f"{opening}\n], {json.dumps(rest)[1:]}", flush=True)
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came: what is under way stops so that the next run goes on; a second one kills."""
-    signals: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        shutdown.stop("Interrupted; call again to go on.", 0)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(signals)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if settings is None:
+            return find(paths, cwd, cwd, None, [*EXCLUDE, *exclude])
+        return find(paths, cwd, settings.home, settings.data_root, [*settings.exclude, *exclude])
+    except ValueError as error:
+        raise click.UsageError(f"--exclude, or the setting exclude: no pattern of gitignore ({error}).") from error

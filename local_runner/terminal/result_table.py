@@ -1,52 +1,98 @@
 """How uploads ended, as a table for people."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.filesize import decimal
 
-from local_runner.client.find_files import LeftOut
+from local_runner.client.find_files import EXCLUDED, LeftOut
 from local_runner.client.invoke import Entry
 from local_runner.client.tally import ROWS_MAX, Tally
+from local_runner.log import advice
 from local_runner.terminal.printable import printable
-from local_runner.terminal.screen import cell, size_cell, status_cell, table
+from local_runner.terminal.screen import Rows, cell, size_cell, status_cell, table
+
+FEW = 3
+"""More failures than these with one reason are one line."""
 
 
-def show(tally: Tally, left_out: Sequence[LeftOut], console: Console, duration_s: float) -> None:
-    """The table, what was left out, and the totals."""
-    rows = tally.first if tally.count <= ROWS_MAX else tally.failures
-    accounts = {each.get("account") for each in rows}
-    if rows:
-        console.print(_entries_table(rows, several_accounts=len(accounts - {None}) > 1))
-    for entry in rows:
+def show(
+    tally: Tally, left_out: Sequence[LeftOut], console: Console, duration_s: float, *,
+    is_stopped: bool = False, only_failures: bool = False,
+) -> None:  # fmt: skip
+    """The table, what was left out, and the totals; where one cause failed many, that cause once."""
+    rows = tally.failures if only_failures or tally.count > ROWS_MAX else tally.first
+    if is_stopped:  # what was not finished in time is told in one sentence
+        rows = [each for each in rows if each.get("reason") != "deadline_exceeded"]
+    counts = Counter(each.get("reason") for each in tally.failures)
+    many = {reason for reason, count in counts.items() if count > FEW}
+    shown = [each for each in rows if each.get("status") != "failed" or each.get("reason") not in many]
+    if shown:
+        console.print(_entries_table(shown))
+    for entry in shown:
         if entry.get("message"):
             console.print(printable(f"{entry.get('path') or 'request'}: {entry['message']}"), markup=False)
-    for each in left_out:
-        console.print(printable(f"left out: {each.path}: {each.why}"), style="yellow", markup=False)
-    console.print(_totals_line(tally, duration_s), markup=False)
+    for sentence in _causes(rows, many):
+        console.print(printable(sentence), style="bold red", markup=False)
+    for sentence in _left_out(left_out, only_failures=only_failures):
+        console.print(printable(sentence), style="yellow", markup=False)
+    if is_stopped:
+        console.print(_interrupted(tally), style="bold yellow", markup=False)
+    elif not only_failures:
+        console.print(_totals_line(tally, duration_s), markup=False)
 
 
-def _entries_table(rows: Sequence[Entry], *, several_accounts: bool) -> Any:
+def _entries_table(entries: Sequence[Entry]) -> Rows:
     columns = ["path", "status", "on Drive", "size", "requests"]
-    made = table(*columns, *(["account"] if several_accounts else []), right=("size", "requests"))
-    for entry in rows:
+    is_one_account = len({each.get("account") for each in entries} - {None}) < 2
+    made = table(*columns, *([] if is_one_account else ["account"]), right=("size", "requests"))
+    for entry in entries:
         made.add_row(
             cell(entry.get("path")),
             status_cell(str(entry.get("status")), entry.get("reason")),
             cell(entry.get("destination")),
             size_cell(entry.get("size")),
             cell(entry.get("requests")),
-            *([cell(entry.get("account"))] if several_accounts else []),
+            *([] if is_one_account else [cell(entry.get("account"))]),
         )
     return made
+
+
+def _causes(rows: Sequence[Entry], many: Iterable[object]) -> Iterator[str]:
+    for reason in sorted(map(str, many)):
+        failed = [each for each in rows if each.get("reason") == reason]
+        if failed:
+            first = failed[0]
+            yield (
+                f"{len(failed)} failed with {reason}, the first {first.get('path')}: {first.get('message')} "
+                f"{advice.for_reason(reason)} All of them: drive-upload status --open."
+            )
+
+
+def _left_out(left_out: Sequence[LeftOut], *, only_failures: bool) -> Iterator[str]:
+    for each in left_out:
+        if each.why != EXCLUDED and (each.is_failure or not only_failures):
+            yield f"left out: {each.path}: {each.why}"
+    excluded = [each.path for each in left_out if each.why == EXCLUDED]
+    if excluded and not only_failures:
+        more = ", …" if len(excluded) > FEW else ""
+        yield f"left out: {len(excluded)} excluded ({', '.join(excluded[:FEW])}{more})"
+
+
+def _interrupted(tally: Tally) -> str:
+    done = tally.count - sum(each.get("reason") == "deadline_exceeded" for each in tally.failures)
+    return (
+        f"Interrupted: {done} of {tally.expected} done, {decimal(tally.bytes_sent)} sent; "
+        "the same command goes on where this one stopped."
+    )
 
 
 def _totals_line(tally: Tally, duration_s: float) -> str:
     if not tally.count:
         return "Nothing to upload."
     counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.statuses.items()))
-    return (
-        f"{counts}; {decimal(tally.bytes_uploaded)} sent, {tally.requests} requests ({tally.units} quota units),"
-        f" {duration_s:.1f} s"
-    )
+    sent = tally.bytes_sent or tally.bytes_uploaded  # a function elsewhere doesn't say what it sends
+    rate = f" at {decimal(int(sent / duration_s))}/s" if sent > 1_000_000 else ""
+    asked = f"{tally.requests} requests ({tally.units} quota units)"
+    return f"{counts}; {decimal(sent)} sent{rate}, {asked}, {duration_s:.1f} s"

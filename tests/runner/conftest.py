@@ -23,6 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.write_bytes(content)
     (tmp_path / "paths.json").write_text('{"drive_root": "MemoryVDB"}', encoding="utf-8")
     monkeypatch.setenv("DRIVE_UPLOAD_PATHS", str(tmp_path / "paths.json"))
+    monkeypatch.setenv("DRIVE_UPLOAD_HOME", "")  # so that what --home sets is undone, too
     monkeypatch.delenv("DRIVE_EMULATOR_HOST", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -3,6 +3,10 @@
 import json
 import os
 import random
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from function.serving import app
 from local_runner.client import invoke
 from local_runner.client.function_process import function_process
 from local_runner.drive_emulator import DriveEmulator
+from tests.support.home import PROJECT
 
 Run = Callable[..., Result]
 
@@ -50,9 +55,9 @@ def test_a_hundred_hostile_names_come_back_byte_for_byte_and_only_once(
     for name, content in contents.items():
         Path(os.fsdecode(folder + b"/" + name)).write_bytes(content)
 
-    first = run("upload", "Data", "--json")
+    first = run("upload", "Data", "--exclude", "!*", "--json")
     asked = len(list(drive.requests))
-    second = run("upload", "Data", "--json")
+    second = run("upload", "Data", "--exclude", "!*", "--json")
 
     assert first.exit_code == second.exit_code == 0
     entries = {each["path"]: each for each in json.loads(first.stdout)["results"]}
@@ -278,3 +283,88 @@ def test_one_unacceptable_request_leaves_the_others_to_be_done() -> None:
     entries = list(invoke.upload_all(call, requests, lambda *_: None, lambda: False))
 
     assert [each["status"] for each in entries] == ["uploaded"] * 9 + ["failed"]
+
+
+def test_litter_is_left_out_of_folders_and_said_in_one_line(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """What systems and editors leave, .git/ and what --exclude names stay here; a file that is named goes up."""
+    for name in (".DS_Store", "Meta/.git/config", "Meta/note.txt~", "Notes/big.iso", "Notes/x.crdownload"):
+        (home / "Data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / "Data" / name).write_text("litter", encoding="utf-8")
+
+    shown = run("upload", "Data", "--exclude", "*.iso")
+    named = run("upload", "Data/Notes/x.crdownload", "--json")
+
+    assert "left out: 5 excluded (" in shown.stdout
+    assert "3 uploaded" in shown.stdout
+    assert json.loads(named.stdout)["status"] == "uploaded"
+    assert sorted(each["name"] for each in live(drive)) == ["a.txt", "b.txt", "c.txt", "x.crdownload"]
+
+
+def test_a_glob_leaves_litter_out_and_a_pattern_lets_it_in(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """A glob is no name; `!PATTERN` and the setting `exclude` have the last word."""
+    (home / "Data/Meta/x.tmp").write_text("x", encoding="utf-8")
+
+    left = json.loads(run("upload", "Data/**/*", "--json").stdout)
+    let_in = json.loads(run("upload", "Data/**/*", "--exclude", "!x.tmp", "--json").stdout)
+
+    assert [each["path"] for each in left["left_out"]] == ["Data/Meta/x.tmp"]
+    assert "Data/Meta/x.tmp" in {each["path"] for each in let_in["results"]}
+
+
+def test_a_cause_that_fails_many_files_is_told_once(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """300 files without a token are one line, with what to do, and the totals."""
+    for number in range(300):
+        (home / "Data" / f"n{number}").touch()
+    (home / "drive_token.json").unlink()
+
+    result = run("upload", "Data")
+
+    assert result.exit_code == 75
+    assert "303 failed with credentials_missing" in result.stdout
+    assert "drive-upload authorize" in result.stdout
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_quiet_shows_only_what_failed(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """-q: nothing where all is well, the failure where it isn't."""
+    well = run("-q", "upload", "Data")
+    failed = run("-q", "upload", "Data", "Data/nowhere.txt")
+
+    assert (well.exit_code, well.stdout) == (0, "")
+    assert failed.exit_code == 65
+    assert "Data/nowhere.txt" in failed.stdout
+    assert "a.txt" not in failed.stdout
+
+
+def test_ctrl_c_is_one_sentence_and_the_next_run_sends_the_rest(home: Path, drive: DriveEmulator) -> None:
+    """Interrupted among 61 files: one sentence, exit 75; then what was sent is not sent again, and is not counted."""
+    size = 12 * 1024 * 1024
+    (home / "Data/large.bin").write_bytes(os.urandom(size))
+    for number in range(60):
+        (home / "Data" / f"n{number}").touch()
+    drive.set_weather(latency_ms=100)
+    drive.faults.add({"on": "upload.send", "do": "reset_in_body", "after_bytes": size // 2})
+    drive.faults.add({"on": "upload.status", "do": "delay", "ms": 4000})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local_runner", "upload", "Data"],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not any(request.method_id == "upload.status" for request in drive.requests):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    shown, errors = process.communicate(timeout=60)
+    drive.faults.clear()
+    drive.set_weather(latency_ms=0)
+
+    again = subprocess.run(
+        [sys.executable, "-m", "local_runner", "upload", "Data", "--json"],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert process.returncode == 75
+    assert [line for line in (shown + errors).splitlines() if "nterrupted" in line] == [shown.splitlines()[-1]]
+    assert re.search(r"Interrupted: \d+ of 64 done, .* sent; the same command goes on", shown)
+    assert "deadline_exceeded" not in shown
+    totals = json.loads(again.stdout)["totals"]
+    assert totals["failed"] == 0
+    assert 0 < totals["bytes_sent"] < size

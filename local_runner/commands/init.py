@@ -1,0 +1,100 @@
+"""The command `init`: a home to begin with."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from function.command_line import if_exists_option
+from function.core.errors import SettingsError
+from function.home.settings import documentation, load
+from local_runner.client.invoke import WrongSettings
+
+EXAMPLES = """\b
+Examples:
+  drive-upload init
+  drive-upload --home ~/memory init --drive-root 'Archive/MemoryVDB'
+"""
+
+SETTINGS_MD = """# The settings of this folder
+
+`paths.json` holds them; this file only explains them, and nothing reads it. `{{"drive_root": "MemoryVDB"}}` is
+complete: what is not there has its default. Each can be set by the environment as well, as `DRIVE_UPLOAD_<KEY>`.
+
+| key | default | meaning |
+|---|---|---|
+{rows}
+
+## Choices that people make
+
+A folder that is there already, by its address in the browser:
+
+    {{"drive_root": "https://drive.google.com/drive/folders/…"}}
+
+A shared drive, where service accounts have space:
+
+    {{"drive_root": {{"drive_id": "…", "path": "MemoryVDB"}}}}
+
+A file that you edit: by default its next upload becomes `Name (2).ext` beside the first. To keep one file on Drive,
+with its old contents as revisions:
+
+    {{"drive_root": "MemoryVDB", "if_exists": "new_revision"}}
+
+Every file to two accounts:
+
+    {{"drive_root": "MemoryVDB", "accounts": {{"me": {{"token": "me.json"}}, "team": {{"token": "team.json"}}}}}}
+
+This folder on a network volume without kernel locks:
+
+    {{"drive_root": "MemoryVDB", "lock": "lease"}}
+"""
+
+
+class CannotWrite(click.ClickException):
+    """The home can't be made; the message says why."""
+
+    exit_code = 65
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--drive-root", default="MemoryVDB", show_default=True, help="Folder on Drive, from My Drive's root.")
+@if_exists_option
+def init(drive_root: str, if_exists: str | None) -> None:
+    """Make a home, here or in --home DIR: paths.json, SETTINGS.md that explains it, and Data/.
+
+    What is there already stays as it is.
+    """
+    home = Path(os.environ.get("DRIVE_UPLOAD_HOME") or ".").absolute()
+    settings = {"drive_root": drive_root} | ({"if_exists": if_exists} if if_exists else {})
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _write(home / "paths.json", json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
+        _write(home / "SETTINGS.md", SETTINGS_MD.format(rows="\n".join(documentation())))
+        (home / "Data").mkdir(exist_ok=True)
+        load({"DRIVE_UPLOAD_PATHS": str(home / "paths.json")})
+    except OSError as error:
+        raise CannotWrite(f"{error.filename}: can't be written ({error.strerror}).") from error
+    except SettingsError as error:
+        raise WrongSettings(error.message) from error
+    _explain(home)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+        click.echo(f"wrote {path}")
+    except FileExistsError:
+        click.echo(f"kept  {path}, which is there already")
+
+
+def _explain(home: Path) -> None:
+    command = "drive-upload" if home == Path.cwd() else f"drive-upload --home {home}"
+    click.echo(f"""
+Put files below {home / "Data"}, then try it without a Google account:
+  {command} upload Data --emulator
+or with yours:
+  {command} authorize      a token for your Google Drive
+  {command} doctor         is everything there?
+  {command} upload Data""")

@@ -1,0 +1,158 @@
+"""What `upload` and `retry` share: the function that is called, the run, and what is shown of it."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+import click
+
+from function.command_line import EX_TEMPFAIL
+from function.core.errors import SettingsError
+from function.home.settings import Settings, load
+from function.serving import shutdown
+from local_runner.client import invoke
+from local_runner.client.find_files import LeftOut
+from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
+from local_runner.client.tally import Tally
+from local_runner.terminal import warnings_shown
+from local_runner.terminal.progress import Bars
+from local_runner.terminal.verbosity import is_quiet
+
+
+def _header(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition(":") for value in values]
+    if any(not (name.strip() and colon) for name, colon, _ in pairs):
+        raise click.BadParameter("must be NAME: VALUE.")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def where_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which function is called."""
+    for option in (
+        click.option("--url", metavar="URL", help="Call the function that runs there, instead of in this process."),
+        click.option("--header", multiple=True, callback=_header, metavar="H: V", help="Send this too, with --url."),
+        click.option(
+            "--emulator", is_flag=True, help="Against an embedded Drive, kept in the home's .drive_emulator/."
+        ),
+        click.option("--json/--no-json", "as_json", help="Print the answer's JSON, for programs."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def function(url: str | None, header: Mapping[str, str], emulator: bool) -> Iterator[tuple[Call, Settings | None]]:
+    """The function to call, and the settings as far as this machine has them. Raises ClickException."""
+    if url and emulator:
+        raise click.UsageError("--url and --emulator exclude each other: the function at the URL has a Drive already.")
+    with ExitStack() as stack:
+        try:
+            if emulator:
+                from local_runner.client.embedded import embedded_drive
+
+                stack.enter_context(_environment(stack.enter_context(embedded_drive()).environment))
+            settings = load()
+        except SettingsError as error:
+            if not url:
+                raise WrongSettings(error.message) from error
+            settings = None
+        call = invoke.over_http(url, header) if url else invoke.in_process()
+        stack.enter_context(warnings_shown.on())
+        yield call, settings
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Those variables set while the block lasts: the function in this process reads them at each invocation."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def run(
+    call: Call, requests: Sequence[Request], left_out: Sequence[LeftOut], settings: Settings | None, *, as_json: bool
+) -> int:
+    """Upload and show; the exit code."""
+    started = time.monotonic()
+    told = Tally(expected=_entries_expected(requests, settings))
+    bars = Bars(requests, told, settings.home if settings else None)
+    failure: CallFailed | None = None
+
+    def progress(path: str, sent: int, size: int) -> None:
+        told.sent(path, sent, size)
+        bars.sent(path, sent, size)
+
+    with bars.showing(), _stopping() as is_stopped, _json_written(told, left_out, wanted=as_json) as write:
+        try:
+            for entry in invoke.upload_all(call, requests, progress, is_stopped):
+                told.add(entry)
+                bars.ended(entry)
+                write(entry)
+        except CallFailed as error:
+            failure = error
+    if not as_json:
+        from local_runner.terminal import result_table
+        from local_runner.terminal.screen import output
+
+        duration_s = time.monotonic() - started
+        result_table.show(told, left_out, output(), duration_s, is_stopped=is_stopped(), only_failures=is_quiet())
+    if failure:
+        failure.show()
+        return max(failure.exit_code, told.exit_code(left_out))
+    return EX_TEMPFAIL if is_stopped() else told.exit_code(left_out)
+
+
+def _entries_expected(requests: Sequence[Request], settings: Settings | None) -> int:
+    """One for each file and account."""
+    accounts = len(settings.accounts) if settings else 1
+    return sum(1 if "account" in each else accounts for each in requests)
+
+
+@contextmanager
+def _json_written(told: Tally, left_out: Iterable[LeftOut], *, wanted: bool) -> Iterator[Callable[[Entry], None]]:
+    """Writes entries as they come, so that any number of them needs no memory; the rest of the answer at the end."""
+    separator = ['{"results": [\n']
+
+    def write(entry: Entry) -> None:
+        if wanted:
+            print(separator[0] + json.dumps(entry), end="")
+            separator[0] = ",\n"
+
+    yield write
+    if wanted:
+        rest = {
+            "left_out": [{"path": each.path, "why": each.why} for each in left_out],
+            "status": told.status,
+            "totals": told.totals(),
+        }
+        opening = separator[0] if not told.count else ""
+        print(f"{opening}\n], {json.dumps(rest)[1:]}", flush=True)
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came: what is under way stops so that the next run goes on; a second one kills."""
+    signals: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        shutdown.stop("Interrupted; call again to go on.", 0)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(signals)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,52 @@
+"""`init`: a home from nothing, and nothing lost where there is one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from function.home import settings
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def empty(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing in it."""
+    return tmp_path_factory.mktemp("empty")
+
+
+def test_a_home_from_nothing_can_upload_at_once(empty: Path, run: Run) -> None:
+    """init, a file, upload: three commands to a file on the embedded Drive."""
+    made = run("--home", str(empty / "memory"), "init")
+    (empty / "memory/Data/note.txt").write_text("remember me", encoding="utf-8")
+    uploaded = run("--home", str(empty / "memory"), "upload", "Data", "--emulator", "--json")
+
+    assert made.exit_code == uploaded.exit_code == 0, made.output + uploaded.output
+    assert json.loads(uploaded.stdout)["status"] == "uploaded"
+    assert json.loads((empty / "memory/paths.json").read_bytes()) == {"drive_root": "MemoryVDB"}
+
+
+def test_every_setting_is_explained(empty: Path, run: Run) -> None:
+    """SETTINGS.md names each key, and each of its examples is accepted as a paths.json."""
+    run("--home", str(empty), "init")
+    text = (empty / "SETTINGS.md").read_text(encoding="utf-8")
+
+    assert [key for key in settings.VARIABLES if f"| `{key}` |" not in text] == []
+    for line in text.splitlines():
+        if line.startswith("    {"):
+            (empty / "paths.json").write_text(line.replace("…", "0AbCdEfGhIjKlMnOpQ"), encoding="utf-8")
+            settings.load({"DRIVE_UPLOAD_PATHS": str(empty / "paths.json")})
+
+
+def test_what_is_there_stays(empty: Path, run: Run) -> None:
+    """A second init changes no file."""
+    run("--home", str(empty), "init", "--drive-root", "Mine", "--if-exists", "skip")
+
+    again = run("--home", str(empty), "init")
+
+    assert again.exit_code == 0
+    assert "is there already" in again.stdout
+    assert json.loads((empty / "paths.json").read_bytes()) == {"drive_root": "Mine", "if_exists": "skip"}
