@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_runner.drive_emulator import DriveEmulator
+from tests.emulator.launching import Launch, launching
 from tests.emulator.wire import Api
 
 
@@ -19,3 +20,10 @@ def drive() -> Iterator[DriveEmulator]:
 def api(drive: DriveEmulator) -> Api:
     """A client of the first account."""
     return Api(drive)
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Starts `python -m local_runner.drive_emulator` and gives its process and URL."""
+    with launching() as start:
+        yield start

@@ -2,11 +2,7 @@
 
 import json
 import os
-import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,32 +10,11 @@ import requests
 
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.drive_emulator.storage.slots import SLOT_BYTES
+from tests.emulator.launching import Launch
 from tests.emulator.wire import GRANULE, Api
 
 LARGER = 20_000
 """Bytes of a content that has a file of its own."""
-
-Launch = Callable[..., tuple[subprocess.Popen[str], str]]
-
-
-@pytest.fixture
-def launch() -> Iterator[Launch]:
-    """Starts `python -m local_runner.drive_emulator` and gives its process and URL."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start(*flags: str) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "local_runner.drive_emulator", "--port", "0", *flags]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found is not None
-        return process, found.group()
-
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
 
 
 def test_everything_is_there_after_a_kill(tmp_path: Path, launch: Launch) -> None:

@@ -96,7 +96,7 @@ def trash_parents(call: Call, folder_ids: Iterable[str]) -> None:
     if call.fault is None or call.fault.do != "trash_parent":
         return
     store = call.drive.store
-    with store.lock:
+    with store.transaction():
         for folder_id in folder_ids:
             folder = store.files.get(folder_id)
             if folder is not None:

@@ -43,12 +43,17 @@ class MultipartReader:
         self._line_end: bytes | None = None
 
     def next_part(self) -> dict[str, str] | None:
-        """The headers of the next part, names in lower case; None after the last part."""
+        """The headers of the next part, names in lower case; None after the last part, when the whole body has arrived.
+
+        A body that breaks off behind its closing boundary was not sent whole: Disconnected is raised as anywhere else.
+        """
         if self._line_end is None:
             self._skip_preamble()
         while len(self._pending) < 2 and self._more():
             continue
         if self._pending.startswith(b"--"):
+            while self._more():
+                self._pending.clear()
             return None
         self._line()
         headers: dict[str, str] = {}

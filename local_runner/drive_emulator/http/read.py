@@ -42,8 +42,8 @@ class Reader:
             raise Disconnected
         return self._sock
 
-    def until(self, mark: bytes, limit: int) -> bytes:
-        """Everything up to and without `mark`; empty when the peer closed before the first byte."""
+    def until(self, mark: bytes, limit: int) -> bytes | None:
+        """Everything up to and without `mark`; None when the peer closed before the first byte."""
         start = 0
         while (end := self.pending.find(mark, start)) < 0:
             if len(self.pending) > limit:
@@ -53,7 +53,7 @@ class Reader:
             if not block:
                 if self.pending:
                     raise Disconnected
-                return b""
+                return None
             self.pending += block
         found = bytes(self.pending[:end])
         del self.pending[: end + len(mark)]
@@ -191,19 +191,25 @@ class Body:
 
     def _next_chunk(self) -> bool:
         if not self._first_chunk:
-            self._reader.until(b"\r\n", 2)
+            self._line(2)
         self._first_chunk = False
-        size_text = self._reader.until(b"\r\n", 1024).split(b";")[0].strip()
+        size_text = self._line(1024).split(b";")[0].strip()
         try:
             self._left = int(size_text, 16)
         except ValueError:
             raise BadRequest("malformed chunk size") from None
         if self._left:
             return True
-        while self._reader.until(b"\r\n", HEAD_LIMIT_BYTES):  # trailers
+        while self._line(HEAD_LIMIT_BYTES):  # trailers
             continue
         self._ended = True
         return False
+
+    def _line(self, limit: int) -> bytes:
+        line = self._reader.until(b"\r\n", limit)
+        if line is None:
+            raise Disconnected
+        return line
 
 
 class BodyTooLarge(Exception):
@@ -243,9 +249,10 @@ def read_request(reader: Reader) -> Request | None:
     """The next request on a connection, its body still unread; None when the peer closed between requests."""
     head = b""
     while not head:  # empty lines before a request line are to be ignored (RFC 9112, 2.2)
-        head = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES).lstrip(b"\r\n")
-        if not head and not reader.pending:
+        found = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES)
+        if found is None:
             return None
+        head = found.lstrip(b"\r\n")
     method, target, version, headers = _head(head)
     return _request(method, target, version, headers, _body(reader, headers))
 

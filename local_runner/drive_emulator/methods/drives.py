@@ -47,7 +47,7 @@ def create(call: Call) -> Response:
         raise bad_request("A shared drive needs a name.", reason="required")
     _refuse_unknown(body)
     store, request_id, now_ms = call.drive.store, call.params["requestId"], call.drive.clock.now_ms()
-    with store.lock:
+    with store.transaction():
         if any(drive.request_id == request_id for drive in store.drives.values()):
             raise ApiError(409, "duplicate", "A shared drive was already created with the provided request ID.")
         person = store.accounts[call.viewer.email]
@@ -100,7 +100,7 @@ def delete(call: Call) -> Response:
     """Only an empty one."""
     drive = _organized(call)
     store = call.drive.store
-    with store.lock:
+    with store.transaction():
         if any(not child.trashed for child in store.children(drive.id)) or store.has_children(drive.id):
             raise ApiError(403, "cannotDeleteResourceWithChildren", "The shared drive is not empty.")
         store.delete_file(drive.id, now_ms=call.drive.clock.now_ms())
@@ -137,7 +137,7 @@ def _organized(call: Call) -> SharedDrive:
 
 def _save(call: Call, drive: SharedDrive) -> Response:
     store = call.drive.store
-    with store.lock:
+    with store.transaction():
         store.put_drive(drive)
         root = store.files[drive.id]
         if root.name != drive.name:

@@ -47,7 +47,7 @@ def check_create(call: Call, body: JsonObject, size: int | None) -> None:
 
 def update(call: Call, file_id: str, body: JsonObject, upload: Upload | None) -> FileRecord:
     """Change a file as the body and the parameters say."""
-    with call.drive.store.lock:
+    with call.drive.store.transaction():
         record = check_update(call, file_id, body, None)
         add, remove = call.params.get("addParents", ""), call.params.get("removeParents", "")
         if call.version == 2 and "parents" in body:

@@ -155,7 +155,7 @@ def _new_owner(call: Call, record: FileRecord, grant: Permission) -> Response:
     others = tuple(one for one in record.permissions if one.id != grant.id)
     kept = Permission(old.permission_id, "user", "writer", old.email, old.display_name)
     changed = replace(record, owner=grant.email, permissions=(*others, kept), version=record.version + 1)
-    with call.drive.store.lock:
+    with call.drive.store.transaction():
         call.drive.store.put_file(changed, now_ms=call.drive.clock.now_ms())
     return _answer(call, changed, replace(grant, role="owner"))
 
@@ -173,7 +173,7 @@ def _replace(call: Call, record: FileRecord, change: Change) -> FileRecord:
     """New grants of a file, or of a shared drive where the file is its root."""
     store, now_ms = call.drive.store, call.drive.clock.now_ms()
     access.require(store, call.viewer, record, "organizer" if record.id == record.drive_id else "writer")
-    with store.lock:
+    with store.transaction():
         if record.id in store.drives:
             drive = store.drives[record.id]
             store.put_drive(replace(drive, members=change(drive.members)))

@@ -6,6 +6,7 @@ Source: discovery documents; Drive guide "Manage file revisions".
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ..context import paging
 from ..context.request_context import Call, checked_body, reply
@@ -51,7 +52,7 @@ def update(call: Call) -> Response:
     body = others_v2.revision_body(body) if call.version == 2 else body
     if body.get("publishAuto") or body.get("publishedOutsideDomain") or not body.keys() <= _KNOWN:
         raise not_emulated("these fields of a revision")
-    with call.drive.store.lock:
+    with call.drive.store.transaction():
         revision = _revision(call, record)
         keep = bool(body.get("keepForever", revision.keep_forever))
         kept = sum(one.keep_forever for one in call.drive.store.revisions[record.id].values())
@@ -69,14 +70,14 @@ _KNOWN = frozenset({"keepForever", "published", "publishAuto", "publishedOutside
 def delete(call: Call) -> Response:
     """Remove an old content; the only one stays, and the head can't be taken away here."""
     record = _writable(call)
-    with call.drive.store.lock:
+    with call.drive.store.transaction() as kept:
         revision = _revision(call, record)
         if len(call.drive.store.revisions[record.id]) == 1:
             raise ApiError(403, "cannotDeleteOnlyRevision", "The only revision of a file cannot be deleted.")
         if revision.id == record.head_revision_id:
             raise not_emulated("deleting the head revision of a file")
         call.drive.store.delete_revision(record.id, revision.id)
-        call.drive.blobs.release(revision.content)
+        kept.afterwards.append(partial(call.drive.blobs.release, revision.content))
     return Response(204)
 
 

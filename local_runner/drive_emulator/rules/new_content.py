@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..model.errors import ApiError
 from ..model.records import Content, FileRecord, JsonObject, Revision, Viewer
@@ -70,6 +71,7 @@ def _guessed_type(record: FileRecord, upload: Upload) -> str:
 
 def _prune(drive: Drive, file_id: str) -> None:
     passing = [revision for revision in drive.store.revisions[file_id].values() if not revision.keep_forever]
-    for revision in passing[:-REVISIONS_KEPT]:
-        drive.store.delete_revision(file_id, revision.id)
-        drive.blobs.release(revision.content)
+    with drive.store.transaction() as kept:
+        for revision in passing[:-REVISIONS_KEPT]:
+            drive.store.delete_revision(file_id, revision.id)
+            kept.afterwards.append(partial(drive.blobs.release, revision.content))

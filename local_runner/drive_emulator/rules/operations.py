@@ -6,6 +6,7 @@ Every function takes the store's lock for itself, looks, decides, and changes; c
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..model.errors import ApiError, bad_request, not_emulated
@@ -19,7 +20,7 @@ from .trash import set_trashed
 
 def check_create(drive: Drive, viewer: Viewer, body: JsonObject, *, all_drives: bool, size: int | None) -> None:
     """Refuse what `create` would refuse, before content is received: `size` is what the sender announced."""
-    with drive.store.lock:
+    with drive.store.transaction():
         _new_record(drive, viewer, body, all_drives=all_drives, has_content=size is not None, probe=True)
         if size is not None:
             parent = placement.parent_for(drive.store, viewer, body, all_drives=all_drives)
@@ -28,7 +29,7 @@ def check_create(drive: Drive, viewer: Viewer, body: JsonObject, *, all_drives: 
 
 def create(drive: Drive, viewer: Viewer, body: JsonObject, upload: Upload | None, *, all_drives: bool) -> FileRecord:
     """Make a file, folder or shortcut. Raises ApiError; the content of a refused create is released by the caller."""
-    with drive.store.lock:
+    with drive.store.transaction():
         record = _new_record(drive, viewer, body, all_drives=all_drives, has_content=upload is not None, probe=False)
         if not record.mime_type.startswith(GOOGLE_TYPE_PREFIX):
             upload = upload or Upload(EMPTY, record.mime_type)
@@ -118,7 +119,7 @@ def update(  # noqa: PLR0913 - as many as the method has
     modified_set: bool = True,
 ) -> FileRecord:
     """Change metadata, place, trash state or content of a file. `add`/`remove` are comma-separated parents."""
-    with drive.store.lock:
+    with drive.store.transaction():
         record = check_update(drive, viewer, file_id, body, all_drives=all_drives, size=None)
         changes = metadata.changes_of(body, client_id=viewer.client_id, before=record)
         now_ms = drive.clock.now_ms()
@@ -175,7 +176,7 @@ def check_update(
 
 def trash(drive: Drive, viewer: Viewer, record: FileRecord, trashed: bool) -> FileRecord:
     """Put a file in the bin or take it out. In My Drive only its owner may."""
-    with drive.store.lock:
+    with drive.store.transaction():
         if record.id in {viewer.root_id, record.drive_id}:
             raise ApiError(403, "insufficientFilePermissions", "The root folder can't be trashed.")
         access.require(drive.store, viewer, record, "fileOrganizer" if record.drive_id else "owner")
@@ -184,7 +185,7 @@ def trash(drive: Drive, viewer: Viewer, record: FileRecord, trashed: bool) -> Fi
 
 def copy(drive: Drive, viewer: Viewer, file_id: str, body: JsonObject, *, all_drives: bool) -> FileRecord:
     """A new file with the same content. Folders can't be copied."""
-    with drive.store.lock:
+    with drive.store.transaction() as kept:
         source = access.find(drive.store, viewer, file_id, all_drives=all_drives)
         if source.is_folder:
             raise ApiError(403, "cannotCopyFile", "This file cannot be copied by the user.")
@@ -204,11 +205,8 @@ def copy(drive: Drive, viewer: Viewer, file_id: str, body: JsonObject, *, all_dr
             if kind in body:
                 merged[kind] = inherited[kind] | body[kind]
         drive.blobs.keep(source.content)
-        try:
-            return create(drive, viewer, merged, Upload(source.content, source.mime_type), all_drives=True)
-        except ApiError:
-            drive.blobs.release(source.content)
-            raise
+        kept.undo.append(partial(drive.blobs.release, source.content))
+        return create(drive, viewer, merged, Upload(source.content, source.mime_type), all_drives=True)
 
 
 def _copy_parent(drive: Drive, viewer: Viewer, source: FileRecord) -> str:
@@ -221,7 +219,7 @@ def _copy_parent(drive: Drive, viewer: Viewer, source: FileRecord) -> str:
 
 def delete(drive: Drive, viewer: Viewer, file_id: str, *, all_drives: bool) -> None:
     """Remove a file for good, and everything in a folder that belongs to the same owner."""
-    with drive.store.lock:
+    with drive.store.transaction():
         record = access.find(drive.store, viewer, file_id, all_drives=all_drives)
         if record.id in {viewer.root_id, record.drive_id}:
             raise ApiError(403, "insufficientFilePermissions", "The root folder can't be deleted.")
@@ -232,20 +230,20 @@ def delete(drive: Drive, viewer: Viewer, file_id: str, *, all_drives: bool) -> N
 def erase(drive: Drive, record: FileRecord) -> None:
     """Remove a record with its revisions and descendants; others' files in it go to no folder."""
     now_ms = drive.clock.now_ms()
-    below = list(drive.store.subtree(record.id))
-    for gone in [*reversed(below), record]:
-        if gone.owner != record.owner:
-            drive.store.put_file(replace(gone, parents=()), now_ms=now_ms)
-            continue
-        for revision in list(drive.store.revisions.get(gone.id, {}).values()):
-            drive.store.delete_revision(gone.id, revision.id)
-            drive.blobs.release(revision.content)
-        drive.store.delete_file(gone.id, now_ms=now_ms)
+    with drive.store.transaction() as kept:
+        for gone in [*reversed(list(drive.store.subtree(record.id))), record]:
+            if gone.owner != record.owner:
+                drive.store.put_file(replace(gone, parents=()), now_ms=now_ms)
+                continue
+            for revision in drive.store.revisions.get(gone.id, {}).values():
+                drive.store.delete_revision(gone.id, revision.id)
+                kept.afterwards.append(partial(drive.blobs.release, revision.content))
+            drive.store.delete_file(gone.id, now_ms=now_ms)
 
 
 def empty_trash(drive: Drive, viewer: Viewer, drive_id: str | None) -> None:
     """Erase everything that is in the viewer's bin, or in a shared drive's."""
-    with drive.store.lock:
+    with drive.store.transaction():
         for record in list(drive.store.files.values()):
             theirs = record.drive_id == drive_id if drive_id else record.owner == viewer.email
             if (

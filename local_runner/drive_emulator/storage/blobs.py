@@ -55,23 +55,18 @@ class Blobs:
         return Part(self._parts / name, expected, shas=shas, in_memory=in_memory)
 
     def adopt(self, part: Part) -> Content:
-        """A finished part becomes a blob in use."""
+        """A finished part becomes a blob in use. The part stays too, until `drop_part`: its file has two names."""
         content = part.finish(part.path.name)
         if not content.size:
-            part.path.unlink(missing_ok=True)
             return EMPTY
         if part.held is not None:
             content = replace(content, blob=f"{_SLOT}{self._slots.put(part.held)}")
+        else:
+            target = self._path(content)
+            target.parent.mkdir(exist_ok=True)
+            _link(part.path, target)
         with self._lock:
             self._uses[content.blob] += 1
-        if part.held is not None:
-            return content
-        target = self._path(content)
-        try:
-            part.path.replace(target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)
-            part.path.replace(target)
         return content
 
     def keep(self, content: Content) -> None:
@@ -158,3 +153,13 @@ class Blobs:
 
     def _path(self, content: Content) -> Path:
         return self._content / content.blob[1] / content.blob
+
+
+def _link(path: Path, target: Path) -> None:
+    """A second name for a file; where the file system has none (FAT), the new name instead of the old one."""
+    try:
+        target.hardlink_to(path)
+    except FileExistsError:  # left by a completion that could not be kept
+        return
+    except OSError:
+        path.replace(target)

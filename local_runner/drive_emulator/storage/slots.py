@@ -6,6 +6,7 @@ by every inode that was freed within minutes.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Collection
@@ -24,13 +25,19 @@ class Slots:
         self._lock = threading.Lock()
 
     def put(self, content: bytes | bytearray) -> int:
-        """The slot that holds it from now on; at most `SLOT_BYTES`."""
+        """The slot that holds it from now on; at most `SLOT_BYTES`. Raises OSError where the disk takes no more."""
         with self._lock:
             if self._free:
                 slot = self._free.pop()
             else:
                 slot, self._count = self._count, self._count + 1
-        os.pwrite(self._fd, content, slot * SLOT_BYTES)
+        try:
+            written = os.pwrite(self._fd, content, slot * SLOT_BYTES)
+            if written < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            self.free(slot)
+            raise
         return slot
 
     def get(self, slot: int, size: int) -> bytes:

@@ -27,13 +27,14 @@ DEFAULT_EMAIL = "user@example.com"
 
 
 class LiveSession:
-    """The moving half of a resumable upload: its part, and who feeds it.
+    """The moving half of a resumable upload: its part while one is open, and which request feeds it.
 
     `turn` grows with every request that sends content: the newest takes over, a stalled one stops at its next block.
+    Whoever changes the part or ends the session holds `lock`.
     """
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
+    def __init__(self) -> None:
+        self.part: Part | None = None
         self.lock = threading.Lock()
         self.turn = 0
 
@@ -56,7 +57,7 @@ class Drive:
     requests: RequestLog = field(default_factory=RequestLog)
     cursors: Cursors = field(default_factory=Cursors)
     live: dict[str, LiveSession] = field(default_factory=dict)
-    """Resumable uploads with a part open in this process."""
+    """Resumable uploads that this process has received something for, and that aren't complete."""
     first_conditions: Conditions = field(default_factory=Conditions)
     """What a reset goes back to."""
     seed_folder: Path | None = None
@@ -109,7 +110,7 @@ def open_drive(
     for of_file in store.revisions.values():
         for revision in of_file.values():
             blobs.keep(revision.content)
-    blobs.forget_all_but(set(store.sessions))
+    blobs.forget_all_but({session.id for session in store.sessions.values() if session.result is None})
     clock = Clock()
     clock.advance(conditions.advance_s)
     ids = IdMaker(seed, str(store.starts))
@@ -123,7 +124,7 @@ def account(
     drive: Drive, email: str, *, storage_limit: int | None = 15 * 1024**3, service_account: bool = False
 ) -> Account:
     """The account of that e-mail address, made with an empty My Drive when it is new."""
-    with drive.store.lock:
+    with drive.store.transaction():
         known = drive.store.accounts.get(email)
         if known is not None:
             return known

@@ -1,19 +1,33 @@
 """What the emulator knows: tables of frozen records, their indexes, and the journal that keeps them.
 
-No HTTP, no rules about who may do what. Writers hold `lock` for as long as they look and change, never while bytes
-move; readers take records without it, since a record is replaced and never altered.
+No HTTP, no rules about who may do what. Writers hold a `transaction` for as long as they look and change, never while
+bytes move; readers take records without a lock, since a record is replaced and never altered.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..model.records import AccessToken, Account, Change, FileRecord, RefreshToken, Revision, SharedDrive, UploadSession
 from ..query.terms import name_key
-from .journal import Journal
+from .journal import Journal, Line
+
+Undo = Callable[[], object]
+Value = TypeVar("Value")
+
+
+@dataclass(slots=True)
+class Transaction:
+    """Changes that are kept together: their journal lines, how to take them back, what to do once they are kept."""
+
+    lines: list[Line] = field(default_factory=list)
+    undo: list[Undo] = field(default_factory=list)
+    afterwards: list[Callable[[], object]] = field(default_factory=list)
 
 
 class Store:
@@ -39,10 +53,11 @@ class Store:
         """How many times this state was opened."""
         self._children: dict[str, dict[str, None]] = {}
         self._names: dict[tuple[str, str], dict[str, None]] = {}
+        self._transaction: Transaction | None = None
         self._journal = Journal(folder / "journal.jsonl" if folder else None)
         self._appliers = self._line_kinds()
         for kind, value in self._journal.load():
-            self._apply(kind, value)
+            self._appliers[kind](value)
         self.starts += 1
         self._journal.start(self._state())
 
@@ -91,6 +106,30 @@ class Store:
             waiting += self.children(record.id)
 
     # ------------------------------------------------------------------ writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Changes that are all kept or none, whatever happens: they are one line of the journal.
+
+        The lock is held meanwhile. An exception takes back what was changed inside; so does a journal that can't be
+        written (OSError). A transaction inside another is part of that one.
+        """
+        with self.lock:
+            if self._transaction is not None:
+                yield self._transaction
+                return
+            self._transaction = current = Transaction()
+            try:
+                yield current
+                self._journal.append(current.lines)
+            except BaseException:
+                for undo in reversed(current.undo):
+                    undo()
+                raise
+            finally:
+                self._transaction = None
+            for act in current.afterwards:
+                act()
 
     def put_account(self, account: Account) -> None:
         self._save("account", account)
@@ -147,9 +186,9 @@ class Store:
         self._save("change", Change(number, record.id, now_ms, removed, viewers, record.drive_id))
 
     def _save(self, kind: str, value: Any) -> None:
-        with self.lock:
-            self._apply(kind, value)
-            self._journal.append(kind, value)
+        with self.transaction() as current:
+            current.undo.append(self._appliers[kind](value))
+            current.lines.append((kind, value))
 
     def save(self, folder: Path) -> None:
         """Write this state as a journal into another folder, from which an emulator can start."""
@@ -163,58 +202,82 @@ class Store:
 
     # ------------------------------------------------------------------ one line of the journal
 
-    def _apply(self, kind: str, value: Any) -> None:
-        self._appliers[kind](value)
-
-    def _line_kinds(self) -> dict[str, Callable[[Any], object]]:
-        """What each kind of journal line does to the tables."""
+    def _line_kinds(self) -> dict[str, Callable[[Any], Undo]]:
+        """What each kind of journal line does to the tables; each answers with how to take it back."""
         return {
             "file": self._index,
-            "-file": lambda file_id: self._unindex(self.files.pop(file_id)),
-            "revision": lambda one: self.revisions.setdefault(one.file_id, {}).__setitem__(one.id, one),
-            "-revision": lambda ids: self._forget_revision(*ids),
-            "change": self.changes.append,
-            "account": lambda one: self.accounts.__setitem__(one.email, one),
-            "drive": lambda one: self.drives.__setitem__(one.id, one),
-            "-drive": lambda drive_id: self.drives.pop(drive_id, None),
-            "token": lambda one: self.tokens.__setitem__(one.token, one),
-            "-token": lambda token: self.tokens.pop(token, None),
-            "refresh": lambda one: self.refresh_tokens.__setitem__(one.token, one),
-            "session": lambda one: self.sessions.__setitem__(one.id, one),
-            "-session": lambda session_id: self.sessions.pop(session_id, None),
+            "-file": self._unindex,
+            "revision": lambda one: self._change_revisions(one.file_id, one.id, one),
+            "-revision": lambda ids: self._change_revisions(ids[0], ids[1], None),
+            "change": self._append_change,
+            "account": lambda one: _put(self.accounts, one.email, one),
+            "drive": lambda one: _put(self.drives, one.id, one),
+            "-drive": lambda drive_id: _put(self.drives, drive_id, None),
+            "token": lambda one: _put(self.tokens, one.token, one),
+            "-token": lambda token: _put(self.tokens, token, None),
+            "refresh": lambda one: _put(self.refresh_tokens, one.token, one),
+            "session": lambda one: _put(self.sessions, one.id, one),
+            "-session": lambda session_id: _put(self.sessions, session_id, None),
             "reserved": self._reserve,
-            "used": self.used_ids.update,
+            "used": self._use,
             "starts": self._count_starts,
         }
 
-    def _reserve(self, value: tuple[list[str], str, str, str]) -> None:
+    def _reserve(self, value: tuple[list[str], str, str, str]) -> Undo:
         ids, email, space, kind = value
         self.reserved.update(dict.fromkeys(ids, (email, space, kind)))
+        return lambda: [self.reserved.pop(file_id, None) for file_id in ids]
 
-    def _count_starts(self, value: int) -> None:
+    def _use(self, ids: list[str]) -> Undo:
+        """Only read back from a journal, so never taken back."""
+        self.used_ids.update(ids)
+        return _nothing
+
+    def _count_starts(self, value: int) -> Undo:
         self.starts = value
+        return _nothing
 
-    def _index(self, record: FileRecord) -> None:
+    def _append_change(self, change: Change) -> Undo:
+        self.changes.append(change)
+        return self.changes.pop
+
+    def _index(self, record: FileRecord) -> Undo:
         """Put a record in its place. New places come before old ones go, so that no reader finds it nowhere."""
         before = self.files.get(record.id)
+        was_used, reserved = record.id in self.used_ids, self.reserved.get(record.id)
         self.files[record.id] = record
         self.used_ids.add(record.id)
         self.reserved.pop(record.id, None)
         self._weigh(record, 1)
         if before is not None:
             self._weigh(before, -1)
-            if before.parents == record.parents and before.name == record.name:
-                return
-        folded = name_key(record.name)
-        for parent in record.parents:
-            self._children.setdefault(parent, {})[record.id] = None
-            self._names.setdefault((parent, folded), {})[record.id] = None
-        if before is not None:
-            self._leave(before, now=record)
+        if before is None or before.parents != record.parents or before.name != record.name:
+            folded = name_key(record.name)
+            for parent in record.parents:
+                self._children.setdefault(parent, {})[record.id] = None
+                self._names.setdefault((parent, folded), {})[record.id] = None
+            if before is not None:
+                self._leave(before, now=record)
 
-    def _unindex(self, record: FileRecord) -> None:
+        def undo() -> None:
+            if before is not None:
+                self._index(before)
+                return
+            self._unindex(record.id)
+            if not was_used:
+                self.used_ids.discard(record.id)
+            if reserved is not None:
+                self.reserved[record.id] = reserved
+
+        return undo
+
+    def _unindex(self, file_id: str) -> Undo:
+        record = self.files.pop(file_id, None)
+        if record is None:  # its own line was unreadable
+            return _nothing
         self._weigh(record, -1)
         self._leave(record, now=None)
+        return lambda: self._index(record)
 
     def _leave(self, before: FileRecord, *, now: FileRecord | None) -> None:
         """Take a record out of the places of `before` that are not places of `now`."""
@@ -229,16 +292,18 @@ class Store:
         if record.content is not None and record.owner:
             self.usage[record.owner] = self.usage.get(record.owner, 0) + sign * record.content.size
 
-    def _forget_revision(self, file_id: str, revision_id: str) -> None:
-        of_file = self.revisions.get(file_id, {})
-        of_file.pop(revision_id, None)
-        if not of_file:
-            self.revisions.pop(file_id, None)
+    def _change_revisions(self, file_id: str, revision_id: str, revision: Revision | None) -> Undo:
+        before = self.revisions.get(file_id, {})
+        after = {**before, revision_id: revision} if revision is not None else dict(before)
+        if revision is None:
+            after.pop(revision_id, None)
+        _put(self.revisions, file_id, after or None)
+        return lambda: _put(self.revisions, file_id, before or None)
 
-    def _state(self) -> Iterator[tuple[str, Any]]:
+    def _state(self) -> Iterator[Line]:
         """The journal lines that make this state."""
         yield "starts", self.starts
-        yield "used", sorted(self.used_ids)
+        yield "used", sorted(self.used_ids - self.files.keys())
         for file_id, (email, space, kind) in self.reserved.items():
             yield "reserved", [[file_id], email, space, kind]
         tables: tuple[tuple[str, Iterable[Any]], ...] = (
@@ -254,6 +319,20 @@ class Store:
         for kind, values in tables:
             for value in values:
                 yield kind, value
+
+
+def _nothing() -> None:
+    """Nothing is to be taken back."""
+
+
+def _put(table: dict[str, Value], key: str, value: Value | None) -> Undo:
+    """Set an entry of a table, or remove it (None)."""
+    before = table.get(key)
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+    return lambda: _put(table, key, before)
 
 
 def _drop(index: dict[Any, dict[str, None]], key: Any, file_id: str) -> None:

@@ -11,6 +11,8 @@ by the next status query at once. Source: Drive guide "Upload file data"; the re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ..context import fault_injection
@@ -19,9 +21,9 @@ from ..http.read import Body
 from ..http.write import Disconnected, Response
 from ..methods import mutations
 from ..model.errors import ApiError, bad_request, file_not_found
-from ..model.records import UploadSession, Viewer
+from ..model.records import FileRecord, UploadSession, Viewer
 from ..storage.state import LiveSession
-from ..storage.upload_part import GRANULE_BYTES
+from ..storage.upload_part import GRANULE_BYTES, Part
 from . import content_range, single_request
 from .content_range import ContentRange
 
@@ -65,45 +67,69 @@ def _announced(call: Call) -> int | None:
 def status(call: Call) -> Response:
     """Where the session is: 308 with what was kept, or the file when it is complete."""
     session, asked = _find(call), content_range.parse(call.request.headers.get("content-range"))
-    if session.result is not None:
-        return _finished(call, session)
-    live = _live(call, session)
-    with live.lock:
-        total = session.total if session.total is not None else asked.total if asked else None
-        if total is not None and live.part.size == total:
-            return _complete(call, session, live)
-        return incomplete(live.part.size)
+    with _held(call, session) as (now, live):
+        if live is None:
+            return _finished(call, now)
+        part = _part(call, now, live)
+        total = now.total if now.total is not None else asked.total if asked else None
+        return _complete(call, now, live, part) if part.size == total else incomplete(part.size)
 
 
 def send(call: Call) -> Response:
     """Content, whole or a chunk of it."""
     session = _find(call)
-    if session.result is not None:
-        return _finished(call, session)
     body = call.request.body
     span = content_range.parse(call.request.headers.get("content-range"))
     span = span or ContentRange(0, None if body.length is None else body.length - 1, body.length)
-    content_range.check(span, body.length, session.total)
-    live = _live(call, session)
-    with live.lock:
+    with _held(call, session) as (now, live):
+        if live is None:
+            return _finished(call, now)
+        content_range.check(span, body.length, session.total)
+        part = _part(call, now, live)
         live.turn += 1
-        turn, kept = live.turn, live.part.size
+        turn, kept = live.turn, part.size
     refused = _offset_refusal(call, span, kept)
     if refused is not None:
         return refused
     _skip(body, kept - span.first)
     try:
-        _receive(body, live, turn, is_last=span.is_last(session.total))
+        _receive(body, live, part, turn, is_last=span.is_last(session.total))
     finally:
-        _rest(live, turn)
-    with live.lock:
-        size = live.part.size
+        _rest(live, part, turn)
+    with _held(call, session) as (now, live):
+        if live is None:
+            return _finished(call, now)
+        part = _part(call, now, live)
         total = span.total if span.total is not None else session.total
         if span.total is None and span.last is None:
-            total = size
-        if session.total is not None and size > session.total:
+            total = part.size
+        if session.total is not None and part.size > session.total:
             raise bad_request("More content was sent than X-Upload-Content-Length announced.")
-        return _complete(call, session, live) if size == total else incomplete(size)
+        return _complete(call, now, live, part) if part.size == total else incomplete(part.size)
+
+
+@contextmanager
+def _held(call: Call, session: UploadSession) -> Iterator[tuple[UploadSession, LiveSession | None]]:
+    """The session as it is now, while nobody else feeds, completes or ends it; without a live half when complete.
+
+    Raises 404 where it was cancelled meanwhile.
+    """
+    with call.drive.store.lock:
+        live = call.drive.live.setdefault(session.id, LiveSession())
+    with live.lock:
+        now = call.drive.store.sessions.get(session.id)
+        if now is None or now.result is not None:
+            call.drive.live.pop(session.id, None)
+        if now is None:
+            raise file_not_found("")
+        yield now, live if now.result is None else None
+
+
+def _part(call: Call, session: UploadSession, live: LiveSession) -> Part:
+    """The part of a session that is held."""
+    if live.part is None:
+        live.part = call.drive.blobs.part(session.id, session.total, shas=single_request.wanted_shas(call))
+    return live.part
 
 
 def _offset_refusal(call: Call, span: ContentRange, kept: int) -> Response | None:
@@ -126,24 +152,29 @@ def _skip(body: Body, count: int) -> None:
         count -= got
 
 
-def _receive(body: Body, live: LiveSession, turn: int, *, is_last: bool) -> None:
-    """Append the body a granule at a time, so that what is kept always ends on a border until the content ends."""
+def _receive(body: Body, live: LiveSession, part: Part, turn: int, *, is_last: bool) -> None:
+    """Append the body a granule at a time, so that what is kept always ends on a border until the content ends.
+
+    Ends early where another request took over and completed the session; raises Disconnected where it is still at it.
+    """
     while not body.ended:
-        block = live.part.block()
+        block = part.block()
         count = body.fill(memoryview(block))
         if not count or (count < GRANULE_BYTES and not is_last):
             return
         with live.lock:
-            if live.turn != turn:
+            if live.part is None:
+                return
+            if live.part is not part or live.turn != turn:
                 raise Disconnected
-            live.part.append(block if count == GRANULE_BYTES else memoryview(block)[:count])
+            part.append(block if count == GRANULE_BYTES else memoryview(block)[:count])
 
 
-def _rest(live: LiveSession, turn: int) -> None:
+def _rest(live: LiveSession, part: Part, turn: int) -> None:
     """Until the next chunk, digests need no threads; whoever took over has use for them."""
     with live.lock:
-        if live.turn == turn:
-            live.part.rest()
+        if live.turn == turn and live.part is part:
+            part.rest()
 
 
 def cancel(call: Call) -> Response:
@@ -155,13 +186,21 @@ def cancel(call: Call) -> Response:
 
 def drop(call: Call, session: UploadSession) -> None:
     """Forget a session and what it received."""
-    live = call.drive.live.pop(session.id, None)
-    if live is not None:
-        with live.lock:
-            live.turn += 1
-            live.part.discard()
+    with call.drive.store.lock:
+        live = call.drive.live.setdefault(session.id, LiveSession())
+    with live.lock:
+        _end(call, session, live)
+
+
+def _end(call: Call, session: UploadSession, live: LiveSession) -> None:
+    """Forget a session that is held."""
+    live.turn += 1
+    if live.part is not None:
+        live.part.discard()
+        live.part = None
     call.drive.blobs.drop_part(session.id)
     call.drive.store.delete_session(session.id)
+    call.drive.live.pop(session.id, None)
 
 
 def _find(call: Call) -> UploadSession:
@@ -190,24 +229,24 @@ def _become(call: Call, session: UploadSession) -> None:
     fault_injection.trash_parents(call, session.body.get("parents", ()))
 
 
-def _live(call: Call, session: UploadSession) -> LiveSession:
-    with call.drive.store.lock:
-        live = call.drive.live.get(session.id)
-        if live is None:
-            live = LiveSession(call.drive.blobs.part(session.id, session.total, shas=single_request.wanted_shas(call)))
-            call.drive.live[session.id] = live
-        return live
+def _complete(call: Call, session: UploadSession, live: LiveSession, part: Part) -> Response:
+    """All content is here: the file is made and the session closed, in one step. A refusal of Drive's ends the session.
 
+    Where the step fails for another reason (a full disk), the session is as before and can be completed later.
+    """
+    live.part = None
 
-def _complete(call: Call, session: UploadSession, live: LiveSession) -> Response:
-    """All content is here: make the file. A refusal at this point ends the session."""
-    del call.drive.live[session.id]
+    def close_session(record: FileRecord) -> None:
+        call.drive.store.put_session(replace(session, result=record.id))
+
     try:
-        record = single_request.store(call, live.part, dict(session.body), session.file_id, session.content_type)
+        record = single_request.store(
+            call, part, dict(session.body), session.file_id, session.content_type, together_with=close_session
+        )
     except ApiError:
-        call.drive.store.delete_session(session.id)
+        _end(call, session, live)
         raise
-    call.drive.store.put_session(replace(session, result=record.id))
+    call.drive.live.pop(session.id, None)
     return call.file(record)
 
 

@@ -6,13 +6,14 @@ Content goes to disk while it arrives. A request that breaks off leaves nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..context.request_context import METADATA_LIMIT_BYTES, Call
 from ..http.multipart import MultipartReader, base64_sink, boundary_of
 from ..http.read import Body
 from ..http.write import Response
 from ..methods import mutations
-from ..model.errors import ApiError, bad_request
+from ..model.errors import bad_request
 from ..model.records import FileRecord, JsonObject
 from ..rules.new_content import Upload
 from ..storage.digests import SHAS
@@ -64,10 +65,10 @@ def _save(call: Call, body: JsonObject, size: int | None, mime_type: str | None,
     part = call.drive.blobs.part(call.drive.ids.upload_id(), size, shas=wanted_shas(call), at_once=True)
     try:
         receive(part)
+        return store(call, part, body, call.args.get("fileId"), mime_type)
     except BaseException:
         part.discard()
         raise
-    return store(call, part, body, call.args.get("fileId"), mime_type)
 
 
 def check(call: Call, body: JsonObject, file_id: str | None, size: int) -> None:
@@ -78,16 +79,34 @@ def check(call: Call, body: JsonObject, file_id: str | None, size: int) -> None:
         mutations.check_update(call, file_id, body, size)
 
 
-def store(call: Call, part: Part, body: JsonObject, file_id: str | None, mime_type: str | None) -> FileRecord:
-    """A received part becomes a file's content. Digests are finished before any lock is taken."""
+def store(
+    call: Call,
+    part: Part,
+    body: JsonObject,
+    file_id: str | None,
+    mime_type: str | None,
+    *,
+    together_with: Callable[[FileRecord], None] | None = None,
+) -> FileRecord:
+    """A received part becomes a file's content, in one transaction `together_with` what the caller has to note.
+
+    Where that fails, nothing has happened and the part is still there. Digests are finished before any lock is taken.
+    """
     content = call.drive.blobs.adopt(part)
     keep = bool(call.params.get("keepRevisionForever") or call.params.get("pinned"))
     incoming = Upload(content, mime_type, keep)
     try:
-        if file_id is None:
-            return mutations.create(call, body, incoming)
-        return mutations.update(call, file_id, body, incoming)
-    except ApiError:
+        with call.drive.store.transaction() as kept:
+            if file_id is None:
+                record = mutations.create(call, body, incoming)
+            else:
+                record = mutations.update(call, file_id, body, incoming)
+            if together_with is not None:
+                together_with(record)
+            if part.held is None:
+                kept.afterwards.append(partial(call.drive.blobs.drop_part, part.path.name))
+            return record
+    except BaseException:
         call.drive.blobs.release(content)
         raise
 
