@@ -23,7 +23,7 @@ def _broken_send(uri: str, content: bytes, total: int, first: int = 0) -> None:
     """Announce everything from `first` on, send only `content`, and close."""
     sock, target = _raw(uri)
     length = total - first
-    head = f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+    head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n"
     head += f"Content-Range: bytes {first}-{total - 1}/{total}\r\n\r\n"
     sock.sendall(head.encode() + content)
     sock.shutdown(socket.SHUT_WR)
@@ -36,11 +36,16 @@ def _broken_send(uri: str, content: bytes, total: int, first: int = 0) -> None:
 def test_start_answers_an_empty_200_with_a_location_on_the_host_that_was_named(api: Api) -> None:
     """A client behind a proxy gets a session URI that it can reach."""
     answer = api.call(
-        "POST", "/upload/drive/v3/files?uploadType=resumable", json={"name": "a"}, headers={"Host": "drive.test:81"}
+        "POST",
+        "/upload/drive/v3/files?uploadType=resumable",
+        json={"name": "a"},
+        headers={"Host": "www.googleapis.com:81"},
     )
 
     assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["Location"].startswith("http://drive.test:81/upload/drive/v3/files?uploadType=resumable&")
+    assert answer.headers["Location"].startswith(
+        "http://www.googleapis.com:81/upload/drive/v3/files?uploadType=resumable&"
+    )
     assert answer.headers["X-GUploader-UploadID"] in answer.headers["Location"]
 
 
@@ -160,7 +165,7 @@ def test_a_stalled_connection_is_overtaken_by_a_newer_one(api: Api, drive: Drive
     content = os.urandom(3 * GRANULE)
     uri = api.session_uri(total=len(content))
     stalled, target = _raw(uri)
-    head = f"PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"
     stalled.sendall(head.encode() + content[:GRANULE])
     while "Range" not in api.status(uri, len(content)).headers:
         continue

@@ -107,9 +107,8 @@ def test_a_body_in_chunks_is_understood(api: Api, drive: DriveEmulator) -> None:
 def test_expect_100_continue_is_answered_before_the_body(api: Api, drive: DriveEmulator) -> None:
     """curl waits for it."""
     with socket.create_connection(("127.0.0.1", drive.port), timeout=5) as sock:
-        head = (
-            f"POST /upload/drive/v3/files?uploadType=media HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
-        )
+        head = "POST /upload/drive/v3/files?uploadType=media HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        head += f"Authorization: Bearer {api.token}\r\n"
         sock.sendall(f"{head}Content-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n".encode())
         go_on = sock.recv(100)
         sock.sendall(b"hello")
@@ -121,7 +120,7 @@ def test_expect_100_continue_is_answered_before_the_body(api: Api, drive: DriveE
 
 def test_two_requests_on_one_connection_and_in_one_packet(api: Api, drive: DriveEmulator) -> None:
     """Keep-alive, and pipelining does no harm."""
-    get = f"GET /drive/v3/files/root?fields=id HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
+    get = f"GET /drive/v3/files/root?fields=id HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api.token}\r\n"
     with socket.create_connection(("127.0.0.1", drive.port), timeout=5) as sock:
         sock.sendall((get + "\r\n" + get + "Connection: close\r\n\r\n").encode())
         answer = b"".join(iter(lambda: sock.recv(65536), b""))

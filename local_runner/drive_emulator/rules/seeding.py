@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from functools import partial
 from pathlib import Path
 
 from ..model.clock import rfc3339
@@ -42,19 +43,20 @@ def fill(drive: Drive, folder: Path, email: str) -> int:
 def empty(drive: Drive) -> None:
     """Delete every file, shared drive and session for good; accounts, their tokens and used ids stay."""
     store, now_ms = drive.store, drive.clock.now_ms()
-    with store.lock:
+    with store.transaction() as kept_together:
         for session_id in list(store.sessions):
             live = drive.live.pop(session_id, None)
-            if live is not None:
+            if live is not None and live.part is not None:
                 live.turn += 1
                 live.part.discard()
+                live.part = None
             drive.blobs.drop_part(session_id)
             store.delete_session(session_id)
         kept = {account.root_id for account in store.accounts.values()}
         for record in [record for record in store.files.values() if record.id not in kept]:
             for revision in list(store.revisions.get(record.id, {}).values()):
                 store.delete_revision(record.id, revision.id)
-                drive.blobs.release(revision.content)
+                kept_together.afterwards.append(partial(drive.blobs.release, revision.content))
             store.delete_file(record.id, now_ms=now_ms)
         for drive_id in list(store.drives):
             store.delete_drive(drive_id)
@@ -69,4 +71,6 @@ def _content(drive: Drive, path: Path) -> Upload:
     except OSError:
         part.discard()
         raise
-    return Upload(drive.blobs.adopt(part), mimetypes.guess_type(path.name)[0])
+    content = drive.blobs.adopt(part)
+    drive.blobs.drop_part(part.path.name)
+    return Upload(content, mimetypes.guess_type(path.name)[0])
