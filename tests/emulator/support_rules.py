@@ -135,6 +135,11 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "oauth::a_person_can_click_through_the_consent_page",
             "browse::a_person_allows_an_app_by_clicking",
         ),
+        "ID tokens, keys, userinfo": (
+            "openid::googles_library_verifies_the_id_token",
+            "openid::userinfo_and_configuration",
+        ),
+        "devices without a browser": ("openid::a_device_waits_for_its_person",),
         "revocation, `invalid_grant`": (
             "oauth::revoking_ends_the_grant_and_its_access_tokens",
             "oauth::refusals_are_worded_as_googles",

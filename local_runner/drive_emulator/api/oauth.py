@@ -13,8 +13,9 @@ from ..http.read import Request, parse_query
 from ..http.write import Response
 from ..model.errors import insufficient_scope, login_required, unauthorized
 from ..model.records import Viewer
-from ..oauth import consent
+from ..oauth import consent, id_tokens
 from ..oauth.assertions import GrantError
+from ..oauth.devices import INTERVAL_S, LIFE_S
 from ..oauth.endpoints import Answer
 from ..storage.state import Drive
 
@@ -58,8 +59,67 @@ def tokeninfo(call: Call) -> Response:
 
 def userinfo(call: Call) -> Response:
     """Whose token it is."""
-    text = call.request.headers.get("authorization", "").partition(" ")[2]
-    return _json(call.drive.oauth.userinfo(text, now_ms=call.drive.clock.now_ms()))
+    text = call.request.headers.get("authorization", "").partition(" ")[2] or call.request.first("access_token") or ""
+    legacy = call.request.path in {"/oauth2/v1/userinfo", "/oauth2/v2/userinfo", "/userinfo/v2/me"}
+    return _json(call.drive.oauth.userinfo(text, now_ms=call.drive.clock.now_ms(), legacy=legacy))
+
+
+def jwks(call: Call) -> Response:
+    """The key of ID tokens as JWK."""
+    return reply(call.drive.oauth.id_tokens.jwks)
+
+
+def certificates(call: Call) -> Response:
+    """The key of ID tokens as certificate."""
+    return reply(call.drive.oauth.id_tokens.certificates)
+
+
+def openid_configuration(call: Call) -> Response:
+    """Where everything is."""
+    return reply(id_tokens.configuration(call.origin))
+
+
+def device_code(call: Call) -> Response:
+    """Two codes for a device: one to poll with, one to show."""
+    form = _form(call)
+    scopes = frozenset(form.get("scope", "").split())
+    if not form.get("client_id") or not scopes:
+        refused = {"error": "invalid_request", "error_description": "Missing required parameter: client_id or scope"}
+        return reply(refused, 400)
+    grant = call.drive.oauth.devices.begin(form["client_id"], scopes, now_ms=call.drive.clock.now_ms())
+    codes = {
+        "device_code": grant.device_code,
+        "user_code": grant.user_code,
+        "expires_in": LIFE_S,
+        "interval": INTERVAL_S,
+    }
+    return reply(codes | {"verification_url": f"{call.origin}/device", "verification_uri": f"{call.origin}/device"})
+
+
+def device(call: Call) -> Response:
+    """The page on which a person enters the code and chooses an account."""
+    oauth, user_code = call.drive.oauth, call.request.first("user_code")
+    if user_code is None:
+        return _page(200, consent.device_page())
+    grant = oauth.devices.of_user(user_code, now_ms=call.drive.clock.now_ms())
+    if grant is None:
+        return _page(400, consent.device_page(user_code, "No device shows this code."))
+    return _page(200, consent.device_choice(grant, call.drive.store.accounts, oauth.form_token))
+
+
+def device_decided(call: Call) -> Response:
+    """What the person chose for the device."""
+    form, oauth = _form(call), call.drive.oauth
+    try:
+        _check_form_token(call, form)
+    except GrantError as refusal:
+        return _page(400, consent.error_page(refusal))
+    grant = oauth.devices.of_user(form.get("user_code", ""), now_ms=call.drive.clock.now_ms())
+    allowed = not form.get("deny")
+    if grant is None or (allowed and form.get("account") not in call.drive.store.accounts):
+        return _page(400, consent.device_page(problem="No device shows this code."))
+    grant.email, grant.denied = (form["account"], False) if allowed else (None, True)
+    return _page(200, consent.device_done(allowed))
 
 
 def authorize(call: Call) -> Response:
@@ -76,12 +136,17 @@ def consent_given(call: Call) -> Response:
     """Back to the app, with a code or a refusal."""
     try:
         form = _form(call)
-        if not hmac.compare_digest(form.get(consent.FORM_TOKEN, "").encode(), call.drive.oauth.form_token.encode()):
-            raise GrantError("invalid_request", "This form didn't come from the emulator's own page: open it again.")
+        _check_form_token(call, form)
         target = consent.decide(form, call.drive.oauth, now_ms=call.drive.clock.now_ms())
     except GrantError as refusal:
         return _page(400, consent.error_page(refusal))
     return Response(302, b"", {"Location": target})
+
+
+def _check_form_token(call: Call, form: Mapping[str, str]) -> None:
+    """Raises GrantError for a form that the emulator's own page didn't send."""
+    if not hmac.compare_digest(form.get(consent.FORM_TOKEN, "").encode(), call.drive.oauth.form_token.encode()):
+        raise GrantError("invalid_request", "This form didn't come from the emulator's own page: open it again.")
 
 
 def _form(call: Call) -> dict[str, str]:

@@ -27,7 +27,10 @@ GOOGLE_HOSTS = ("googleapis.com", "accounts.google.com", "drive.google.com", "do
 PRIVATE_ENDINGS = ("localhost", "test", "internal")
 """Top-level names that no public DNS gives out, so that no web site has one. Sources: RFC 6761; ICANN, .internal."""
 
-_API = ("/drive/", "/upload/", "/resumable/", "/batch", "/discovery/", "/oauth2/", "/v1/userinfo", "/tokeninfo")
+_API = (
+    *("/drive/", "/upload/", "/resumable/", "/batch", "/discovery/", "/v1/userinfo", "/tokeninfo"),
+    *("/oauth2/v1/", "/oauth2/v2/", "/oauth2/v3/", "/.well-known/"),
+)
 """Where pages of a permitted origin may go. Not /token: it would hand out a token for nothing. Not /emulator/."""
 
 _EXPOSED = (

@@ -17,7 +17,8 @@ REASONS = {
     304: "Not Modified", 308: "Resume Incomplete", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
     404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 410: "Gone",
     411: "Length Required", 412: "Precondition Failed", 413: "Request Entity Too Large",
-    416: "Requested Range Not Satisfiable", 429: "Too Many Requests", 499: "Client Closed Request",
+    416: "Requested Range Not Satisfiable", 428: "Precondition Required", 429: "Too Many Requests",
+    499: "Client Closed Request",
     500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout",
 }  # fmt: skip

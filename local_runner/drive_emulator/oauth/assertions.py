@@ -47,6 +47,8 @@ class Claims:
     email: str
     client_id: str
     scopes: frozenset[str]
+    target_audience: str = ""
+    """Whom an ID token is for, where that was asked for instead of an access token."""
 
 
 def new_key(account: Account, token_uri: str) -> tuple[dict[str, str], Account]:
@@ -86,13 +88,14 @@ def verified(assertion: str, *, accounts: Mapping[str, Account], now_ms: int) ->
     if not str(claims.get("aud", "")).endswith(_TOKEN_PATHS):
         raise GrantError("invalid_grant", "Invalid JWT: Failed audience check.")
     scopes = frozenset(str(claims.get("scope", "")).split())
-    if not scopes:
+    target_audience = str(claims.get("target_audience", ""))
+    if not scopes and not target_audience:
         raise GrantError("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
     subject = str(claims.get("sub") or issuer.email)
     if subject not in accounts:
         message = "Client is unauthorized to retrieve access tokens using this method."
         raise GrantError("unauthorized_client", message, 401)
-    return Claims(subject, issuer.permission_id, scopes)
+    return Claims(subject, issuer.permission_id, scopes, target_audience)
 
 
 def _parts(assertion: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:

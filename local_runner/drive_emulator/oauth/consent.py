@@ -8,12 +8,13 @@ Source: Google guide "OAuth 2.0 for iOS & Desktop Apps", steps 1 to 4. The page 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..model.records import Account
 from .assertions import GrantError
+from .devices import DeviceGrant
 from .endpoints import CODE_LIFE_MS, Code, OAuth
 
 CARRIED = (
@@ -25,6 +26,7 @@ CARRIED = (
     "access_type",
     "code_challenge",
     "code_challenge_method",
+    "nonce",
 )
 """Parameters of the request that the form brings back."""
 
@@ -69,19 +71,51 @@ def page(query: Mapping[str, str], accounts: Mapping[str, Account], action: str,
         (account for account in accounts.values() if not account.is_service_account),
         key=lambda account: (account.email != hint, account.email),
     )
+    return _choice(query["client_id"], query["scope"].split(), people, action, hidden + _token_field(form_token))
+
+
+def device_page(user_code: str = "", problem: str = "") -> str:
+    """Where a person enters the code that a device shows."""
+    note = f"<p><strong>{escape(problem)}</strong></p>" if problem else ""
+    return _document(
+        "Connect a device",
+        f'{note}<form method="get" action="/device"><p><label>Code on the device<br>'
+        f'<input name="user_code" value="{escape(user_code)}" required autofocus autocomplete="off"></label></p>'
+        "<button>Continue</button></form>",
+    )
+
+
+def device_choice(device: DeviceGrant, accounts: Mapping[str, Account], form_token: str) -> str:
+    """Whether the device that shows the code may act for an account, and for which."""
+    people = sorted(
+        (account for account in accounts.values() if not account.is_service_account), key=lambda account: account.email
+    )
+    code = f'<input type="hidden" name="user_code" value="{escape(device.user_code)}">'
+    return _choice(device.client_id, sorted(device.scopes), people, "/device", code + _token_field(form_token))
+
+
+def device_done(allowed: bool) -> str:
+    """What a person sees at the end."""
+    return _document("Device connected" if allowed else "Device refused", "<p>You can close this page.</p>")
+
+
+def _choice(client_id: str, scopes: Iterable[str], people: Iterable[Account], action: str, hidden: str) -> str:
     choices = "".join(
         f'<button name="account" value="{escape(one.email)}">{escape(one.display_name)}'
         f"<small>{escape(one.email)}</small></button>"
         for one in people
     )
-    scopes = "".join(f"<li><code>{escape(scope)}</code></li>" for scope in query["scope"].split())
+    asked = "".join(f"<li><code>{escape(scope)}</code></li>" for scope in scopes)
     return _document(
         "Choose an account",
-        f"<p><strong>{escape(query['client_id'])}</strong> asks for:</p><ul>{scopes}</ul>"
-        f'<form method="post" action="{escape(action)}">{hidden}'
-        f'<input type="hidden" name="{FORM_TOKEN}" value="{escape(form_token)}"><p>Allow it as</p>{choices}'
+        f"<p><strong>{escape(client_id)}</strong> asks for:</p><ul>{asked}</ul>"
+        f'<form method="post" action="{escape(action)}">{hidden}<p>Allow it as</p>{choices}'
         '<p><button name="deny" value="1">Cancel</button></p></form>',
     )
+
+
+def _token_field(form_token: str) -> str:
+    return f'<input type="hidden" name="{FORM_TOKEN}" value="{escape(form_token)}">'
 
 
 def error_page(refusal: GrantError) -> str:
@@ -107,6 +141,7 @@ def decide(form: Mapping[str, str], oauth: OAuth, *, now_ms: int) -> str:
             challenge=form.get("code_challenge", ""),
             challenge_method=form.get("code_challenge_method", "plain"),
             expires_ms=now_ms + CODE_LIFE_MS,
+            nonce=form.get("nonce", ""),
         )
     )
     return _redirect(form, {"code": code, "scope": " ".join(scopes)})

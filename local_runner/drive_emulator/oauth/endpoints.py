@@ -21,6 +21,8 @@ from typing import Any, Protocol
 from ..model.records import AccessToken, Account, RefreshToken
 from . import assertions
 from .assertions import GrantError
+from .devices import DEVICE_CODE, Devices
+from .id_tokens import OPENID, IdTokens, at_hash
 
 CLIENT_ID = "407408718192-driveemulator.apps.googleusercontent.com"
 CLIENT_SECRET = "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ne"  # noqa: S105 - opens nothing but the emulator
@@ -71,6 +73,8 @@ class Code:
     challenge: str
     challenge_method: str
     expires_ms: int
+    nonce: str = ""
+    """What the app wants to find in its ID token."""
 
 
 @dataclass(slots=True)
@@ -87,8 +91,13 @@ class OAuth:
     life_s: Callable[[], float]
     clients: dict[str, str] = field(default_factory=lambda: {CLIENT_ID: CLIENT_SECRET})
     codes: dict[str, Code] = field(default_factory=dict)
+    devices: Devices = field(init=False)
+    id_tokens: IdTokens = field(default_factory=IdTokens)
     form_token: str = field(default_factory=secrets.token_urlsafe)
     """What the consent page's form carries. Not of `new_secret`, whose tokens the seed tells."""
+
+    def __post_init__(self) -> None:
+        self.devices = Devices(self.new_secret)
 
     def token(self, form: Mapping[str, str], *, now_ms: int, basic: tuple[str, str] | None = None) -> Answer:
         """The token endpoint. `basic` are client id and secret from an Authorization header, where there was one."""
@@ -96,6 +105,7 @@ class OAuth:
             "authorization_code": self._from_code,
             "refresh_token": self._from_refresh_token,
             JWT_BEARER: self._from_assertion,
+            DEVICE_CODE: self._from_device,
         }
         if basic is not None:
             form = {**form, "client_id": basic[0], "client_secret": basic[1]}
@@ -130,14 +140,16 @@ class OAuth:
         timing = {"exp": str(now_ms // 1000 + left_s), "expires_in": str(left_s)}
         return Answer(200, about | timing | {"email": token.email, "email_verified": "true", "access_type": "offline"})
 
-    def userinfo(self, access_token: str, *, now_ms: int) -> Answer:
-        """The account that the token acts for."""
+    def userinfo(self, access_token: str, *, now_ms: int, legacy: bool = False) -> Answer:
+        """The account that the token acts for; `legacy` in the words of oauth2/v1 and v2."""
         token = self._live(access_token, now_ms)
         account = self.store.accounts.get(token.email) if token else None
         if account is None:
             return Answer(401, {"error": "invalid_request", "error_description": "Invalid Credentials"})
-        about = {"sub": account.permission_id, "name": account.display_name}
-        return Answer(200, about | {"email": account.email, "email_verified": True})
+        about: dict[str, Any] = {"sub": account.permission_id, "name": account.display_name}
+        if legacy:
+            about = {"id": account.permission_id, "name": account.display_name}
+        return Answer(200, about | {"email": account.email, "verified_email" if legacy else "email_verified": True})
 
     def grant_code(self, code: Code) -> str:
         """A fresh authorization code for what a person consented to."""
@@ -178,7 +190,7 @@ class OAuth:
         if form.get("redirect_uri", "") != code.redirect_uri:
             raise GrantError("redirect_uri_mismatch", "Bad Request")
         _check_verifier(code, form.get("code_verifier", ""))
-        answer = self._issue(code.email, client_id, code.scopes, now_ms)
+        answer = self._issue(code.email, client_id, code.scopes, now_ms, nonce=code.nonce)
         if code.offline:
             answer.body["refresh_token"] = self.grant_refresh_token(code.email, client_id, code.scopes).token
         return answer
@@ -201,11 +213,30 @@ class OAuth:
 
     def _from_assertion(self, form: Mapping[str, str], now_ms: int) -> Answer:
         claims = assertions.verified(_required(form, "assertion"), accounts=self.store.accounts, now_ms=now_ms)
+        if claims.target_audience:
+            account = self.store.accounts[claims.email]
+            scopes = frozenset({OPENID, "email"})
+            audience = {"aud": claims.target_audience}
+            return Answer(
+                200, {"id_token": self.id_tokens.signed(account, claims.client_id, scopes, now_ms // 1000, audience)}
+            )
         return self._issue(claims.email, claims.client_id, claims.scopes, now_ms)
 
-    def _issue(self, email: str, client_id: str, scopes: frozenset[str], now_ms: int) -> Answer:
+    def _from_device(self, form: Mapping[str, str], now_ms: int) -> Answer:
+        client_id = self._client(form)
+        grant = self.devices.poll(_required(form, "device_code"), client_id, now_ms=now_ms)
+        email = grant.email or self.default_account()
+        answer = self._issue(email, client_id, grant.scopes, now_ms)
+        answer.body["refresh_token"] = self.grant_refresh_token(email, client_id, grant.scopes).token
+        return answer
+
+    def _issue(self, email: str, client_id: str, scopes: frozenset[str], now_ms: int, *, nonce: str = "") -> Answer:
         token = self.grant_access_token(email, client_id, scopes, now_ms=now_ms)
-        about = {"access_token": token.token, "expires_in": int(self.life_s())}
+        about: dict[str, Any] = {"access_token": token.token, "expires_in": int(self.life_s())}
+        if OPENID in scopes:
+            more = {"at_hash": at_hash(token.token)} | ({"nonce": nonce} if nonce else {})
+            account = self.store.accounts[email]
+            about["id_token"] = self.id_tokens.signed(account, client_id, scopes, now_ms // 1000, more)
         return Answer(200, about | {"scope": " ".join(sorted(scopes)), "token_type": "Bearer"})
 
     def _client(self, form: Mapping[str, str]) -> str:
