@@ -9,10 +9,12 @@ import fcntl
 import os
 import struct
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +24,21 @@ from filelock import SoftFileLease, Timeout, lock_descriptor
 
 from function.core.deadline import Deadline
 from function.core.errors import Locked, VolumeUnavailable
+from function.state import files
+from function.state.files import UnexpectedFile
 
 LEASE_S = 60.0
 """A dead holder's lease ends after this. NFS clients may show a marker that old while a heartbeat renews it
 (nfs(5), attribute caching; a file that changes often is cached for a few seconds only)."""
 
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = LEASE_S / 6
+"""Several renewals may fail, or be seen late, before a lease ends under a living holder."""
+
+HANG_S = 0.5
+"""A lock call that has not returned so long after the deadline is given up."""
+
+_LOOK_AGAIN_S = 0.05
+"""filelock moves a marker aside for the moment in which it looks whether its lease is over."""
 
 _POLL_S = 0.01
 
@@ -65,8 +76,12 @@ class HeldLock:
     """Whether it can be lost while its holder lives."""
 
     def check(self) -> None:
-        """Call immediately before each write to Drive or to a shared file. Raises Locked."""
-        if self.is_lost():
+        """Call immediately before each write to Drive or to a shared file. Raises Locked, VolumeUnavailable."""
+        try:
+            is_lost = self.is_lost()
+        except OSError as error:
+            raise VolumeUnavailable(f"{self.name}: can't be read ({error.strerror}); mend the volume.") from error
+        if is_lost:
             raise Locked(f"The lease on {self.name} was lost to another invocation; call again to go on.")
 
 
@@ -105,15 +120,16 @@ class Locks:
 
     @contextmanager
     def _hold(self, path: str, deadline: Deadline, native: Callable[[Deadline], HeldLock]) -> Iterator[HeldLock]:
-        hold = self._acquired(path, deadline, native)
+        held = self._acquired(path, deadline, native)
         try:
-            yield hold
+            yield held
         finally:
-            hold.release()
+            held.release()
 
     def _acquired(self, path: str, deadline: Deadline, native: Callable[[Deadline], HeldLock]) -> HeldLock:
+        acquire = native if self.mode == "native" else partial(_leased, path)
         try:
-            return native(deadline) if self.mode == "native" else _leased(path, deadline)
+            return _in_time(partial(acquire, deadline), deadline, path)
         except Timeout as error:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.") from error
         except PermissionError as error:
@@ -121,9 +137,39 @@ class Locks:
                 f"{path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
             ) from error
         except (OSError, NotImplementedError) as error:
+            why = (isinstance(error, OSError) and error.strerror) or error
             raise VolumeUnavailable(
-                f"{path}: can't be locked ({error}); mend the volume, or set lock to 'lease' where it has no locks."
+                f"{path}: can't be locked ({why}); mend the volume, or set lock to 'lease' where it has no locks."
             ) from error
+
+
+def _in_time(acquire: Callable[[], HeldLock], deadline: Deadline, path: str) -> HeldLock:
+    """The lock, or an error at the latest HANG_S after the deadline, though a call to the volume hangs.
+
+    A volume that doesn't answer (NFS, its server away) stops a system call for as long as it likes, so the lock is
+    taken in a thread of its own. What that thread gets when nobody waits for it any more, it lets go at once.
+    """
+    lock: Future[HeldLock] = Future()
+
+    def run() -> None:
+        try:
+            held = acquire()
+        except BaseException as error:  # noqa: BLE001 - raised where the lock is waited for
+            if lock.set_running_or_notify_cancel():
+                lock.set_exception(error)
+            return
+        if lock.set_running_or_notify_cancel():
+            lock.set_result(held)
+        else:
+            held.release()
+
+    threading.Thread(target=run, name="lock", daemon=True).start()
+    try:
+        return lock.result(deadline.remaining_s() + HANG_S)
+    except TimeoutError:
+        if lock.cancel():
+            raise VolumeUnavailable(f"{path}: the volume doesn't answer; mend it and call again.") from None
+        return lock.result()
 
 
 def _native(path: str, lock: Callable[[int], bool], deadline: Deadline) -> HeldLock:
@@ -164,16 +210,47 @@ def _lock_byte(number: int, fd: int) -> bool:
 
 
 def _leased(path: str, deadline: Deadline) -> HeldLock:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    lease = _Lease(path, lease_duration=LEASE_S, heartbeat_interval=HEARTBEAT_S, poll_interval=_POLL_S)
+    if not os.path.isdir(os.path.dirname(path)):
+        files.make_folder(os.path.dirname(path))
+    lease = _Lease(
+        path,
+        mode=files.FILE_MODE,
+        thread_local=False,
+        lease_duration=LEASE_S,
+        heartbeat_interval=HEARTBEAT_S,
+        poll_interval=_POLL_S,
+    )
     lease.acquire(timeout=deadline.remaining_s())
-    return HeldLock(os.path.basename(path), lease.release, lambda: lease.compromise is not None)
+    token = lease.token
+    return HeldLock(
+        os.path.basename(path),
+        lease.release,
+        lambda: lease.compromise is not None or not _names(path, token),
+        is_lease=True,
+    )
+
+
+def _names(path: str, token: str | None) -> bool:
+    """Whether the marker is the one that names the claim. A process that was frozen finds its successor's, or none.
+
+    The heartbeat may not have noticed yet, since it was frozen, too. An open asks an NFS server, a stat may not.
+    """
+    for pause_s in (_LOOK_AGAIN_S, 0.0):
+        with suppress(FileNotFoundError, UnexpectedFile):
+            if f"token={token}".encode() in files.read(path, 4096):
+                return True
+        time.sleep(pause_s)
+    return False
 
 
 def _open(path: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    """The lock's file, for its owner only: any local user who could open it could hold the lock."""
+    fd = files.open_or_create(path)
     try:
-        return os.open(path, flags, 0o644)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return os.open(path, flags, 0o644)
+        if os.fstat(fd).st_mode & 0o077:  # made by an earlier version
+            with suppress(PermissionError):
+                os.fchmod(fd, files.FILE_MODE)
+        return fd
+    except BaseException:
+        os.close(fd)
+        raise

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,19 +101,31 @@ def test_two_instances_called_localhost_exclude_each_other(tmp_path: Path) -> No
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), 4194303], ids=["running", "ours", "gone"])
-def test_a_marker_of_this_host_whose_process_is_unknown_is_respected(tmp_path: Path, pid: int) -> None:
-    """Forged as an instance of the same name would have written it: filelock alone would take it at once."""
-    with holding(tmp_path):
-        (marker,) = (tmp_path / "locks").rglob("*.lock")
-        lines = marker.read_text().splitlines()  # it goes when it is released
-    forged = {"pid": str(pid), "host": socket.gethostname(), "start": "another-boot:1"}
-    marker.write_text("\n".join(_with(line, forged) for line in lines) + "\n")
-
-    with pytest.raises(Locked):
-        contend(tmp_path, 0.8)
+INSTANCE = """
+import os, sys
+own = os.getpid()
+os.getpid = lambda: int(sys.argv[3])
+"""
 
 
-def _with(line: str, forged: dict[str, str]) -> str:
-    key, is_field, _ = line.partition("=")
-    return f"{key}={forged[key]}" if is_field and key in forged else line
+@pytest.mark.parametrize("pid", ["1", "4194303"], ids=["another's process here", "no process here"])
+def test_a_holder_on_another_machine_of_this_name_is_not_robbed(tmp_path: Path, pid: str) -> None:
+    """Two machines called `localhost`, each in its first PID namespace: filelock would look for the holder's PID here.
+
+    Not found, or found as another process, it would take the live lease at once.
+    """
+    holder = subprocess.Popen(
+        [sys.executable, "-c", INSTANCE + HOLDER, str(tmp_path), NAME, pid],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+
+    try:
+        with pytest.raises(Locked):
+            contend(tmp_path, 1.0)
+    finally:
+        holder.communicate("\n", timeout=20)

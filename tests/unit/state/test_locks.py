@@ -1,18 +1,21 @@
 """Locks of one home: whoever holds one keeps out threads and processes alike, and nobody else."""
 
+import contextlib
 import errno
 import os
+import stat
 import subprocess
 import sys
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from function.core.deadline import Deadline
-from function.core.errors import Locked
+from function.core.errors import Locked, VolumeUnavailable
 from function.state import locks
-from function.state.locks import Locks
+from function.state.locks import HeldLock, Locks
 
 NAME, OTHER = "ab" * 16, "cd" * 16
 PROJECT = Path(__file__).parents[3]
@@ -101,3 +104,114 @@ def test_many_destinations_are_one_file(tmp_path: Path, kind: str) -> None:
 
     made = [path.name for path in (tmp_path / "locks").rglob("*.lock")]
     assert made == ["destinations.lock"] if kind == "bytes" and sys.platform == "linux" else len(made) == 21
+
+
+def test_a_lease_outlives_renewals_that_fail() -> None:
+    """A heartbeat that fails, or is seen late by an NFS client, must not end a living holder's lease."""
+    assert 4 * locks.HEARTBEAT_S <= locks.LEASE_S
+
+
+def taken(which: str, of_home: Locks, deadline: Deadline) -> AbstractContextManager[HeldLock]:
+    """One of the locks of a home."""
+    return of_home.shared(deadline) if which == "shared" else of_home.of(NAME, deadline)
+
+
+@pytest.mark.parametrize("mode", ["native", "lease"])
+@pytest.mark.parametrize("which", ["destination", "shared"])
+def test_a_lock_call_that_hangs_is_given_up_and_leaks_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, mode: str
+) -> None:
+    """An NFS server is away: an error at the deadline; the lock that the call gets when it comes back is let go."""
+    server_is_back = threading.Event()
+    of_home = Locks(tmp_path, tmp_path / "locks", mode)
+    real = os.open
+
+    def hangs(path: str, *rest: int, **options: int) -> int:
+        if ".lock" in str(path):
+            assert server_is_back.wait(60)
+        return real(path, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", hangs)
+        with pytest.raises(VolumeUnavailable, match="doesn't answer"), taken(which, of_home, Deadline.after(0.01)):
+            pytest.fail("nobody has this lock")
+        waiting = [each for each in threading.enumerate() if each.name == "lock"]
+        server_is_back.set()
+        for each in waiting:
+            each.join()
+
+    with taken(which, of_home, Deadline.after(10)) as held:
+        held.check()
+
+
+@pytest.mark.parametrize("mode", ["native", "lease"])
+def test_no_other_user_can_hold_a_lock(tmp_path: Path, mode: str, kind: str) -> None:
+    """Whoever can open a lock's file can hold it: files 0600, folders 0700, also those of an earlier version."""
+    of_home = Locks(tmp_path, tmp_path / ".drive_upload" / "locks", mode)
+    if mode == "native":
+        (tmp_path / "drive_upload.lock").touch(0o644)
+    old = os.umask(0)
+    try:
+        with of_home.shared(Deadline.after(5)), of_home.of(NAME, Deadline.after(5)):
+            modes = {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*.lock")}
+            folders = {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*") if each.is_dir()}
+    finally:
+        os.umask(old)
+
+    assert modes == {0o600}
+    assert folders == {0o700}
+
+
+def test_a_link_in_a_locks_place_is_not_followed(tmp_path: Path) -> None:
+    """Its target, a file of somebody's, is neither made nor locked."""
+    (tmp_path / "drive_upload.lock").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(VolumeUnavailable, match="not a regular file"), of(tmp_path).shared(Deadline.after(1)):
+        pytest.fail("nobody has this lock")
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("successor", [None, b"", b"token=another\n"])
+def test_a_frozen_holder_of_a_lease_finds_that_it_lost_it(tmp_path: Path, successor: bytes | None) -> None:
+    """Before its heartbeat, frozen with it, can tell: another's marker is there, or none any more."""
+    of_home = Locks(tmp_path, tmp_path / "locks", "lease")
+    with contextlib.suppress(OSError), of_home.of(NAME, Deadline.after(5)) as held:
+        held.check()
+        (marker,) = (tmp_path / "locks").rglob("*.lock")
+        marker.unlink()
+        if successor is not None:
+            marker.write_bytes(successor)
+
+        with pytest.raises(Locked, match="was lost"):
+            held.check()
+
+
+def test_a_lease_that_is_looked_at_is_not_lost(tmp_path: Path) -> None:
+    """A contender that asks whether the lease is over moves the marker aside for a moment."""
+    of_home = Locks(tmp_path, tmp_path / "locks", "lease")
+    with of_home.of(NAME, Deadline.after(5)) as held:
+        (marker,) = (tmp_path / "locks").rglob("*.lock")
+        marker.rename(marker.with_suffix(".aside"))
+        back = threading.Thread(target=lambda: marker.with_suffix(".aside").rename(marker))
+        look_again = locks.time.sleep  # type: ignore[attr-defined]
+
+        def during_the_pause(seconds: float) -> None:
+            if seconds == locks._LOOK_AGAIN_S:
+                back.start()
+                back.join()
+            look_again(0)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(locks.time, "sleep", during_the_pause)  # type: ignore[attr-defined]
+            held.check()
+
+
+def test_a_lease_ends_in_another_thread_than_it_began(tmp_path: Path) -> None:
+    """It is taken in a thread of its own, and is free when it is let go."""
+    of_home = Locks(tmp_path, tmp_path / "locks", "lease")
+    for _ in range(3):
+        with of_home.of(NAME, Deadline.after(5)) as held:
+            held.check()
+
+    assert not list((tmp_path / "locks").rglob("*.lock"))

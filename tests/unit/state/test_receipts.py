@@ -16,6 +16,7 @@ from function.core.errors import VolumeUnavailable
 from function.core.receipt import DONE_MAX, VERSION, Claim, Done, Receipt
 from function.core.types import Digests, FileId, FileStat, Fingerprint
 from function.state.receipts import Receipts, Superseded
+from tests.unit.state.conftest import without_temporaries
 
 NAME = "ab" * 16
 BLANK = Receipt("default", "MemoryVDB/Meta/note.txt")
@@ -49,6 +50,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert json.loads(file_of(tmp_path).read_text())["destination"] == "MemoryVDB/Meta/note.txt"
     assert file_of(tmp_path).stat().st_mode & 0o777 == 0o600
     assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+def test_a_receipt_and_its_name_are_on_the_disk_when_it_is_written(tmp_path: Path, calls: list[str]) -> None:
+    """What a power failure after `swap` leaves is the receipt that the request, sent next, speaks of."""
+    first = of(tmp_path).swap(NAME, None, BLANK)
+    of_first, name, shard = list(calls), file_of(tmp_path).name, NAME[0]
+    calls.clear()
+    of(tmp_path).swap(NAME, first, replace(BLANK, attempt=2))
+
+    written = ["fsync temporary", f"link {name}", "unlink temporary", f"fsync {shard}"]
+    assert without_temporaries(of_first) == [f"mkdir {shard}", f"fsync {tmp_path.name}", *written]
+    assert without_temporaries(calls) == [
+        "fsync temporary", f"link {name}.2", "unlink temporary", f"replace {name}", f"fsync {shard}"
+    ]  # fmt: skip
 
 
 def test_of_racing_first_claims_one_wins(tmp_path: Path) -> None:
