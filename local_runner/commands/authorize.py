@@ -1,230 +1,38 @@
-"""Getting a drive_token.json: a person allows this program access to their Drive, in their browser.
+"""The command `authorize`: gets the token file of an account, by the browser. How that goes is in client/sign_in.py."""
 
-    consent page ─▶ redirect to http://127.0.0.1:PORT/?code=… ─▶ token endpoint ─▶ drive_token.json (0600)
-
-On a machine without a browser the page is opened elsewhere; its redirect then fails to load there, and the address it
-ended on is pasted here. The code is useless without the verifier that never left this process (PKCE).
-Source: Google guide "OAuth 2.0 for iOS & Desktop Apps"; RFC 7636 (PKCE); RFC 8252 (loopback redirect).
-"""
-
-import base64
-import hashlib
 import json
-import queue
-import secrets
-import select
+import os
 import sys
-import time
+import tempfile
 import webbrowser
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import click
-import urllib3
 
-from function.credentials.token_file import WRITE_SCOPES
+from function.core.errors import CredentialsError, SettingsError
+from function.credentials import token_checks, token_file
+from function.credentials.token_file import GOOGLE_TOKEN_URI
+from function.home.endpoint import emulator
+from function.home.settings import HOME, AccountConfig, load
 from function.state import files
+from local_runner.client.invoke import WrongSettings
+from local_runner.client.sign_in import SCOPES, AuthorizationFailed, read_client, sign_in
 
-_SCOPE_PREFIX = "https://www.googleapis.com/auth/"
-_HTTP_TIMEOUT_S = 30.0
-_GET_ONE = (
-    "make one of type 'Desktop app' in the Google Cloud console (APIs & Services, Credentials) and download its JSON"
-)
+WHICH_SCOPE = """\
+What may uploads see of your Drive?
 
-
-class AuthorizationFailed(click.ClickException):
-    """No token was got; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """The OAuth client that asks: its id and secret, and where a person and a program talk to Google."""
-
-    id: str
-    secret: str = field(repr=False)
-    auth_uri: str
-    token_uri: str
-
-
-def read_client(path: Path, emulator: str | None) -> Client:
-    """The client of a client-secret file; an emulator takes any, so there the file may be missing."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        if emulator is None:
-            raise AuthorizationFailed(f"{path}: no such client secret; {_GET_ONE}.") from error
-        document = {"installed": {"client_id": "drive-upload.apps.googleusercontent.com", "client_secret": "emulator"}}
-    except (OSError, ValueError) as error:
-        raise AuthorizationFailed(f"{path}: the client secret can't be read ({type(error).__name__}).") from error
-    section = (document.get("installed") or document.get("web")) if isinstance(document, dict) else None
-    if not isinstance(section, dict) or not section.get("client_id") or not section.get("client_secret"):
-        raise AuthorizationFailed(f"{path}: is no OAuth client secret; {_GET_ONE}.")
-    return Client(
-        id=str(section["client_id"]),
-        secret=str(section["client_secret"]),
-        auth_uri=f"{emulator}/o/oauth2/v2/auth" if emulator else "https://accounts.google.com/o/oauth2/v2/auth",
-        token_uri=f"{emulator}/token"
-        if emulator
-        else str(section.get("token_uri") or "https://oauth2.googleapis.com/token"),
-    )
-
-
-def authorize(
-    client: Client, scope: str, *, show: Callable[[str], object], typed: TextIO | None = None, timeout_s: float = 600
-) -> dict[str, Any]:
-    """The content of a token file, in google-auth's authorized-user form, for the account that the person chose.
-
-    `show` gets the page's URL. The redirect is awaited on a free port of this machine and, pasted, as a line of
-    `typed`. Raises AuthorizationFailed.
-    """
-    verifier, state = secrets.token_urlsafe(64), secrets.token_urlsafe(24)
-    with _Redirects(("127.0.0.1", 0), _RedirectHandler) as redirects:
-        redirects.state = state
-        redirect_uri = f"http://127.0.0.1:{redirects.server_port}/"
-        show(f"{client.auth_uri}?{urlencode(_request(client, scope, redirect_uri, verifier, state))}")
-        code = redirects.wait(typed, timeout_s)
-    answer = _exchange(client, code, redirect_uri, verifier)
-    return _token_file(client, answer)
-
-
-def _request(client: Client, scope: str, redirect_uri: str, verifier: str, state: str) -> dict[str, str]:
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    return {
-        "client_id": client.id,
-        "redirect_uri": redirect_uri,
-        "response_type": "code",
-        "scope": scope,
-        "state": state,
-        # Without both, a second authorisation brings no refresh token.
-        "access_type": "offline",
-        "prompt": "consent",
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-    }
-
-
-class _Redirects(ThreadingHTTPServer):
-    """Waits for the browser to come back. In threads, since browsers open connections ahead that stay silent."""
-
-    daemon_threads = True
-    state = ""
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(address, handler)
-        self.outcomes: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-
-    def wait(self, typed: TextIO | None, timeout_s: float) -> str:
-        """The authorization code. Raises AuthorizationFailed."""
-        until = time.monotonic() + timeout_s
-        watched: list[Any] = [self, *([typed] if typed is not None else [])]
-        while time.monotonic() < until:
-            if not self.outcomes.empty():
-                return _code(self.outcomes.get())
-            ready, _, _ = select.select(watched, [], [], 0.1)
-            if self in ready:
-                self.handle_request()
-            if typed in ready and typed is not None:
-                line = typed.readline()
-                if not line:
-                    watched.remove(typed)
-                elif query := self.ours(line.strip()):
-                    self.outcomes.put(query)
-                else:
-                    click.echo(
-                        "That is not the address this sign-in ends on; paste it whole, from http:// on.", err=True
-                    )
-        raise AuthorizationFailed(f"Nobody allowed access within {timeout_s:.0f} s; run it again.")
-
-    def ours(self, address: str) -> dict[str, str] | None:
-        """The query of the address where the consent page sent the browser; anyone else's lacks our state: None."""
-        query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-        if not secrets.compare_digest(query.get("state", "").encode(), self.state.encode()):
-            return None
-        return query
-
-
-class _RedirectHandler(BaseHTTPRequestHandler):
-    timeout = 10
-    server: _Redirects
-
-    def do_GET(self) -> None:
-        query = self.server.ours(self.path)
-        text = "Done: you can close this window." if query else "This is not the sign-in that is awaited."
-        page = f"<!doctype html><meta charset=utf-8><title>Drive Upload</title><p>{text}</p>".encode()
-        self.send_response(200 if query else 400)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
-        if query:
-            # Last, since the program may end as soon as it has the code.
-            self.server.outcomes.put(query)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 its name in the standard library
-        """Nothing: the request line holds the code."""
-
-
-def _code(outcome: dict[str, str]) -> str:
-    if outcome.get("error") == "access_denied":
-        raise AuthorizationFailed("Access was denied on the consent page; run it again and allow it.")
-    if not outcome.get("code"):
-        raise AuthorizationFailed(f"The consent page ended with {outcome.get('error', 'no code')!r}; run it again.")
-    return outcome["code"]
-
-
-def _exchange(client: Client, code: str, redirect_uri: str, verifier: str) -> dict[str, Any]:
-    form = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": redirect_uri,
-        "client_id": client.id,
-        "client_secret": client.secret,
-        "code_verifier": verifier,
-    }
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    try:
-        response = urllib3.request(
-            "POST", client.token_uri, body=urlencode(form), headers=headers, timeout=_HTTP_TIMEOUT_S, retries=False
-        )
-        answer = json.loads(response.data)
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
-        host = urlsplit(client.token_uri).hostname
-        raise AuthorizationFailed(f"No token came from {host} ({type(error).__name__}); run it again.") from None
-    if response.status != 200 or not isinstance(answer, dict) or not answer.get("access_token"):
-        what = answer.get("error_description") or answer.get("error") if isinstance(answer, dict) else "no reason given"
-        raise AuthorizationFailed(f"The token was refused with {response.status} ({what}); run it again.")
-    return answer
-
-
-def _token_file(client: Client, answer: dict[str, Any]) -> dict[str, Any]:
-    scopes = str(answer.get("scope", "")).split()
-    if not set(scopes).intersection(WRITE_SCOPES):
-        raise AuthorizationFailed("The access to Drive was not ticked on the consent page; run it again and tick it.")
-    if not answer.get("refresh_token"):
-        raise AuthorizationFailed(
-            "No refresh token came with the answer; remove the app's access at "
-            "https://myaccount.google.com/permissions and run it again."
-        )
-    expiry = datetime.now(UTC) + timedelta(seconds=int(answer.get("expires_in", 0)))
-    return {
-        "type": "authorized_user",
-        "token": answer["access_token"],
-        "refresh_token": answer["refresh_token"],
-        "token_uri": client.token_uri,
-        "client_id": client.id,
-        "client_secret": client.secret,
-        "scopes": scopes,
-        "universe_domain": "googleapis.com",
-        "expiry": expiry.replace(tzinfo=None).isoformat() + "Z",
-    }
+  drive       everything. Takes up a MemoryVDB that is there already, whoever made
+              it: rclone, PyDrive2, another app, you by hand. For one who comes from
+              another program, shares folders, or uses a shared drive.
+  drive.file  only what this app makes itself. Safer, should the token be stolen. For
+              one who starts fresh: a MemoryVDB that exists can't be seen, and a
+              second one will be made beside it.
+"""
 
 
 @click.command("authorize")
+@click.option("--account", metavar="NAME", help="Write where the settings want this account's token.")
 @click.option(
     "--client-secret",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -235,23 +43,21 @@ def _token_file(client: Client, answer: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--token",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("drive_token.json"),
-    show_default=True,
-    help="Where the token is written.",
+    help="Where the token is written (default: where the settings want it, else drive_token.json).",
 )
 @click.option(
     "--scope",
-    type=click.Choice(["drive.file", "drive"]),
-    default="drive.file",
-    show_default=True,
-    help="drive.file sees only what this client made; drive sees everything, folders made by hand included.",
+    type=click.Choice(list(SCOPES)),
+    help="drive sees everything, an existing MemoryVDB included; drive.file only what this app made. Asked for at a "
+    "terminal.",
 )
 @click.option("--browser/--no-browser", default=True, help="Whether to open the consent page here.")
-@click.option("--emulator", envvar="DRIVE_EMULATOR_HOST", hidden=True)
-def command(client_secret: Path, token: Path, scope: str, browser: bool, emulator: str | None) -> None:
+def command(account: str | None, client_secret: Path, token: Path | None, scope: str | None, browser: bool) -> None:
     """Get a drive_token.json: allow access to a Google Drive in the browser."""
-    host = (emulator if "://" in emulator else f"http://{emulator}").rstrip("/") if emulator else None
+    host, path = _where(account, token)
     client = read_client(client_secret, host)
+    _check_place(path, client_secret, host)
+    chosen = scope or _ask_scope()
 
     def show(url: str) -> None:
         click.echo(f"Open this page and allow access:\n\n  {url}\n", err=True)
@@ -259,12 +65,86 @@ def command(client_secret: Path, token: Path, scope: str, browser: bool, emulato
         if browser:
             webbrowser.open(url)
 
-    content = authorize(client, _SCOPE_PREFIX + scope, show=show, typed=_terminal())
+    def save(content: dict[str, Any]) -> None:
+        try:
+            files.replace(path, json.dumps(content, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise AuthorizationFailed(f"{path}: the token can't be written ({error.strerror}).") from error
+
+    sign_in(client, chosen, show=show, save=save, typed=_terminal())
+    click.echo(f"Wrote {path}: keep it secret.")
+    if chosen == "drive.file":
+        click.echo("It sees only what this app makes: a MemoryVDB that was made otherwise stays unseen.")
+
+
+def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
+    """The emulator's base URL, if one is named, and the path of the token file."""
     try:
-        files.replace(token, json.dumps(content, indent=2).encode() + b"\n")
+        if token is not None:
+            return emulator(os.environ), token
+        settings = load()
+    except SettingsError as error:
+        if account is None and isinstance(error.__cause__, FileNotFoundError):  # nobody has written settings yet
+            return emulator(os.environ), Path(os.environ.get(HOME, ""), "drive_token.json")
+        raise WrongSettings(error.message) from error
+    names = ", ".join(each.name for each in settings.accounts)
+    if account is None and len(settings.accounts) > 1:
+        raise click.UsageError(f"--account: say for which of the settings' accounts: {names}.")
+    found = next((each for each in settings.accounts if account in (None, each.name)), None)
+    if found is None:
+        raise click.UsageError(f"--account: there is no account {account!r}; the settings have {names}.")
+    return settings.emulator, _token_of(found)
+
+
+def _token_of(account: AccountConfig) -> Path:
+    if account.is_application_default:
+        raise AuthorizationFailed(
+            f"The account {account.name} takes application-default, which needs no token file; on your own machine run "
+            "'gcloud auth application-default login'."
+        )
+    if account.subject is not None:
+        raise AuthorizationFailed(
+            f"The account {account.name} acts for {account.subject}, which needs a service account's key; remove "
+            "subject from the settings to use a person's token."
+        )
+    return account.token
+
+
+def _check_place(path: Path, client_secret: Path, emulator_host: str | None) -> None:
+    """Raise AuthorizationFailed where the token couldn't be written, or would destroy what is there: before consent."""
+    if path.is_symlink():
+        raise AuthorizationFailed(f"{path}: is a link, as mounted secrets are; name the file itself by --token.")
+    if path.exists() and client_secret.exists() and path.samefile(client_secret):
+        raise AuthorizationFailed(f"{path}: is the client secret; name another file by --token.")
+    if path.exists() and not path.is_file():
+        raise AuthorizationFailed(f"{path}: is no file; move it away, or name another file by --token.")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
     except OSError as error:
-        raise AuthorizationFailed(f"{token}: the token can't be written ({error.strerror}).") from error
-    click.echo(f"Wrote {token}: keep it secret.")
+        raise AuthorizationFailed(f"{path}: nothing can be written there ({error.strerror}).") from None
+    try:
+        there = token_file.read(path)
+    except CredentialsError:
+        return
+    if there.kind not in ("authorized_user", "pydrive2"):
+        raise AuthorizationFailed(f"{path}: holds {there.kind} credentials; move them away, or name another file.")
+    if emulator_host is not None:
+        try:
+            token_checks.check_endpoint(path, there.fields, emulator_host, GOOGLE_TOKEN_URI)
+        except CredentialsError as error:
+            raise AuthorizationFailed(error.message) from None
+
+
+def _ask_scope() -> str:
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "--scope: say drive (sees everything, an existing MemoryVDB included) or drive.file (only what this app "
+            "made); it is asked for at a terminal only."
+        )
+    click.echo(WHICH_SCOPE, err=True)
+    chosen: str = click.prompt("Scope", type=click.Choice(list(SCOPES)), err=True)
+    return chosen
 
 
 def _terminal() -> TextIO | None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import queue
 import subprocess
 import sys
 import threading
@@ -9,14 +11,16 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urljoin
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import pytest
 import urllib3
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from function.core.deadline import Deadline
 from function.credentials.account_credentials import Credentials
+from local_runner.client import sign_in
+from local_runner.client.sign_in import AuthorizationFailed, Client
 from local_runner.commands import authorize
 from local_runner.drive_emulator import DriveEmulator
 
@@ -64,31 +68,38 @@ def follow(address: str) -> int:
 
 
 @pytest.fixture
-def client(drive: DriveEmulator, tmp_path: Path) -> authorize.Client:
-    """The OAuth client of a client-secret file, at the embedded Drive."""
+def client(drive: DriveEmulator, tmp_path: Path) -> Client:
+    """The OAuth client for the embedded Drive."""
     path = tmp_path / "client_secret.json"
-    path.write_text(
-        json.dumps({"installed": {"client_id": "our-app", "client_secret": "shh", "token_uri": "https://x"}})
-    )
-    return authorize.read_client(path, drive.url)
+    path.write_text(json.dumps({"installed": {"client_id": "our-app", "client_secret": "real", "token_uri": "x"}}))
+    return sign_in.read_client(path, drive.url)
+
+
+def signed_in(client: Client, scope: str, **options: Any) -> dict[str, Any]:
+    """The content of the token file that a sign-in ends in."""
+    contents: list[dict[str, Any]] = []
+    sign_in.sign_in(client, scope, save=contents.append, **{"timeout_s": 20, **options})
+    [content] = contents
+    return content
 
 
 def test_the_token_of_the_browser_works(
-    drive: DriveEmulator, client: authorize.Client, token_path: Path, source: Callable[..., Credentials]
+    drive: DriveEmulator, client: Client, source: Callable[..., Credentials]
 ) -> None:
-    """Allowed on the page, redirected here: a token file that uploads and renews."""
-    content = authorize.authorize(
-        client, DRIVE + ".file", show=in_a_browser(lambda url: follow(consent(url))), timeout_s=20
-    )
+    """Allowed on the page, redirected here: a token file that uploads and renews, and no real client secret in it."""
+    content = signed_in(client, "drive.file", show=in_a_browser(lambda url: follow(consent(url))))
 
     assert content["scopes"] == [DRIVE + ".file"]
-    assert (content["client_id"], content["token_uri"]) == ("our-app", f"{drive.url}/token")
-    assert source(content).access_token(Deadline.after(10)) == content["token"]
+    assert content["token_uri"] == f"{drive.url}/token"
+    assert "real" not in content.values()
+    credentials = source(content)
+    assert credentials.access_token(Deadline.after(10)) == content["token"]
+    assert credentials.sees_only_own_files()
     assert drive.requests.count("oauth.token") == 1
     assert source({**content, "token": None}).access_token(Deadline.after(10)) != content["token"]
 
 
-def test_strangers_at_the_port_change_nothing(client: authorize.Client) -> None:
+def test_strangers_at_the_port_change_nothing(client: Client) -> None:
     """A request without the state that only the page was told is refused and waited past, as is a silent connection."""
     statuses: list[int] = []
 
@@ -97,13 +108,13 @@ def test_strangers_at_the_port_change_nothing(client: authorize.Client) -> None:
         strangers = (address.partition("?")[0], address.replace("state=", "state=x"))
         statuses.extend(follow(stranger) for stranger in (*strangers, address))
 
-    content = authorize.authorize(client, DRIVE, show=in_a_browser(visit), timeout_s=20)
+    content = signed_in(client, "drive", show=in_a_browser(visit))
 
     assert content["refresh_token"]
     assert statuses[:2] == [400, 400]
 
 
-def test_the_address_can_be_pasted(client: authorize.Client) -> None:
+def test_the_address_can_be_pasted(client: Client) -> None:
     """Where the browser is on another machine, the address it ended on is typed in, after a slip of the hand."""
     reading, writing = os.pipe()
 
@@ -114,21 +125,54 @@ def test_the_address_can_be_pasted(client: authorize.Client) -> None:
             keyboard.write(consent(url) + "\n")
 
     with open(reading) as typed:
-        content = authorize.authorize(client, DRIVE, show=in_a_browser(paste), typed=typed, timeout_s=20)
+        content = signed_in(client, "drive", show=in_a_browser(paste), typed=typed)
 
     assert content["refresh_token"]
 
 
-def test_a_denial_is_told(client: authorize.Client) -> None:
-    """Cancel on the page ends with a sentence."""
-    with pytest.raises(authorize.AuthorizationFailed, match="denied"):
-        authorize.authorize(client, DRIVE, show=in_a_browser(lambda url: follow(consent(url, deny="1"))), timeout_s=20)
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda address: address, "denied"),
+        (lambda address: address.replace("error=access_denied", "code=made-up"), "code was used before or is too old"),
+        (lambda address: address.replace("error=access_denied", "error=<script>"), "no reason given"),
+    ],
+)
+def test_the_browser_never_says_done_of_what_failed(client: Client, spoil: Callable[[str], str], words: str) -> None:
+    """Denied on the page, refused by the token endpoint: the browser is told what the terminal is told."""
+    pages: list[str] = []
+
+    def visit(url: str) -> None:
+        pages.append(urllib3.request("GET", spoil(consent(url, deny="1"))).data.decode())
+
+    with pytest.raises(AuthorizationFailed, match=words):
+        signed_in(client, "drive", show=in_a_browser(visit))
+
+    assert ["Not done: " in page and "Done:" not in page for page in pages] in ([True], [])
 
 
-def test_nobody_comes(client: authorize.Client) -> None:
+def test_a_token_that_cant_be_saved_is_not_done(client: Client) -> None:
+    """The browser waits for the file too."""
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def fail(_: dict[str, Any]) -> None:
+        raise AuthorizationFailed("disk full")
+
+    with pytest.raises(AuthorizationFailed, match="disk full"):
+        sign_in.sign_in(
+            client,
+            "drive",
+            save=fail,
+            show=in_a_browser(lambda url: heard.put(urllib3.request("GET", consent(url)).data.decode())),
+        )
+
+    assert "Not done: disk full" in heard.get(timeout=20)
+
+
+def test_nobody_comes(client: Client) -> None:
     """Waiting has an end."""
-    with pytest.raises(authorize.AuthorizationFailed, match="Nobody"):
-        authorize.authorize(client, DRIVE, show=lambda _: None, timeout_s=0.2)
+    with pytest.raises(AuthorizationFailed, match="Nobody"):
+        signed_in(client, "drive", show=lambda _: None, timeout_s=0.2)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +198,125 @@ def test_a_wrong_client_secret_is_told(tmp_path: Path, content: str | None, word
     assert str(path) in outcome.output
 
 
+TWO_ACCOUNTS = {
+    "drive_root": "MemoryVDB",
+    "accounts": {
+        "mine": {"token": "secrets/mine.json"},
+        "cloud": {"token": "application-default"},
+        "boss": {"token": "key.json", "subject": "boss@example.com"},
+    },
+}
+NEVER = {"DRIVE_EMULATOR_HOST": "127.0.0.1:9"}
+"""An endpoint at which nobody listens: it isn't asked before all else is right."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Result]:
+    """Runs the command for a home with three accounts."""
+    (tmp_path / "paths.json").write_text(json.dumps(TWO_ACCOUNTS))
+    (tmp_path / "secrets").mkdir()
+
+    def invoke(*arguments: str, **environ: str) -> Result:
+        given = NEVER | {"DRIVE_UPLOAD_PATHS": str(tmp_path / "paths.json")} | environ
+        return CliRunner().invoke(authorize.command, ["--no-browser", *arguments], env=given)
+
+    return invoke
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--scope", "drive"], "--account: say for which of the settings' accounts: mine, cloud, boss"),
+        (["--scope", "drive", "--account", "x"], "there is no account 'x'; the settings have mine, cloud, boss"),
+        (["--scope", "drive", "--account", "cloud"], "needs no token file"),
+        (["--scope", "drive", "--account", "boss"], "acts for boss@example.com"),
+        (["--account", "mine"], "--scope: say drive"),
+    ],
+)
+def test_what_cant_be_meant_is_said_before_anyone_consents(
+    run: Callable[..., Result], arguments: list[str], words: str
+) -> None:
+    """Wrong accounts, and a scope that nobody is there to be asked for, end before a page is shown."""
+    outcome = run(*arguments)
+
+    assert outcome.exit_code != 0
+    assert words in outcome.output
+    assert "Open this page" not in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ("link", "is a link"),
+        ("folder", "is no file"),
+        ("key", "holds service_account credentials"),
+        ("real", "a real token is never sent to an emulator"),
+        ("client", "is the client secret"),
+        ("no folder", "nothing can be written there"),
+    ],
+)
+def test_a_place_that_cant_take_the_token_is_found_before_anyone_consents(
+    run: Callable[..., Result], tmp_path: Path, there: str, words: str
+) -> None:
+    """What is in the token's place and isn't a token of the same Drive is kept, and said so first."""
+    path, secret = tmp_path / "secrets/mine.json", tmp_path / "client_secret.json"
+    person = {"type": "authorized_user", "refresh_token": "1//0", "client_id": "id", "client_secret": "cs"}
+    match there:
+        case "link":
+            path.symlink_to(secret)
+        case "folder":
+            path.mkdir()
+        case "key":
+            path.write_text(json.dumps({"type": "service_account", "client_email": "a@b", "private_key": "x"}))
+        case "real":
+            path.write_text(json.dumps(person))
+        case "client":
+            secret = path
+            path.write_text("{}")
+        case _:
+            path.parent.rmdir()
+    before = path.read_bytes() if path.is_file() else None
+
+    outcome = run("--account", "mine", "--scope", "drive", "--client-secret", str(secret))
+
+    assert (outcome.exit_code, words in outcome.output) == (1, True), outcome.output
+    assert "Open this page" not in outcome.output
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_terminal_is_asked_for_the_scope(tmp_path: Path) -> None:
+    """At a terminal both scopes are explained, for whom each is, before one is chosen."""
+    here, there = pty.openpty()
+    environment = {**os.environ, **NEVER, "DRIVE_UPLOAD_HOME": str(tmp_path)}
+    program = "from local_runner.commands.authorize import command; command(['--no-browser'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdin=there, stdout=-1, stderr=-1, text=True
+    ) as process:
+        os.write(here, b"drive\n")
+        assert process.stderr is not None
+        shown = ""
+        while "Open this page" not in shown:
+            line = process.stderr.readline()
+            assert line, shown
+            shown += line
+        url = next(line.strip() for line in process.stderr if line.strip().startswith("http"))
+        process.terminate()
+    os.close(here)
+    os.close(there)
+
+    assert "second one will be made beside it" in " ".join(shown.split())
+    assert parse_qs(urlsplit(url).query)["scope"] == [DRIVE]
+
+
 def test_the_command_end_to_end(drive: DriveEmulator, tmp_path: Path) -> None:
-    """The command prints the page's URL, waits, and writes the token with mode 0600; the emulator needs no client."""
+    """The command shows a page, waits, and writes the account's token with mode 0600; the emulator needs no client."""
     program = "from local_runner.commands.authorize import command; command()"
     arguments: dict[str, Any] = {"stdin": -1, "stdout": -1, "stderr": -1, "text": True}
     environment = {**os.environ, "DRIVE_EMULATOR_HOST": drive.url.removeprefix("http://")}
-    options = ["--no-browser", "--scope", "drive", "--token", str(tmp_path / "t.json")]
+    environment["DRIVE_UPLOAD_PATHS"] = str(tmp_path / "paths.json")
+    accounts = {"mine": {"token": "t.json"}, "other": {"token": "o.json"}}
+    (tmp_path / "paths.json").write_text(json.dumps({"drive_root": "MemoryVDB", "accounts": accounts}))
+    options = ["--no-browser", "--scope", "drive", "--account", "mine"]
     options += ["--client-secret", str(tmp_path / "none.json")]
     with subprocess.Popen([sys.executable, "-c", program, *options], env=environment, **arguments) as process:
         assert process.stderr is not None
