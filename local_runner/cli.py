@@ -20,6 +20,7 @@ from local_runner.terminal import verbosity
 SECTIONS = {
     "Upload": {
         "upload": ("local_runner.commands.upload:upload", "Upload files, whole folders, or globs, from here."),
+        "enqueue": ("local_runner.commands.enqueue:enqueue", "Let Cloud Tasks call the function, a task a file."),
         "retry": ("local_runner.commands.retry:retry", "Try again what failed and is due."),
     },
     "See": {

@@ -43,12 +43,13 @@ def upload(paths: tuple[str, ...], exclude: tuple[str, ...], metadata: dict[str,
     common = {"metadata": metadata, "if_exists": if_exists, "account": account}
     given = {name: value for name, value in common.items() if value is not None}
     with function(**where) as (call, settings):
-        found = _found(paths, settings, exclude)
+        found = find_paths(paths, settings, exclude)
         requests = [{"path": path, **given} for path in found.files]
         sys.exit(run(call, requests, found.left_out, settings, as_json=as_json))
 
 
-def _found(paths: Sequence[str], settings: Settings | None, exclude: Sequence[str]) -> Found:
+def find_paths(paths: Sequence[str], settings: Settings | None, exclude: Sequence[str]) -> Found:
+    """The files that the arguments mean. Raises UsageError where a pattern is none."""
     cwd = Path.cwd()
     try:
         if settings is None:

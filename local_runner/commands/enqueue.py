@@ -1,0 +1,114 @@
+"""The command `enqueue`: one Cloud Tasks task a file, instead of uploading from here."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from function.command_line import EX_DATAERR, EX_TEMPFAIL, job_options
+from local_runner.client import cloud_tasks
+from local_runner.client.cloud_tasks import GOOGLE, QUEUE, Enqueued, Queue
+from local_runner.client.find_files import LeftOut
+from local_runner.client.home import settings
+from local_runner.commands.upload import find_paths
+from local_runner.terminal.printable import printable
+from local_runner.terminal.verbosity import is_quiet
+
+FAILURES_SHOWN = 5
+
+EXAMPLES = """\b
+Example:
+  drive-upload enqueue Data --queue projects/mine/locations/europe-west1/queues/drive-upload
+      --url https://drive-upload-….run.app
+
+Each task names its file as it lies in the home, so the function must have the same Data/ below its own home. A file
+that is queued already, with the same content and options, is not queued again.
+
+\b
+Exit codes: 0 done, 64 wrong usage, 65 a file can't be read, 75 not all could be
+queued: run it again, 78 the settings are wrong.
+"""
+
+
+def _queue(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not QUEUE.fullmatch(value):
+        raise click.BadParameter("must be projects/PROJECT/locations/LOCATION/queues/QUEUE.")
+    return value
+
+
+def _url(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise click.BadParameter("must be the function's address, as https://…")
+    return value
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
+@click.option("--queue", required=True, callback=_queue, metavar="QUEUE", help="projects/P/locations/L/queues/Q.")
+@click.option("--url", required=True, callback=_url, metavar="URL", help="The function that the tasks call.")
+@click.option("--service-account", metavar="EMAIL", help="Whose token the tasks carry; it needs roles/run.invoker "
+              "(default: drive-upload-tasks of the queue's project).")  # fmt: skip
+@click.option("--dispatch-deadline", type=click.IntRange(15, 1800), default=600, show_default=True, metavar="S",
+              help="Seconds that Cloud Tasks waits for an answer; more than deadline_s.")  # fmt: skip
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out, as upload does.")
+@job_options
+@click.option("--json/--no-json", "as_json", help="Print the tasks as JSON, for programs.")
+@click.option("--endpoint", envvar="CLOUD_TASKS_EMULATOR_HOST", hidden=True)
+def enqueue(
+    paths: tuple[str, ...], exclude: tuple[str, ...], url: str, as_json: bool, endpoint: str | None, **options: Any
+) -> None:
+    """Make a Cloud Tasks task for each file: the queue calls the function, at its own pace, until it is done."""
+    home = settings()
+    name, account = options.pop("queue"), options.pop("service_account")
+    queue = Queue(name, url, account or _default_account(name), options.pop("dispatch_deadline"))
+    if queue.dispatch_deadline_s <= home.deadline_s:
+        raise click.UsageError(
+            f"--dispatch-deadline: {queue.dispatch_deadline_s} s is no more than deadline_s ({home.deadline_s:g} s): "
+            "the queue would call again while the first call is still at work."
+        )
+    given = {name: value for name, value in options.items() if value is not None}
+    found = find_paths(paths, home, exclude)
+    files = [({"path": path, **given}, home.home / path) for path in found.files]
+    authorize = cloud_tasks.nobody if endpoint else cloud_tasks.default_credentials()
+    with click.progressbar(length=len(files), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
+        tasks = cloud_tasks.enqueue(queue, files, _address(endpoint), authorize, lambda: bar.update(1))
+    _show(tasks, found.left_out, as_json=as_json)
+    sys.exit(_exit_code(tasks))
+
+
+def _default_account(queue: str) -> str:
+    return f"drive-upload-tasks@{queue.split('/')[1]}.iam.gserviceaccount.com"
+
+
+def _address(emulator: str | None) -> str:
+    if not emulator:
+        return GOOGLE
+    return (emulator if "://" in emulator else f"http://{emulator}").rstrip("/")
+
+
+def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bool) -> None:
+    if as_json:
+        left = [{"path": each.path, "why": each.why} for each in left_out]
+        click.echo(json.dumps({"tasks": [asdict(each) for each in tasks], "left_out": left}, indent=1))
+        return
+    failed = [each for each in tasks if each.outcome == "failed"]
+    for each in failed[:FAILURES_SHOWN]:
+        click.secho(printable(f"{each.path}: {each.message}"), fg="red", err=True)
+    if len(failed) > FAILURES_SHOWN:
+        click.secho(f"and {len(failed) - FAILURES_SHOWN} more.", fg="red", err=True)
+    if not is_quiet():
+        counts = Counter(each.outcome for each in tasks)
+        click.echo(
+            f"{counts['queued']} queued, {counts['already_queued']} queued already, {counts['failed']} failed, "
+            f"{len(left_out)} left out."
+        )
+
+
+def _exit_code(tasks: Sequence[Enqueued]) -> int:
+    if any(each.outcome == "failed" and each.task for each in tasks):
+        return EX_TEMPFAIL
+    return EX_DATAERR if any(each.outcome == "failed" for each in tasks) else 0
