@@ -154,6 +154,14 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "public_suites::a_token_too_small_is_refused_in_the_words_of_the_front_end",
         ),
         "`drive.file` hides what the app didn't make": ("files_v3::scope_drive_file_hides_what_the_app_did_not_make",),
+        "API keys read what is public": (
+            "public_links::a_key_reads_what_is_public",
+            "public_links::a_key_changes_nothing",
+        ),
+        "public links: `/uc?id=`, `webContentLink`": (
+            "public_links::the_link_of_a_public_file_leads_to_its_content",
+            "public_links::a_private_file_has_no_public_link",
+        ),
         "storage quota per account": ("files_v3::full_storage_refuses_content",),
     },
     "Faults and weather": {

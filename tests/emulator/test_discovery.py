@@ -38,7 +38,7 @@ def test_parameters_become_values_with_their_defaults() -> None:
     ("method_id", "query", "reason", "message"),
     [
         ("files.list", {"nosuch": "1"}, "badRequest", 'Unknown name "nosuch"'),
-        ("files.list", {"pageSize": "many"}, "invalidParameter", "Invalid integer value: 'many'."),
+        ("files.list", {"pageSize": "many"}, "invalidParameter", "Invalid value at 'page_size' (TYPE_INT32)"),
         ("files.list", {"pageSize": "0"}, "invalidParameter", "within the range: [1, 1000]"),
         ("files.list", {"supportsAllDrives": "maybe"}, "invalidParameter", "Invalid boolean value"),
         ("files.list", {"alt": "xml"}, "invalidParameter", "Allowed values: [json, media, proto]"),

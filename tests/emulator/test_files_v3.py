@@ -246,7 +246,7 @@ def test_a_missing_or_wrong_token_is_401_at_the_authorization_header(
     """No token is `required`, a wrong one `authError`."""
     headers = {"Authorization": token} if token else {}
 
-    answer = requests.get(f"{drive.url}/drive/v3/files", headers=headers, timeout=10)
+    answer = requests.post(f"{drive.url}/drive/v3/files", json={}, headers=headers, timeout=10)
 
     assert answer.status_code == 401
     assert answer.json()["error"]["errors"] == [

@@ -1,6 +1,7 @@
 """`/batch/drive/v3` and v2: up to 100 calls in one request, each answered for itself.
 
-Source: Drive guide "Improve performance"; that `alt=media` inside is answered 302: the reference's section 9.
+Source: Drive guide "Improve performance"; that downloads and exports inside are answered 302:
+brekkylab/backlot #343, September 2026.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _one(call: Call, message: bytes) -> Response:
         request = _inner_request(call, message)
         if not request.path.startswith("/drive/"):
             raise bad_request("Only calls of the Drive API can be part of a batch, and no media uploads.")
-        if request.first("alt") == "media":
+        if request.first("alt") == "media" or request.path.endswith("/export"):
             location = f"{call.origin}{request.path}?{request.raw_query}"
             return Response(302, b"", {"Location": location})
         return call.answer(request)

@@ -15,6 +15,7 @@ from ..context.request_context import Call, refusal
 from ..http.read import Body, BodyTooLarge, Request, parse_query
 from ..http.write import Response
 from ..model.errors import ApiError
+from ..schema import conformance
 from ..schema.discovery import document
 from ..storage.request_log import RequestRecord
 from ..storage.state import Drive
@@ -76,7 +77,8 @@ def _handled(call: Call, route: Route) -> Response:
 def _admit(call: Call, route: Route) -> None:
     """Access token, scope, quota and parameters of an API method; sessions need none of these."""
     if not route.open:
-        call.viewer = oauth_http.viewer_of(call.drive, call.request)
+        conformance.check_alt(call.request.query)
+        call.viewer = oauth_http.viewer_of(call.drive, call.request, route.starts or route.method_id)
         call.record.user = call.viewer.email
         oauth_http.require_scope(call.viewer, _scopes(route))
         query = {name: values[0] for name, values in call.request.query.items()}

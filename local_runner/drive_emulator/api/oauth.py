@@ -11,29 +11,51 @@ from urllib.parse import unquote
 from ..context.request_context import Call, reply
 from ..http.read import Request, parse_query
 from ..http.write import Response
-from ..model.errors import insufficient_scope, login_required, unauthorized
+from ..model.errors import insufficient_scope, invalid_api_key, login_required, unauthorized, unregistered
 from ..model.records import Viewer
 from ..oauth import consent, id_tokens
 from ..oauth.assertions import GrantError
 from ..oauth.devices import INTERVAL_S, LIFE_S
 from ..oauth.endpoints import Answer
+from ..rules import access
 from ..storage.state import Drive
+
+PUBLIC_METHODS = frozenset({"files.get", "files.list", "files.export", "children.list"})
+"""What an API key opens. Any key is taken, except this one, so that the refusal can be had:"""
+INVALID_KEY = "invalid"
 
 FORM_LIMIT_BYTES = 64 * 1024
 
 
-def viewer_of(drive: Drive, request: Request) -> Viewer:
-    """Who the access token speaks for; 401 where it is missing, unknown or expired."""
+def viewer_of(drive: Drive, request: Request, method_id: str) -> Viewer:
+    """Who the access token speaks for; 401 where it is unknown or expired. Without one see `_without_token`."""
     kind, _, text = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer":
         text = request.first("access_token") or ""
     if not text.strip():
-        raise login_required()
+        return _without_token(request, method_id)
     token = drive.store.tokens.get(text.strip())
     if token is None or (token.expires_ms is not None and token.expires_ms <= drive.clock.now_ms()):
         raise unauthorized()
     account = drive.store.accounts[token.email]
     return Viewer(account.email, account.permission_id, account.root_id, token.client_id, token.scopes)
+
+
+def _without_token(request: Request, method_id: str) -> Viewer:
+    """An API key reads what is public; without one, reading is 403 and everything else 401.
+
+    Sources: Drive guide "API keys"; the refusals as measured at the real service by brekkylab/backlot, #306.
+    """
+    if request.method != "GET" or "authorization" in request.headers:
+        raise login_required()
+    key = request.first("key") or request.headers.get("x-goog-api-key")
+    if not key:
+        raise unregistered()
+    if key == INVALID_KEY:
+        raise invalid_api_key()
+    if method_id not in PUBLIC_METHODS:
+        raise login_required()
+    return access.anyone(f"key:{key}")
 
 
 def require_scope(viewer: Viewer, accepted: frozenset[str]) -> None:

@@ -15,7 +15,18 @@ from ..admin import api, browse_http, lifecycle
 from ..context.request_context import Call
 from ..http.read import Request
 from ..http.write import Response
-from ..methods import about, changes, channels, drives, files_v2, files_v3, listing, permissions, revisions
+from ..methods import (
+    about,
+    changes,
+    channels,
+    drives,
+    files_v2,
+    files_v3,
+    listing,
+    permissions,
+    public_links,
+    revisions,
+)
 from ..model.errors import not_emulated
 from ..schema.discovery import Version, document
 from ..upload import session_dialects, single_request, upload_type
@@ -137,6 +148,8 @@ OPEN: Mapping[tuple[str, str], tuple[str, Handler]] = {
     ("POST", "/o/oauth2/v2/auth"): ("oauth.consent", oauth_http.consent_given),
     ("GET", "/discovery/v1/apis/drive/v3/rest"): ("discovery.get", api.discovery_v3),
     ("GET", "/discovery/v1/apis/drive/v2/rest"): ("discovery.get", api.discovery_v2),
+    ("GET", "/uc"): ("public.download", public_links.download),
+    ("GET", "/download"): ("public.download", public_links.download),
     ("GET", "/emulator/faults"): ("emulator.faults", api.show_faults),
     ("POST", "/emulator/faults"): ("emulator.faults", api.add_faults),
     ("DELETE", "/emulator/faults"): ("emulator.faults", api.clear_faults),

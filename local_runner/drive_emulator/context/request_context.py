@@ -74,7 +74,7 @@ class Call:
 
     @property
     def view(self) -> View:
-        return View(self.drive, self.viewer)
+        return View(self.drive, self.viewer, self.origin)
 
     def body(self) -> bytes:
         """The request's whole body: metadata, so of limited size."""

@@ -10,6 +10,7 @@ from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError, invalid_parameter, not_emulated
 from ..rules import access, operations
+from ..schema import conformance
 from . import downloads, mutations
 
 
@@ -25,6 +26,9 @@ def get(call: Call) -> Response:
     """
     fault_injection.trash_parent_of(call, call.args["fileId"])
     wants_content = call.params.get("alt") == "media"
+    if not wants_content and conformance.is_the_word_true(call.request.query, "acknowledgeAbuse"):
+        message = "The acknowledgeAbuse parameter applies to downloads of contents only."
+        raise ApiError(403, "invalidAbuseAcknowledgment", message)
     all_drives = call.all_drives or wants_content
     record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=all_drives)
     if wants_content:

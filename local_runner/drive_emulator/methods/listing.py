@@ -14,6 +14,7 @@ from ..model.records import FileRecord
 from ..query import language
 from ..render.file_v3 import file_resource
 from ..rules import access
+from ..schema import conformance
 from ..storage.page_tokens import Cursor
 
 Key = Callable[[FileRecord], Any]
@@ -163,9 +164,10 @@ def _check_corpora(call: Call, corpora: str, drive_id: str | None, with_drives: 
             "The driveId parameter needs corpora=drive, includeItemsFromAllDrives=true and supportsAllDrives=true."
         )
         raise invalid_parameter("driveId", message)
-    if with_drives and not call.all_drives:
+    asked = ("includeItemsFromAllDrives", "includeTeamDriveItems")
+    if not call.all_drives and any(conformance.is_the_word_true(call.request.query, name) for name in asked):
         message = "The includeItemsFromAllDrives parameter needs supportsAllDrives=true."
-        raise ApiError(403, "teamDrivesNotSupported", message)
+        raise ApiError(403, "supportsTeamDrivesRequired", message)
     if drive_id:
         check_drive(call, drive_id)
 

@@ -89,6 +89,25 @@ def login_required() -> ApiError:
     )
 
 
+def unregistered() -> ApiError:
+    """403 for reading with neither an access token nor an API key. Source: brekkylab/backlot #306, September 2026."""
+    message = (
+        "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other"
+        " form of API consumer identity to call this API."
+    )
+    return ApiError(403, "forbidden", message, envelope={"status": "PERMISSION_DENIED"})
+
+
+def invalid_api_key() -> ApiError:
+    """400 for a key that Google doesn't know."""
+    return ApiError(
+        400,
+        "badRequest",
+        "API key not valid. Please pass a valid API key.",
+        envelope={"status": "INVALID_ARGUMENT", "details": [_info("API_KEY_INVALID")]},
+    )
+
+
 def insufficient_scope() -> ApiError:
     """403 for a token whose scopes don't suffice. Source: as of `login_required`."""
     return ApiError(

@@ -75,11 +75,15 @@ NOTHING = FieldMask(frozenset())
 
 
 def parse(fields: str | None, *, version: Version, schema: str) -> FieldMask:
-    """The mask that `fields` means for a response of that schema; None or "" gives the method's default.
+    """The mask that `fields` means for a response of that schema; None gives the method's default, "" asks for nothing.
 
     Raises ApiError: 400 `invalidParameter`, "Invalid field selection NAME", at `fields`.
     """
-    return _parsed(fields, version, schema) if fields and fields.strip() else default(version, schema)
+    if fields is None:
+        return default(version, schema)
+    if not fields.strip():  # measured of v3 only: brekkylab/backlot #337, September 2026
+        return NOTHING if version == 3 else default(version, schema)
+    return _parsed(fields, version, schema)
 
 
 @cache

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..model.clock import rfc3339
 from ..model.records import FOLDER, FileRecord, JsonObject, Mask, Permission, Viewer
 from ..rules import access
 from ..storage.state import Drive
 from .capabilities import capabilities
+
+GOOGLE = "https://drive.google.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,14 @@ class View:
 
     drive: Drive
     viewer: Viewer
+    origin: str = GOOGLE
+    """What the links to contents begin with: the emulator as the client reached it, if not by a name of Google's."""
+
+    @property
+    def content_site(self) -> str:
+        """Where `webContentLink` leads."""
+        host = (urlsplit(self.origin).hostname or "").lower()
+        return GOOGLE if host.endswith(("googleapis.com", "google.com")) else self.origin
 
     def role(self, record: FileRecord) -> str:
         return access.role_of(self.drive.store, self.viewer.email, record) or "reader"
@@ -172,7 +183,7 @@ FIELDS: dict[str, Field] = {
     "spaces": lambda record, view: [record.space],
     "version": lambda record, view: str(record.version),
     "webContentLink": lambda record, view: (
-        f"https://drive.google.com/uc?id={record.id}&export=download" if _binary(record) else None
+        f"{view.content_site}/uc?id={record.id}&export=download" if _binary(record) else None
     ),
     "webViewLink": _view_link,
     "iconLink": lambda record, view: f"https://drive-thirdparty.googleusercontent.com/16/type/{record.mime_type}",

@@ -15,7 +15,15 @@ BROAD_SCOPES = frozenset(
 )
 """Scopes that see all of a user's files; the others see what the app made."""
 
+ANYONE = "(anyone)"
+"""The e-mail address of a viewer without an account: who came with an API key, or by a public link."""
+
 RANK = {"reader": 1, "commenter": 2, "writer": 3, "fileOrganizer": 4, "organizer": 5, "owner": 6}
+
+
+def anyone(client_id: str) -> Viewer:
+    """A viewer without an account, who may read what is shared with anyone."""
+    return Viewer(ANYONE, "", "", client_id, frozenset({SCOPE + "drive.readonly"}))
 
 
 def role_of(store: Store, email: str, record: FileRecord) -> str | None:
@@ -53,7 +61,7 @@ def is_listed(store: Store, viewer: Viewer, record: FileRecord) -> bool:
         return False
     if record.owner == viewer.email:
         return True
-    if record.drive_id:
+    if record.drive_id or viewer.email == ANYONE:  # who has a key only is shown the public folder that they name
         return role_of(store, viewer.email, record) is not None
     shares = [record, *store.ancestors(record)]
     return any(grant.email == viewer.email for share in shares for grant in share.permissions)

@@ -7,7 +7,7 @@ Google's API front ends; where the documents say nothing (a parameter's own gram
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,7 +24,8 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 _FORMATS = {"date-time": _DATE_TIME, "google-datetime": _DATE_TIME, "date": _DATE, "int64": _INTEGER}
-_BOOLEANS = {"true": True, "false": False}
+_BOOLEANS = dict.fromkeys(("true", "t", "1", "yes", "y"), True) | dict.fromkeys(("false", "f", "0", "no", "n"), False)
+"""What Google's front ends read as a boolean, in any case. Source: brekkylab/backlot #338, #339, September 2026."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,25 @@ def check_parameters(
             if parameter.default is not None:
                 values[parameter.name] = _value(parameter, parameter.default)
     return values
+
+
+def check_alt(query: Mapping[str, Sequence[str]]) -> None:
+    """400 for a form of answer that there isn't, to strangers too. Source: brekkylab/backlot #309, September 2026."""
+    alt = next(iter(query.get("alt", ())), "json")
+    if alt not in {"json", "media", "proto"}:
+        raise ApiError(
+            400,
+            "invalidParameter",
+            f"Invalid alt type: {alt}.",
+            location_type="parameter",
+            location="alt",
+            envelope={"status": "INVALID_ARGUMENT"},
+        )
+
+
+def is_the_word_true(query: Mapping[str, Sequence[str]], name: str) -> bool:
+    """Whether a parameter is the word `true`: some of Google's checks read no other boolean (backlot #339)."""
+    return next(iter(query.get(name, ())), "").lower() == "true"
 
 
 def check_body(version: Version, schema: str, body: object) -> None:
@@ -120,13 +140,18 @@ def _value(parameter: Parameter, text: str) -> ParameterValue:
 
 def _integer(parameter: Parameter, text: str) -> int:
     if _INTEGER.fullmatch(text) is None:
-        raise _ill_typed(parameter, f"Invalid integer value: '{text}'.")
+        raise _ill_typed(parameter, f"Invalid value at '{_snake(parameter.name)}' (TYPE_INT32), \"{text}\"")
     value, low, high = int(text), parameter.minimum, parameter.maximum
     if high is not None and value > high and parameter.coerced:
         return high
     if (low is not None and value < low) or (high is not None and value > high):
         raise _ill_typed(parameter, f"Invalid value '{text}'. Values must be within the range: [{low}, {high}]")
     return value
+
+
+def _snake(name: str) -> str:
+    """`pageSize` as its protocol buffer calls it."""
+    return re.sub(r"([A-Z])", r"_\1", name).lower()
 
 
 def _ill_typed(parameter: Parameter, message: str) -> ApiError:
