@@ -34,7 +34,7 @@ RUN pip uninstall --quiet --yes --root-user-action ignore pip \
     && printf '#!/bin/sh\nexec python -P -m local_runner.image "$@"\n' > /usr/local/bin/drive-upload \
     && chmod 755 /usr/local/bin/drive-upload \
     && mkdir /mnt/home /mnt/drive \
-    && chown 65532:65532 /mnt/drive
+    && chmod 1777 /mnt/drive
 
 COPY --from=build /app /app
 

@@ -16,12 +16,13 @@ demo: .venv/requirements.installed  ## a whole upload, offline: embedded Drive, 
 test: check  ## everything
 	$(PY) -m pytest -n auto
 
-check: .venv/requirements-dev.installed  ## format, lint, types, Dockerfile, cloudbuild.yaml
+check: .venv/requirements-dev.installed  ## format, lint, types, Dockerfile, cloudbuild.yaml, compose.yaml
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/hadolint Dockerfile
 	.venv/bin/check-jsonschema --builtin-schema vendor.cloudbuild cloudbuild.yaml
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 image:  ## the container image
 	docker build --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) --tag $(IMAGE) .

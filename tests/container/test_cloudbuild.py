@@ -4,7 +4,9 @@ The schema lets unknown top-level keys pass and knows neither substitutions nor 
 Source: Cloud Build, "Build configuration file schema" and "Substituting variable values".
 """
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,30 @@ def test_limits_are_nested(build: dict[str, Any]) -> None:
     assert int(variables["DRIVE_UPLOAD_DEADLINE_S"]) + 10 < int(flags["--timeout"]) < 600
     assert variables["DRIVE_UPLOAD_LOCK"] == "lease"
     assert "--no-allow-unauthenticated" in flags
+
+
+def test_an_instance_has_a_thread_for_each_request(build: dict[str, Any]) -> None:
+    """Cloud Run gives an instance no more requests than it has threads, and instances share the state by leases."""
+    deploy = next(step for step in build["steps"] if step.get("id") == "deploy")
+    flags = dict(arg.partition("=")[::2] for arg in deploy["args"] if arg.startswith("--"))
+    variables = dict(pair.split("=") for pair in flags["--set-env-vars"].split(","))
+
+    assert flags["--concurrency"] == variables["THREADS"] == "${_CONCURRENCY}"
+    assert int(build["substitutions"]["_INSTANCES"]) == 1 or variables["DRIVE_UPLOAD_LOCK"] == "lease"
+
+
+@pytest.mark.parametrize(("given", "label"), [("0123abc", "REVISION=0123abc"), ("", "REVISION=build 42")])
+def test_the_image_is_labelled_in_a_manual_submit_too(
+    build: dict[str, Any], given: str, label: str, tmp_path: Path
+) -> None:
+    """COMMIT_SHA is empty there: the build's id stands in its place."""
+    step = next(step for step in build["steps"] if step.get("id") == "build")
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    docker.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REVISION": given, "BUILD": "42", "IMAGE": "x"}
+
+    shown = subprocess.run(["bash", "-c", step["script"]], env=environ, capture_output=True, text=True, check=True)
+
+    assert label in shown.stdout.splitlines()
+    assert {each.partition("=")[0] for each in step["env"]} >= environ.keys() - {"PATH"}

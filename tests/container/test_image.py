@@ -235,6 +235,20 @@ def test_the_command_in_the_image_sees_the_home(docker: Docker, locked_down: lis
     assert "the access token can be renewed" in doctor.stdout, doctor.stderr
 
 
+def test_the_image_serves_the_embedded_drive(docker: Docker, image: str) -> None:
+    """`emulator` runs locked down, keeps its state in the volume, and leaves politely."""
+    port = free_port()
+    options = ["--network", "host", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/mnt/drive:mode=1777", image]
+    flags = ["--port", str(port), "--data", "/mnt/drive", "--write-token", "/mnt/drive/drive_token.json"]
+
+    with started(docker, *options, "emulator", *flags) as container:
+        answer = http.request("GET", f"http://127.0.0.1:{port}/")
+        stopped = docker("stop", container)
+        exit_code = docker("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
+
+    assert (answer.status, stopped.returncode, exit_code) == (200, 0, "0")
+
+
 def test_the_environment_alone_is_enough(docker: Docker, locked_down: list[str], home: Path) -> None:
     """Without a paths.json, DRIVE_UPLOAD_DRIVE_ROOT sets everything up."""
     (home / "paths.json").unlink()
