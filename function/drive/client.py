@@ -112,10 +112,13 @@ class _Nothing:
 
 
 class Media(http.MediaUpload):  # type: ignore[misc]  # it ships no types
-    """The content of an upload, as the client asks for it: its type, its size, and a body that is no bytes."""
+    """The content of a resumable upload, as the client asks for it: its type, its size, and a body that is no bytes.
 
-    def __init__(self, mime_type: str, size: int, body: Any = b"", *, resumable: bool) -> None:
-        self._mime_type, self._size, self._body, self._resumable = mime_type, size, body, resumable
+    With a chunk as large as the content the client sends all that is left at once, and names the range right.
+    """
+
+    def __init__(self, mime_type: str, size: int, body: Any = b"") -> None:
+        self._mime_type, self._size, self._body = mime_type, size, body
 
     def mimetype(self) -> str:
         return self._mime_type
@@ -127,7 +130,7 @@ class Media(http.MediaUpload):  # type: ignore[misc]  # it ships no types
         return self._size
 
     def resumable(self) -> bool:
-        return self._resumable
+        return True
 
     def has_stream(self) -> bool:
         return False

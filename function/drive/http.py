@@ -203,11 +203,13 @@ class Transport:
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         """The body, piece by piece as it comes: one that drips would hold its caller up for ever."""
+        assert isinstance(response, urllib3.HTTPResponse)
         pieces = []
         try:
             while piece := response.read1(READ_BYTES):
                 pieces.append(piece)
-                self.deadline.check()
+                if response.length_remaining != 0:
+                    self.deadline.check()
         except BaseException:
             response.close()
             raise

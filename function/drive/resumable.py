@@ -61,7 +61,7 @@ def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterabl
     session has a gap is answered 503 for ever. A refusal doesn't prove that the bytes weren't taken: the session is
     asked.
     """
-    media = Media("", size, _Rest(size - offset, blocks), resumable=True)
+    media = Media("", size, _Rest(size - offset, blocks))
     request = HttpRequest(transport, _content, uri, resumable=media)
     request.resumable_uri, request.resumable_progress = uri, offset
     try:

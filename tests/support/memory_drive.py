@@ -246,7 +246,7 @@ class MemoryDrive:
 
     def _listed(self, query: Query) -> builtins.list[RemoteFile]:
         hidden = self.store.hidden or ()
-        shown = [self._stand(each) for each in self.store.files.values() if each.id not in hidden]
+        shown = [self._stand(each) for each in self.store.files.values() if each.parents and each.id not in hidden]
         return [each for each in reversed(shown) if query.matches(each, self._aliases(each))]
 
     def _aliases(self, file: RemoteFile) -> tuple[str, ...]:
@@ -352,13 +352,10 @@ class MemoryDrive:
         if move_to:
             parents = (*(each for each in parents if each not in file.parents), self._id(move_to))
         if len(parents) > 1:
-            raise DriveError("Increasing the number of parents is not allowed.")
+            raise DriveError("Increasing the number of parents is not allowed.", reason="drive_unavailable")
         kept = {key: value for key, value in {**old.properties, **properties}.items() if value is not None}
         given = {name: value for name, value in fields.items() if value is not None}
-        modified = old.modified_time
-        new = self._add(replace(old, parents=parents, properties=kept, **given), None)
-        new = self.store.files[file.id] = replace(new, modified_time=modified)  # moves and marks don't date a file
-        return self._stand(new)
+        return self._stand(self._add(replace(old, parents=parents, properties=kept, **given), None))
 
 
 def _remote(file: NewFile) -> RemoteFile:
