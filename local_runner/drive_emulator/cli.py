@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import socket
 import sys
 import threading
 from dataclasses import dataclass
@@ -14,17 +16,32 @@ import click
 
 from .emulator import DriveEmulator
 from .faults import quota
+from .model.errors import ApiError
+from .oauth.endpoints import CLIENT_ID
 from .server import ServerOptions
 from .storage import archive
 from .storage.request_log import RequestRecord
-from .storage.state import DEFAULT_EMAIL
+from .storage.state import DEFAULT_EMAIL, DataFolderInUse
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
+USAGE, TRY_LATER, SETTINGS = 64, 75, 78
+"""Exit codes, as sysexits.h has them: a wrong flag, what another process holds, what has to be set right first."""
+
+MARKS = (CLIENT_ID.encode(), b'"drive-emulator"', b"-----BEGIN CERTIFICATE-----")
+"""What the files that an emulator writes have in them; a file with none of these is somebody else's."""
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=9099, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9099,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Keep the state in this folder.")
 @click.option("--write-token", type=_FILE, help="Write a ready token file.")
 @click.option("--write-service-account", type=_FILE, help="Write a service account's key file.")
@@ -78,13 +95,47 @@ def emulator(
         "options": _options(flags, https=written.write_ca is not None),
         **_settings(flags),
     }
-    drive = DriveEmulator(data, **options) if saved is None else _loaded(saved, data, options)
-    if seed_folder is not None:
-        drive.seed_from(seed_folder)
+    try:
+        drive = DriveEmulator(data, **options) if saved is None else _loaded(saved, data, options)
+    except DataFolderInUse as error:
+        raise _Refusal(f"--data: {error}", TRY_LATER) from None
+    except ApiError as error:
+        raise _Refusal(error.message, USAGE) from None
+    except OSError as error:
+        raise _cannot_start(error, host, port) from None
+    try:
+        if seed_folder is not None:
+            drive.seed_from(seed_folder)
+        written.write(drive)  # before anybody is answered: who sees the emulator ready finds the files
+    except OSError as error:
+        drive.stop()
+        raise _Refusal(f"{error.filename}: {error.strerror}.", SETTINGS) from None
     with drive:
-        written.write(drive)
         _explain(drive, data, written.write_token)
         _wait()
+
+
+class _Refusal(click.ClickException):
+    """One line for a person, and the exit code for what called."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.code = exit_code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override] # click declares it of the class
+        return self.code
+
+
+def _cannot_start(error: OSError, host: str, port: int) -> _Refusal:
+    """Why the emulator can't listen, or can't use its folder."""
+    if error.filename is not None:
+        return _Refusal(f"--data: {error.filename}: {error.strerror}.", SETTINGS)
+    if error.errno == errno.EADDRINUSE:
+        return _Refusal(f"Port {port} of {host} is taken: name another with --port, or 0 for a free one.", TRY_LATER)
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return _Refusal(f"--host: {host} is no address of this machine.", USAGE)
+    return _Refusal(f"Can't listen on port {port} of {host}: {error.strerror}.", USAGE)
 
 
 def _loaded(saved: Path, data: Path | None, options: dict[str, Any]) -> DriveEmulator:
@@ -108,7 +159,12 @@ class _Files:
     write_ca: Path | None
 
     def write(self, drive: DriveEmulator) -> None:
-        """Write those that were asked for."""
+        """Write those that were asked for; FileExistsError where that would replace what no emulator wrote."""
+        for path in (self.write_token, self.write_service_account, self.write_rclone_config, self.write_ca):
+            if path is not None and path.exists() and not any(mark in path.read_bytes() for mark in MARKS):
+                raise FileExistsError(
+                    errno.EEXIST, "holds what no Drive emulator wrote, so it is not replaced: name another file", path
+                )
         if self.write_token is not None:
             drive.write_token(self.write_token)
         if self.write_service_account is not None:

@@ -56,7 +56,11 @@ class DriveEmulator:
         self._default_email = known[0]
         self._host = host
         self._options = options or ServerOptions()
-        self._server = Server(self.drive, host, port, watcher, self._options)
+        try:
+            self._server = Server(self.drive, host, port, watcher, self._options)
+        except BaseException:
+            self.drive.close()
+            raise
 
     @classmethod
     def loaded(cls, file: str | Path, **options: Any) -> DriveEmulator:

@@ -26,6 +26,8 @@ from .storage.request_log import RequestRecord
 from .storage.state import Drive
 
 BACKLOG = 512
+ACCEPT_AGAIN_S = 0.05
+"""Pause before the next try where a connection can't be accepted."""
 
 Watcher = Callable[[RequestRecord], None]
 
@@ -79,8 +81,9 @@ class Server:
     def stop(self) -> None:
         """Take no more connections and cut those that are open."""
         self._stopping.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepting.join()
+        _shut(self._listener)
+        if self._accepting.is_alive():
+            self._accepting.join()
         self._listener.close()
         for sock in list(self._open):
             _shut(sock)
@@ -92,10 +95,15 @@ class Server:
         while not self._stopping.is_set():
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
-                return
+            except OSError:  # `stop`; or no descriptor is left, and who waits is served once a connection has ended
+                self._stopping.wait(ACCEPT_AGAIN_S)
+                continue
             self._open.add(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True, name="drive-connection").start()
+            try:
+                threading.Thread(target=self._serve, args=(sock,), daemon=True, name="drive-connection").start()
+            except RuntimeError:  # no thread is left
+                self._open.discard(sock)
+                sock.close()
 
     def _serve(self, sock: socket.socket) -> None:
         try:

@@ -164,6 +164,23 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "storage quota per account": ("files_v3::full_storage_refuses_content",),
     },
+    "Robustness": {
+        "one session makes one file, whoever sends at once and wherever it is killed": (
+            "one_session_one_file::the_whole_content_sent_twice_makes_one_file",
+            "one_session_one_file::last_chunks_in_parallel_make_one_file",
+            "one_session_one_file::whatever_of_the_journal_survives_the_session_makes_one_file",
+        ),
+        "a request that never ended makes nothing": ("one_session_one_file::a_request_that_never_ended_makes_nothing",),
+        "out of descriptors, out of disk: it waits, or refuses with 503, and goes on": (
+            "robustness::out_of_descriptors_it_waits_and_goes_on",
+            "robustness::a_full_disk_refuses_and_loses_nothing",
+        ),
+        "a line of the journal that can't be read is reported and left out": (
+            "robustness::a_bad_line_in_the_middle_of_a_journal_is_stepped_over",
+        ),
+        "one emulator a data folder": ("robustness::two_emulators_never_share_a_data_folder",),
+        "bad calls and values are 400": ("robustness::bad_calls_are_refused_at_the_door",),
+    },
     "Faults and weather": {
         "scripted: the nth of a method": (
             "faults::the_third_create_loses_its_answer",
@@ -176,6 +193,7 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "any status, reason, body, `Retry-After`": (
             "faults::a_status_is_answered_in_googles_envelope",
             "faults::a_front_end_may_answer_html",
+            "robustness::answers_that_no_drive_gives",
         ),
         "slow bodies, delays, truncated answers": (
             "faults::slow_bodies_and_delays_take_their_time",

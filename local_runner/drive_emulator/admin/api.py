@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,6 +10,7 @@ from ..context.request_context import Call, reply
 from ..faults import network_conditions
 from ..http.write import Response
 from ..model.errors import ApiError, bad_request, file_not_found
+from ..model.records import EMAIL
 from ..schema import discovery
 from ..storage import snapshot
 from ..storage.state import account
@@ -84,13 +84,18 @@ def show_accounts(call: Call) -> Response:
 
 def add_account(call: Call) -> Response:
     """`{"email", "storage_limit"?, "service_account"?}`: a new account with an empty Drive, and a token for it."""
-    given = _json(call)
-    known = {"email", "storage_limit", "service_account"}
-    if not isinstance(given, dict) or "email" not in given or not given.keys() <= known:
-        raise bad_request(f"Account: an object with some of {sorted(known)} is expected.")
-    options = {name: value for name, value in given.items() if name != "email"}
-    made = account(call.drive, given["email"], **options)
+    try:
+        given = msgspec.convert(_json(call), _NewAccount)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"Account: {error}") from error
+    made = account(call.drive, given.email, storage_limit=given.storage_limit, service_account=given.service_account)
     return reply(_account(call, made.email) | {"token": call.drive.credentials(made.email, call.origin)})
+
+
+class _NewAccount(msgspec.Struct, forbid_unknown_fields=True):
+    email: Annotated[str, msgspec.Meta(pattern=EMAIL)]
+    storage_limit: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = 15 * 1024**3
+    service_account: bool = False
 
 
 def discovery_v3(call: Call) -> Response:
@@ -117,6 +122,6 @@ def _account(call: Call, email: str) -> dict[str, Any]:
 
 def _json(call: Call) -> Any:
     try:
-        return json.loads(call.request.body.read(BODY_LIMIT_BYTES))
-    except ValueError as error:
+        return msgspec.json.decode(call.request.body.read(BODY_LIMIT_BYTES))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, "parseError", f"JSON expected: {error}") from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
 
 from ..faults.scripted import Fault
 from ..http.write import Disconnected, FilePart, Response
@@ -66,7 +69,7 @@ def _slow(fault: Fault, length: int | None) -> Callable[[int], None]:
 def refusal(call: Call) -> Response | None:
     """The answer that takes the place of the work: a fault's status, or the conditions' share of errors."""
     fault, conditions = call.fault, call.drive.conditions
-    if fault is not None and fault.do == "status":
+    if fault is not None and fault.do == "status" and not fault.done_first:
         return _status(fault, oauth=call.method_id.startswith("oauth."))
     if fault is not None and fault.do == "full_storage":
         return envelope(ApiError(403, "storageQuotaExceeded", FULL))
@@ -88,7 +91,39 @@ def _status(fault: Fault, *, oauth: bool) -> Response:
     if fault.retry_after is not None:
         seconds = fault.retry_after
         response.headers["Retry-After"] = f"{seconds:g}" if isinstance(seconds, float) else seconds
+    response.headers |= fault.headers
     return response
+
+
+def edited(call: Call, response: Response) -> Response:
+    """The answer that a fault puts in the place of the true one, or makes of it, after the work was done."""
+    fault = call.fault
+    if fault is None:
+        return response
+    if fault.do == "status" and fault.done_first:
+        _close(response)
+        return _status(fault, oauth=call.method_id.startswith("oauth."))
+    if not isinstance(response.body, bytes):
+        return response
+    if fault.do == "shorten_answer":
+        response.body = response.body[: fault.after_bytes or len(response.body) // 2]
+    if fault.do == "edit_answer" and response.headers.get("Content-Type", "").startswith("application/json"):
+        resource = {**msgspec.json.decode(response.body), **fault.set}
+        for path in fault.drop:
+            _drop(resource, path.split("."))
+        response.body = msgspec.json.encode(resource)
+    return response
+
+
+def _drop(resource: Any, path: list[str]) -> None:
+    """Leave a field out, in every item where the way leads through a list."""
+    for item in resource if isinstance(resource, list) else [resource]:
+        if not isinstance(item, dict):
+            continue
+        if len(path) == 1:
+            item.pop(path[0], None)
+        else:
+            _drop(item.get(path[0]), path[1:])
 
 
 def trash_parents(call: Call, folder_ids: Iterable[str]) -> None:

@@ -29,6 +29,6 @@ def _position(token: str | None) -> int:
     except (binascii.Error, UnicodeDecodeError):
         raise invalid_parameter("pageToken") from None
     kind, _, number = text.partition(":")
-    if kind != "at" or not (number.isascii() and number.isdigit()):
+    if kind != "at" or not (number.isascii() and number.isdigit() and len(number) < 19):
         raise invalid_parameter("pageToken")
     return int(number)

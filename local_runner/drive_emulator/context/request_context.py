@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,8 +121,8 @@ def checked_body(version: Version, schema: str, data: bytes, *, lone_lists: bool
     if not data.strip():
         return {}
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        body = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request("Parse Error", reason="parseError") from error
     if body is None:  # what Google's client for Go sends for a change without metadata
         return {}

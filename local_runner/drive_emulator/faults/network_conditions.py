@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from ..model.errors import bad_request
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=24 * 3600 * 1000)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=100 * 366 * 24 * 3600)]
+"""Up to a hundred years: the clock stays within what a date can say."""
+Rate = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
 class Conditions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -16,36 +23,36 @@ class Conditions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     in `quota.GOOGLE`; by default nothing is limited, so that tests are fast.
     """
 
-    latency_ms: float = 0
+    latency_ms: Milliseconds = 0
     """Added to every answer."""
-    jitter_ms: float = 0
+    jitter_ms: Milliseconds = 0
     """Up to so much more, at random."""
-    list_lag_s: float = 0
+    list_lag_s: Seconds = 0
     """A file shows in listings and searches only so long after it was made; by id it is there at once."""
-    units_per_minute: float | None = None
+    units_per_minute: Rate | None = None
     """Quota units of all users of a project (OAuth client)."""
-    units_per_minute_per_user: float | None = None
-    requests_per_minute_per_user: float | None = None
-    writes_per_s: float | None = None
+    units_per_minute_per_user: Rate | None = None
+    requests_per_minute_per_user: Rate | None = None
+    writes_per_s: Rate | None = None
     """Sustained creates and edits per account."""
-    write_burst: float = 30
+    write_burst: Rate = 30
     """Writes above the sustained rate that are accepted before refusals begin."""
     limit_status: Literal[403, 429] = 403
     """How a rate limit is refused: 403 userRateLimitExceeded or 429 rateLimitExceeded."""
     retry_after: bool = False
     """Whether a rate limit's refusal carries Retry-After."""
-    error_rate: float = 0
+    error_rate: Share = 0
     """Share of requests that fail with `error_status`, by the seeded dice."""
     error_status: Literal[500, 502, 503, 504] = 503
-    token_life_s: float = 3599
-    session_life_s: float = 7 * 24 * 3600
+    token_life_s: Seconds = 3599
+    session_life_s: Seconds = 7 * 24 * 3600
     overlap: Literal["skip", "refuse"] = "skip"
     """Chunk bytes that the session has already: skipped, as the upload service of Cloud Storage documents, or 400."""
     trashed_from_parent: bool = True
     """Whether a file created under a trashed folder says `trashed: true` (the field's definition; it is contested)."""
-    max_children: int = 500_000
-    max_depth: int = 100
-    advance_s: float = 0
+    max_children: Count = 500_000
+    max_depth: Count = 100
+    advance_s: Seconds = 0
     """Seconds by which the emulator's clock is ahead; set it higher to let tokens, sessions and minutes run out."""
 
 

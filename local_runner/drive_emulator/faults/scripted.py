@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from ..model.errors import ApiError, bad_request
+from .network_conditions import Milliseconds
 
 Deed = Literal[
     "status",
@@ -21,6 +22,8 @@ Deed = Literal[
     "reset_in_body",
     "lose_answer",
     "truncate_answer",
+    "shorten_answer",
+    "edit_answer",
     "delay",
     "slow_body",
     "expire_token",
@@ -59,26 +62,39 @@ LIMIT_REASONS = frozenset(
 )
 
 
+HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]+$")]
+HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]*$")]
+
+
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What is to happen, and when. Fields that a deed doesn't use are ignored by it."""
 
     do: Deed
     on: str = "*"
-    nth: int = 1
-    times: int = 1
+    nth: Annotated[int, msgspec.Meta(ge=1)] = 1
+    times: Annotated[int, msgspec.Meta(ge=1)] = 1
     path: str = ""
     """Only requests whose path contains this."""
-    status: int = 503
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 503
     reason: str | None = None
     message: str | None = None
-    retry_after: float | str | None = None
+    retry_after: Annotated[float, msgspec.Meta(ge=0)] | HeaderValue | None = None
     """Seconds, or an HTTP date as text."""
     body: str | None = None
     """For status: this text (or HTML) instead of Google's JSON."""
-    content_type: str = "application/json; charset=UTF-8"
-    after_bytes: int = 0
-    """For reset_in_body: bytes of the request's body received before; for truncate_answer: bytes of the answer sent."""
-    ms: float = 1000
+    headers: dict[HeaderName, HeaderValue] = {}
+    """For status: headers besides, such as Location or Proxy-Authenticate."""
+    done_first: bool = False
+    """For status: the request is served first, and only its answer is lost behind this one."""
+    set: dict[str, Any] = {}
+    """For edit_answer: fields of the JSON answer with their new values, such as incompleteSearch."""
+    drop: list[str] = []
+    """For edit_answer: fields that the JSON answer lacks: `nextPageToken`, or `files.parents` of each file."""
+    content_type: HeaderValue = "application/json; charset=UTF-8"
+    after_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """For reset_in_body: bytes of the request's body received before; for truncate_answer and shorten_answer: bytes of
+    the answer sent (0: half)."""
+    ms: Milliseconds = 1000
     """For delay and slow_body: how long it takes altogether."""
     seen: int = 0
     """Matching requests so far."""
@@ -110,7 +126,7 @@ class Faults:
     def add(self, *faults: Mapping[str, Any]) -> None:
         """Put faults in force; raises ApiError (400) for one that can't be understood."""
         try:
-            parsed = [msgspec.convert(dict(fault), Fault) for fault in faults]
+            parsed = [msgspec.convert(fault, Fault) for fault in faults]
         except msgspec.ValidationError as error:
             raise bad_request(f"Fault: {error}") from error
         with self._lock:

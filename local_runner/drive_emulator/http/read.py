@@ -7,7 +7,9 @@ those of http1_write; meaning is left to `app`, connections and threads to `serv
 
 from __future__ import annotations
 
+import re
 import socket
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +23,14 @@ HEAD_LIMIT_BYTES = 128 * 1024
 GZIP_BLOCK_BYTES = 64 * 1024
 """How much of a packed body is read at once. Google's clients for Java and .NET pack metadata and content alike."""
 
+HEAD_LIMIT_S = 60.0
+"""Half a request line or head is given up after so long. A connection may rest between requests for any time."""
+
 DRAIN_LIMIT_BYTES = 64 * 1024 * 1024
 """An unread body up to this size is read and dropped to keep the connection; a longer one closes it."""
+
+
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
 
 class BadRequest(Exception):
@@ -42,14 +50,20 @@ class Reader:
             raise Disconnected
         return self._sock
 
-    def until(self, mark: bytes, limit: int) -> bytes | None:
-        """Everything up to and without `mark`; None when the peer closed before the first byte."""
+    def until(self, mark: bytes, limit: int, *, within_s: float | None = None) -> bytes | None:
+        """Everything up to and without `mark`; None when the peer closed before the first byte.
+
+        Raises BadRequest where it is longer than `limit`, or not there `within_s` seconds after its first byte.
+        """
         start = 0
+        ends_s: float | None = None
         while (end := self.pending.find(mark, start)) < 0:
             if len(self.pending) > limit:
                 raise BadRequest("request head too long")
             start = max(0, len(self.pending) - len(mark))
-            block = self.sock.recv(65536)
+            if within_s is not None and self.pending:
+                ends_s = ends_s or time.monotonic() + within_s
+            block = self._received(ends_s)
             if not block:
                 if self.pending:
                     raise Disconnected
@@ -58,6 +72,17 @@ class Reader:
         found = bytes(self.pending[:end])
         del self.pending[: end + len(mark)]
         return found
+
+    def _received(self, ends_s: float | None) -> bytes:
+        if ends_s is None:
+            return self.sock.recv(65536)
+        try:
+            self.sock.settimeout(max(0.001, ends_s - time.monotonic()))
+            return self.sock.recv(65536)
+        except TimeoutError:
+            raise BadRequest("the head of the request did not arrive in time") from None
+        finally:
+            self.sock.settimeout(None)
 
     def into(self, view: memoryview) -> int:
         """Read at least one byte into `view`; raises Disconnected when the peer closed."""
@@ -194,10 +219,9 @@ class Body:
             self._line(2)
         self._first_chunk = False
         size_text = self._line(1024).split(b";")[0].strip()
-        try:
-            self._left = int(size_text, 16)
-        except ValueError:
-            raise BadRequest("malformed chunk size") from None
+        if _CHUNK_SIZE.fullmatch(size_text) is None:
+            raise BadRequest("malformed chunk size")
+        self._left = int(size_text, 16)
         if self._left:
             return True
         while self._line(HEAD_LIMIT_BYTES):  # trailers
@@ -249,7 +273,7 @@ def read_request(reader: Reader) -> Request | None:
     """The next request on a connection, its body still unread; None when the peer closed between requests."""
     head = b""
     while not head:  # empty lines before a request line are to be ignored (RFC 9112, 2.2)
-        found = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES)
+        found = reader.until(b"\r\n\r\n", HEAD_LIMIT_BYTES, within_s=HEAD_LIMIT_S)
         if found is None:
             return None
         head = found.lstrip(b"\r\n")
@@ -285,7 +309,7 @@ def _head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
 def _body(reader: Reader, headers: dict[str, str]) -> Body:
     chunked = "chunked" in headers.get("transfer-encoding", "").lower()
     length_text = headers.get("content-length")
-    if length_text is not None and not (length_text.isascii() and length_text.isdigit()):
+    if length_text is not None and not (length_text.isascii() and length_text.isdigit() and len(length_text) < 19):
         raise BadRequest("malformed Content-Length")
     length = int(length_text) if length_text is not None else None
     expects = headers.get("expect", "").lower() == "100-continue" and (chunked or bool(length))

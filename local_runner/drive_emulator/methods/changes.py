@@ -87,7 +87,7 @@ class Seen:
 
 def _page(call: Call, token: object, size: int) -> tuple[list[Seen], str | None]:
     """Up to `size` changes from a token on, and the token after them, None at the end."""
-    if not (isinstance(token, str) and token.isascii() and token.isdigit()):
+    if not (isinstance(token, str) and token.isascii() and token.isdigit() and len(token) < 19):
         raise invalid_parameter("pageToken")
     changes = list(call.drive.store.changes)
     start = bisect_left(changes, int(token), key=lambda change: change.number)

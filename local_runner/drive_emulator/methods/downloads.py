@@ -6,10 +6,10 @@ import re
 
 from ..context.request_context import Call
 from ..http.write import FilePart, Response
-from ..model.errors import ApiError
+from ..model.errors import ApiError, file_not_found
 from ..model.records import Content, FileRecord
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def content(call: Call, record: FileRecord) -> Response:
@@ -47,5 +47,8 @@ def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
 
 
 def _part(call: Call, stored: Content, offset: int, length: int) -> FilePart | bytes:
-    file = call.drive.blobs.open(stored)
+    try:
+        file = call.drive.blobs.open(stored)
+    except FileNotFoundError:  # deleted while this request was on its way
+        raise file_not_found(call.args.get("fileId", "")) from None
     return FilePart(file, offset, length) if file is not None else b""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock:
@@ -31,12 +33,18 @@ def rfc3339(ms: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _to_the_second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def from_rfc3339(text: str) -> int:
-    """Milliseconds for an RFC 3339 time; without a zone it is UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    """Milliseconds for an RFC 3339 time; without a zone it is UTC.
+
+    Raises ValueError for what is none, and for a moment that is, in UTC, before the year 1 or after 9999.
+    """
+    moment = datetime.fromisoformat(text.upper())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    try:
+        return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+    except OverflowError as error:
+        raise ValueError(f"{text} lies outside the years 1 to 9999") from error

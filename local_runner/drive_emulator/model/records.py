@@ -24,6 +24,9 @@ SHORTCUT = "application/vnd.google-apps.shortcut"
 DRIVE_SDK = "application/vnd.google-apps.drive-sdk"
 GOOGLE_TYPE_PREFIX = "application/vnd.google-apps."
 
+EMAIL = r"^[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,255}$"
+"""What an e-mail address looks like, as far as it has to be told from something else."""
+
 JsonObject = dict[str, Any]
 
 

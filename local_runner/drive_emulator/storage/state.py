@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..faults.network_conditions import Conditions
 from ..faults.quota import Quota
@@ -24,6 +25,10 @@ from .upload_part import Part
 
 DEFAULT_EMAIL = "user@example.com"
 """The account that is there from the start."""
+
+
+class DataFolderInUse(Exception):
+    """Another emulator keeps its state in this folder."""
 
 
 class LiveSession:
@@ -51,6 +56,8 @@ class Drive:
     quota: Quota
     oauth: OAuth
     folder: Path
+    locked: BinaryIO
+    """The lock on `folder`, held until it is closed."""
     keeps: bool
     """Whether `folder` stays when the emulator ends."""
     faults: Faults = field(default_factory=Faults)
@@ -94,6 +101,7 @@ class Drive:
         """End the journal; drop what isn't to be kept."""
         self.store.close()
         self.blobs.close()
+        self.locked.close()
         if not self.keeps:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -105,6 +113,7 @@ def open_drive(
     keeps = data is not None
     folder = Path(data) if data is not None else Path(tempfile.mkdtemp(prefix="drive-emulator-"))
     folder.mkdir(parents=True, exist_ok=True)
+    locked = _locked(folder)
     store = Store(folder if keeps else None)
     blobs = Blobs(folder)
     for of_file in store.revisions.values():
@@ -115,9 +124,22 @@ def open_drive(
     clock.advance(conditions.advance_s)
     ids = IdMaker(seed, str(store.starts))
     oauth = OAuth(store, ids.secret, lambda: default_email, lambda: drive.conditions.token_life_s)
-    drive = Drive(store, blobs, ids, clock, conditions, Quota(clock), oauth, folder, keeps, first_conditions=conditions)
+    drive = Drive(
+        store, blobs, ids, clock, conditions, Quota(clock), oauth, folder, locked, keeps, first_conditions=conditions
+    )
     account(drive, default_email)
     return drive
+
+
+def _locked(folder: Path) -> BinaryIO:
+    """Hold a folder for this process; the kernel lets go of it when the process ends, however that happens."""
+    file = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise DataFolderInUse(f"{folder} is in use by another Drive emulator.") from None
+    return file
 
 
 def account(

@@ -59,7 +59,7 @@ def _announced(call: Call) -> int | None:
     text = call.request.headers.get("x-upload-content-length")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise bad_request("Invalid X-Upload-Content-Length header.")
     return int(text)
 

@@ -1,0 +1,327 @@
+"""It must not go deaf: out of descriptors, out of disk, on nonsense, beside another emulator."""
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local_runner.drive_emulator import DriveEmulator
+from local_runner.drive_emulator.http import read
+from local_runner.drive_emulator.methods import about
+from local_runner.drive_emulator.storage.state import DataFolderInUse
+from tests.emulator.launching import Launch
+from tests.emulator.wire import Api
+
+
+def test_out_of_descriptors_it_waits_and_goes_on(launch: Launch) -> None:
+    """Three hundred connections at once are more than 256 descriptors; once they are closed it serves as before."""
+    _, url = launch(limits={resource.RLIMIT_NOFILE: 256})
+    host, port = url.removeprefix("http://").split(":")
+    with ExitStack() as connections:
+        for _ in range(300):
+            connections.enter_context(closing(socket.create_connection((host, int(port)), timeout=10)))
+
+    assert requests.get(f"{url}/emulator/accounts", timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("size", [100, 60_000], ids=["small", "with a file of its own"])
+def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path, launch: Launch, size: int) -> None:
+    """Files may grow to 200 KB: uploads are 503 from there on, and what was acknowledged is readable, also later."""
+    data, token = tmp_path / "data", tmp_path / "token.json"
+    flags = ("--data", str(data), "--write-token", str(token))
+    process, url = launch(*flags, limits={resource.RLIMIT_FSIZE: 200_000})
+    headers = {"Authorization": f"Bearer {json.loads(token.read_text())['token']}"}
+    kept: dict[str, bytes] = {}
+    statuses = []
+    for number in range(400):
+        content = str(number).zfill(size).encode()
+        made = requests.post(f"{url}/upload/drive/v3/files?uploadType=media", data=content, headers=headers, timeout=10)
+        statuses.append(made.status_code)
+        if made.status_code == 200:
+            kept[made.json()["id"]] = content
+        elif statuses[-20:] == [503] * 20:
+            break
+    assert set(statuses) == {200, 503}
+
+    def check(url: str) -> None:
+        files = requests.get(f"{url}/emulator/files", timeout=10).json()
+        assert {one["id"] for one in files} == set(kept)
+        for file_id, content in kept.items():
+            got = requests.get(f"{url}/drive/v3/files/{file_id}?alt=media", headers=headers, timeout=10)
+            assert got.content == content
+
+    check(url)
+    process.kill()
+    process.wait()
+    _, url_again = launch("--data", str(data))
+    check(url_again)
+
+
+def test_a_bad_line_in_the_middle_of_a_journal_is_stepped_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is reported with its number, everything else is there, and the damaged journal is kept."""
+    with DriveEmulator(tmp_path) as drive:
+        api = Api(drive)
+        for name in ("a", "b", "c"):
+            api.multipart({"name": name}, name.encode())
+    journal = tmp_path / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if b'"name":"b"' in line)
+    lines[at] = lines[at][:40] + b"\xff garbage\n"
+    journal.write_bytes(b"".join(lines))
+
+    with DriveEmulator(tmp_path) as drive:
+        contents = {one["name"]: drive.content(one["id"]) for one in drive.files()}
+
+    assert contents == {"a": b"a", "c": b"c"}
+    assert f"line {at + 1} can't be read" in capsys.readouterr().err
+    assert (tmp_path / "journal-damaged-1.jsonl").read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize(
+    "line", ["account", "token", "drive", "file"], ids=lambda kind: f"without its first line of kind {kind}"
+)
+def test_whatever_line_is_missing_it_serves(tmp_path: Path, line: str) -> None:
+    """What refers to a record that is gone is no 500."""
+    with DriveEmulator(tmp_path) as drive:
+        api = Api(drive)
+        api.call("POST", "/drive/v3/drives?requestId=1", json={"name": "D"})
+        api.multipart({"name": "a"}, b"a")
+        token = api.token
+    with DriveEmulator(tmp_path):
+        pass  # the journal is written anew, one record a line
+    journal = tmp_path / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    at = next(number for number, text in enumerate(lines) if text.startswith(f'["{line}",'.encode()))
+    journal.write_bytes(b"".join([*lines[:at], b"?\n", *lines[at + 1 :]]))
+
+    with DriveEmulator(tmp_path) as drive:
+        for path in ("files", "drives", "changes?pageToken=1", "about?fields=*", "files/root"):
+            answer = requests.get(
+                f"{drive.url}/drive/v3/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=5
+            )
+            assert answer.status_code in {200, 401, 404}, answer.text
+
+
+BAD_CALLS: list[tuple[str, str, Any]] = [
+    ("POST", "/emulator/accounts", {"email": "a@example.com", "storage_limit": "x"}),
+    ("POST", "/emulator/accounts", {"email": "a@example.com", "storage_limit": -1}),
+    ("POST", "/emulator/accounts", {"email": 5}),
+    ("POST", "/emulator/accounts", {"email": "no address"}),
+    ("POST", "/emulator/accounts", ["a@example.com"]),
+    ("PATCH", "/emulator/weather", {"latency_ms": -5}),
+    ("PATCH", "/emulator/weather", {"advance_s": 1e300}),
+    ("PATCH", "/emulator/weather", {"writes_per_s": 0}),
+    ("PATCH", "/emulator/weather", {"error_rate": 2}),
+    ("PATCH", "/emulator/weather", b'{"latency_ms": NaN}'),
+    ("PATCH", "/emulator/weather", []),
+    ("POST", "/emulator/faults", {"do": "status", "status": 7}),
+    ("POST", "/emulator/faults", {"do": "status", "headers": {"a": "b\r\nc: d"}}),
+    ("POST", "/emulator/faults", {"do": "delay", "ms": -1}),
+    ("POST", "/emulator/faults", {"do": "delay", "nth": "x"}),
+    ("POST", "/emulator/faults", ["delay"]),
+    ("POST", "/emulator/faults", b'{"do": "status", "body": "\\ud800"}'),
+    ("POST", "/drive/v3/files", b'{"name": "\\ud800"}'),
+    ("POST", "/drive/v3/files", {"modifiedTime": "0001-01-01T00:00:00+14:00"}),
+    ("POST", "/drive/v3/files", {"modifiedTime": "9999-12-31T23:59:59-14:00"}),
+    ("GET", f"/drive/v3/changes?pageToken={'9' * 6000}", None),
+    ("GET", f"/drive/v3/files/root/permissions?pageToken={'OTk5' * 2000}", None),
+    ("GET", f"/drive/v2/changes?startChangeId={'9' * 6000}", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), BAD_CALLS)
+def test_bad_calls_are_refused_at_the_door(drive: DriveEmulator, api: Api, method: str, path: str, body: Any) -> None:
+    """400, and everything is as before."""
+    data = body if isinstance(body, bytes) else json.dumps(body) if body is not None else None
+    answer = api.call(method, path, data=data, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400, answer.text
+    assert api.get("files").json()["files"] == []
+    assert api.made({"name": "after"})["name"] == "after"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"])
+def test_the_first_and_the_last_year_come_back_as_they_went(api: Api, time: str) -> None:
+    """RFC 3339 has four digits for a year, also where strftime would write one."""
+    made = api.made({"name": "old", "modifiedTime": time})
+
+    assert made["modifiedTime"].removesuffix("Z").removesuffix(".000") == time.removesuffix("Z")
+    assert api.get("files", fields="*").status_code == 200
+
+
+def test_what_is_a_500_all_the_same_is_printed_and_recorded(
+    drive: DriveEmulator, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bug shows with its trace, and the record of requests counts it."""
+
+    def break_down(call: object) -> dict[str, str]:
+        raise RuntimeError("a bug of the emulator")
+
+    monkeypatch.setattr(about, "storage_quota", break_down)
+
+    assert api.get("about", fields="*").status_code == 500
+    assert "a bug of the emulator" in capsys.readouterr().err
+    assert drive.requests.of("about.get")[-1].status == 500
+
+
+def test_two_emulators_never_share_a_data_folder(tmp_path: Path) -> None:
+    """The second one is refused, and the folder is free again when the first ends."""
+    with DriveEmulator(tmp_path), pytest.raises(DataFolderInUse, match="in use by another"):
+        DriveEmulator(tmp_path)
+    with DriveEmulator(tmp_path) as drive:
+        assert Api(drive).made({"name": "a"})
+
+
+def _taken_port(tmp_path: Path) -> list[str]:
+    return ["--port", "{port}"]
+
+
+def _no_host(tmp_path: Path) -> list[str]:
+    return ["--port", "0", "--host", "203.0.113.7"]
+
+
+def _unwritable(tmp_path: Path) -> list[str]:
+    (tmp_path / "file").write_text("in the way")
+    return ["--port", "0", "--data", str(tmp_path / "file/data")]
+
+
+def _used(tmp_path: Path) -> list[str]:
+    return ["--port", "0", "--data", "{data}"]
+
+
+def _token_of_another(tmp_path: Path) -> list[str]:
+    (tmp_path / "token.json").write_text('{"token": "ya29.real", "client_id": "mine.apps.googleusercontent.com"}')
+    return ["--port", "0", "--write-token", str(tmp_path / "token.json")]
+
+
+def _bad_flag(tmp_path: Path) -> list[str]:
+    return ["--port", "0", "--latency-ms", "-5"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (_taken_port, 75, "is taken"),
+        (_no_host, 64, "is no address of this machine"),
+        (_unwritable, 78, "Not a directory"),
+        (_used, 75, "in use by another"),
+        (_token_of_another, 78, "no Drive emulator wrote"),
+        (_bad_flag, 64, "latency_ms"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said_in_one_line(
+    tmp_path: Path, flags: Callable[[Path], list[str]], code: int, said: str
+) -> None:
+    """No trace, an exit code, and nothing of others is touched."""
+    given = flags(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    data = tmp_path / "data"
+    with DriveEmulator(data) as drive:
+        command = [sys.executable, "-m", "local_runner.drive_emulator"]
+        command += [each.format(port=drive.port, data=data) for each in given]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (run.returncode, run.stderr.count("\n")) == (code, 1), run.stderr
+    assert said in run.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path != data} == before
+
+
+def test_a_token_of_an_emulator_is_replaced(tmp_path: Path, launch: Launch) -> None:
+    """The file is there before anybody is answered."""
+    token = tmp_path / "token.json"
+    texts = []
+    for _ in range(2):
+        process, url = launch("--write-token", str(token))
+        assert json.loads(token.read_text())["token_uri"] == f"{url}/token"
+        texts.append(token.read_text())
+        process.kill()
+        process.wait()
+    assert texts[0] != texts[1]
+
+
+def test_an_error_rate_of_one_spares_the_emulators_own_addresses(drive: DriveEmulator, api: Api) -> None:
+    """Otherwise nobody could turn it off again over HTTP."""
+    assert api.call("PATCH", "/emulator/weather", json={"error_rate": 1}).status_code == 200
+    assert api.get("files").status_code == 503
+    assert api.call("PATCH", "/emulator/weather", json={"error_rate": 0}).status_code == 200
+    assert api.get("files").status_code == 200
+
+
+def test_half_a_request_head_is_given_up(drive: DriveEmulator, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is answered 400 and closed after the limit; one that rests before a request stays open."""
+    assert read.HEAD_LIMIT_S == 60
+    monkeypatch.setattr(read, "HEAD_LIMIT_S", 0.2)
+    with (
+        closing(socket.create_connection(("127.0.0.1", drive.port), timeout=10)) as resting,
+        closing(socket.create_connection(("127.0.0.1", drive.port), timeout=10)) as half,
+    ):
+        half.sendall(b"GET / HTTP/1.1\r\nHost: 127.")
+        received = b"".join(iter(lambda: half.recv(65536), b""))
+        resting.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answered = resting.recv(65536)
+
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert answered.startswith(b"HTTP/1.1 200 ")
+
+
+def test_delays_run_in_parallel(drive: DriveEmulator, api: Api) -> None:
+    """All of them have begun before the first ends: none waits for another."""
+    drive.faults.add({"on": "files.create", "do": "delay", "ms": 400, "times": 8})
+    clients = [Api(drive) for _ in range(8)]
+    made: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda one=one: made.append(one.made({}))) for one in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    spans = [record.duration_ms for record in drive.requests.of("files.create")]
+    assert len(made) == 8
+    assert min(spans) >= 400
+    assert max(spans) < 8 * 400
+
+
+def test_answers_that_no_drive_gives(drive: DriveEmulator, api: Api) -> None:
+    """A proxy's page, a redirect, a cut JSON, an incomplete search, a listing without parents: each is one fault."""
+    drive.faults.add(
+        {"on": "files.list", "do": "status", "status": 403, "body": "<h1>Blocked</h1>", "content_type": "text/html"},
+        {"on": "files.list", "do": "status", "status": 302, "headers": {"Location": "http://login.invalid/"}},
+        {"on": "files.list", "do": "status", "status": 407, "headers": {"Proxy-Authenticate": "Basic"}, "body": ""},
+        {"on": "files.list", "do": "status", "status": 404, "body": ""},
+        {"on": "files.list", "do": "shorten_answer"},
+        {"on": "files.list", "do": "edit_answer", "set": {"incompleteSearch": True}, "drop": ["files.parents"]},
+        {"on": "files.create", "do": "status", "status": 403, "done_first": True, "body": "no"},
+    )
+
+    def listed() -> requests.Response:
+        return api.call("GET", "/drive/v3/files?fields=*", allow_redirects=False)
+
+    blocked, redirected, proxy, bare, short, edited = (listed() for _ in range(6))
+    assert (blocked.status_code, blocked.text, blocked.headers["Content-Type"]) == (
+        403,
+        "<h1>Blocked</h1>",
+        "text/html",
+    )
+    assert (redirected.status_code, redirected.headers["Location"]) == (302, "http://login.invalid/")
+    assert (proxy.status_code, proxy.headers["Proxy-Authenticate"], proxy.content) == (407, "Basic", b"")
+    assert (bare.status_code, bare.content) == (404, b"")
+    assert short.status_code == 200
+    with pytest.raises(requests.JSONDecodeError):
+        short.json()
+    assert edited.json()["incompleteSearch"] is True
+    answer = api.create({"name": "made all the same"})
+    assert (answer.status_code, answer.text) == (403, "no")
+    assert [one["name"] for one in drive.files()] == ["made all the same"]
+    drive.faults.add({"on": "files.list", "do": "edit_answer", "drop": ["files.parents"]})
+    assert ["parents" in one for one in listed().json()["files"]] == [False]
