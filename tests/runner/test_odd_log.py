@@ -1,0 +1,156 @@
+"""A log with anything in it: each command reads around it, and tells what can be told."""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from local_runner.drive_emulator import DriveEmulator
+from local_runner.log import reader
+from local_runner.log.entry import DEPTH_MAX
+from local_runner.log.open_failures import open_failures
+from tests.support.mutated_logs import ODD_VALUES, entry, laid_out, mutated, odd_entry
+
+Run = Callable[..., Result]
+
+COMMANDS = (
+    ("status",),
+    ("status", "--json"),
+    ("status", "--failed", "--last", "1000"),
+    ("status", "--open"),
+    ("status", "--open", "--json"),
+    ("report", "--output", "-"),
+    ("retry", "--dry-run"),
+    ("retry", "--failed", "--dry-run", "--json"),
+)
+
+
+def write(home: Path, entries: Sequence[dict[str, Any]]) -> None:
+    """Make that the home's log."""
+    (home / "upload_log.json").write_bytes(laid_out([json.dumps(each).encode() for each in entries]))
+
+
+@pytest.mark.parametrize("name", sorted(entry(0)))
+def test_no_value_of_a_field_stops_a_command(home: Path, run: Run, name: str) -> None:
+    """Numbers as text, lists as paths, years that no time zone has, names that aren't UTF-8: the rest is told."""
+    write(home, [entry(0), *(entry(2 * n + 1, **{name: value}) for n, value in enumerate(ODD_VALUES)), entry(999)])
+
+    for command in COMMANDS:
+        result = run(*command)
+        assert result.exit_code in (0, 75), (command, result.stderr)
+        assert "Data/Meta/4.txt" in result.stdout + result.stderr
+
+
+def nested(depth: int) -> Any:
+    """A list in a list in a list."""
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [DEPTH_MAX + 1, 400, 900, 100_000])
+def test_deep_metadata_stop_no_command(home: Path, run: Run, depth: int) -> None:
+    """An entry that is nested deeper than the job takes is shown without its metadata, or passed over."""
+    odd = json.dumps(entry(1, metadata={"a": 7})).replace("7}", "[" * depth + "]" * depth + "}")
+    lines = [json.dumps(entry(0)).encode(), odd.encode(), json.dumps(entry(999)).encode()]
+    (home / "upload_log.json").write_bytes(laid_out(lines))
+
+    for command in COMMANDS:
+        assert run(*command).exit_code in (0, 75)
+    assert [each["invocation_id"] for each in reader.entries(home / "upload_log.json")][-1] == "999"
+
+
+def test_the_doctor_counts_what_is_damaged(drive: DriveEmulator, home: Path, run: Run) -> None:
+    """Around any line, with a finding for it."""
+    lines = [json.dumps(odd_entry(random.Random(n), n)).encode() for n in range(20)]
+    lines[7] = b'{"a":' + b"[" * 90_000
+    lines[9] = b"\xff\xfe"
+    (home / "upload_log.json").write_bytes(laid_out(lines))
+
+    found = run("doctor", "--json")
+
+    assert "18 entries, 2 torn line(s)" in found.stdout
+
+
+def test_no_mutated_log_stops_a_reader(tmp_path: Path) -> None:
+    """It is refused with a sentence, or read, and forwards and backwards tell the same."""
+    path = tmp_path / "upload_log.json"
+    for seed in range(400):
+        dice = random.Random(seed)
+        lines = [
+            json.dumps(odd_entry(dice, n) if dice.random() < 0.3 else entry(n)).encode()
+            for n in range(dice.randrange(9))
+        ]
+        path.write_bytes(mutated(dice, laid_out(lines)))
+        try:
+            forwards = list(reader.entries(path))
+        except reader.NotALog:
+            continue
+
+        assert list(reader.newest_first(path)) == forwards[::-1], seed
+        assert reader.torn_lines(path) >= 0
+        json.dumps(forwards, indent=1, allow_nan=False)
+        open_failures(forwards, tmp_path)
+
+
+@pytest.mark.parametrize("layout", [{"indent": 2}, {"separators": (",", ":")}, {"indent": "\t"}])
+def test_a_log_of_another_layout_is_read_entry_by_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: dict[str, Any]
+) -> None:
+    """On one line or indented: in blocks of any size, both ways, never as a whole."""
+    path = tmp_path / "upload_log.json"
+    whole = [entry(n) for n in range(200)]
+    text = json.dumps(whole, ensure_ascii=False, **layout).encode()
+    path.write_bytes(text + b"\n")
+    for block_bytes in (1, 100, 4096):
+        monkeypatch.setattr(reader, "BLOCK_BYTES", block_bytes)
+
+        assert list(reader.entries(path)) == whole
+        assert list(reader.newest_first(path)) == whole[::-1]
+
+    path.write_bytes(text.removesuffix(b"]") + b',{"time":"2026')
+    assert list(reader.entries(path)) == whole
+
+
+def test_closed_logs_are_read_with_the_current_one(home: Path, run: Run) -> None:
+    """`log_max_mb` closed them: status, report and retry know what failed in them."""
+    write(home, [entry(1), entry(3)])
+    (home / "upload_log.json").rename(home / "upload_log-20261122T100000.000000Z.json")
+    write(home, [entry(5), entry(7)])
+    (home / "upload_log.json").rename(home / "upload_log-20261122T110000.000000Z.json")
+    write(home, [entry(9), entry(11)])
+    (home / "upload_log-notes.json").write_text("somebody's")
+    log = home / "upload_log.json"
+
+    forwards = [each["invocation_id"] for each in reader.entries(log)]
+    found = {each["path"]: each["attempts"] for each in json.loads(run("status", "--open", "--json").stdout)}
+
+    assert forwards == ["1", "3", "5", "7", "9", "11"]
+    assert [each["invocation_id"] for each in reader.newest_first(log)] == forwards[::-1]
+    assert found == {f"Data/Meta/{n}.txt": 2 if n == 1 else 1 for n in range(5)}
+
+
+def test_a_log_that_is_being_closed_is_read_once(tmp_path: Path) -> None:
+    """For a moment it has two names."""
+    log = tmp_path / "upload_log.json"
+    write(tmp_path, [entry(1)])
+    (tmp_path / "upload_log-20261122T100000.000000Z.json").hardlink_to(log)
+
+    assert len(list(reader.entries(log))) == len(list(reader.newest_first(log))) == 1
+
+
+def test_whole_entries_of_damaged_lines_are_read(tmp_path: Path) -> None:
+    """Two entries that came onto one line, an array closed in the middle: a reader beside the job meets these."""
+    path = tmp_path / "upload_log.json"
+    lines = [json.dumps(entry(n)) for n in range(6)]
+    path.write_text(f"[\n{lines[0]},\n{lines[1]},{lines[2]}\n]\n,\n{lines[3]}\n%%%,\n{lines[4]},\n{lines[5]}]\n")
+
+    found = list(reader.entries(path))
+
+    assert found == [entry(n) for n in range(6)]
+    assert list(reader.newest_first(path)) == found[::-1]

@@ -1,0 +1,163 @@
+"""Damaged logs by the thousand, and every state that a disk may be in after a power failure in an append.
+
+DRIVE_UPLOAD_TEST_LOGS sets how many mutated logs are tried (300; 50,000 take a quarter of an hour).
+"""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from function.core.deadline import Deadline
+from function.state import log_files
+from function.state.log import UploadLog
+from function.state.log_format import UNSYNCED_BYTES
+from tests.support.mutated_logs import entry, laid_out, mutated, odd_entry, whole_entries
+from tests.unit.state import test_log as logs
+
+COUNT = int(os.environ.get("DRIVE_UPLOAD_TEST_LOGS", "300"))
+PAGE_BYTES = 4096
+
+
+def everything(path: Path) -> list[Any]:
+    """The entries of all files of the log, each of which must be an array."""
+    found: list[Any] = []
+    for each in log_files.all_logs(path):
+        document = json.loads(each.read_bytes())
+        assert isinstance(document, list)
+        found += document
+    return found
+
+
+def test_no_mutated_log_loses_a_whole_entry(tmp_path: Path) -> None:
+    """After the next append it is an array with every whole entry; or the file was kept whole under another name."""
+    path = tmp_path / "upload_log.json"
+    for seed in range(COUNT):
+        dice = random.Random(seed)
+        lines = [
+            json.dumps(odd_entry(dice, n) if dice.random() < 0.1 else entry(n)).encode()
+            for n in range(dice.randrange(9))
+        ]
+        damaged = mutated(dice, laid_out(lines))
+        path.write_bytes(damaged)
+
+        logs.append(path, logs.entry(1000))
+
+        found = everything(path)
+        asides = list(tmp_path.glob("*.damaged-*"))
+        assert found[-1]["invocation_id"] == "1000", seed
+        is_kept_whole = any(each.read_bytes() == damaged for each in asides) and len(found) == 1
+        missing = [each for each in map(repr, whole_entries(damaged)) if each not in list(map(repr, found))]
+        assert not missing or is_kept_whole, (seed, missing)
+        for each in [*asides, *log_files.closed_logs(path)]:
+            each.unlink()
+
+
+def pages_of(before: bytes, after: bytes, arrived: Callable[[int], bool], size: int) -> bytes:
+    """The file of that size after a power failure: of each page the new content, or what was there before, or zeros."""
+    image = bytearray()
+    for start in range(0, size, PAGE_BYTES):
+        source = after if arrived(start // PAGE_BYTES) else before
+        image += source[start : start + PAGE_BYTES].ljust(min(PAGE_BYTES, size - start), b"\0")[: size - start]
+    return bytes(image)
+
+
+@pytest.mark.parametrize("long", [0, 200, 5000, 3 * UNSYNCED_BYTES])
+@pytest.mark.parametrize("before", [0, 1, 7, 200])
+def test_a_power_failure_in_an_append_costs_no_entry_that_was_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, long: int
+) -> None:
+    """Between any two syncs: whichever pages arrived and however long the file became, every synced entry stays.
+
+    Of the entries that were written and not yet synced, of which no answer spoke yet, any may be there.
+    """
+    path, dice = tmp_path / "upload_log.json", random.Random(before * 7919 + long)
+    synced = [b""]
+    real = os.fsync
+
+    def syncing(fd: int) -> None:
+        real(fd)
+        if path.exists() and path.read_bytes() != synced[-1]:
+            synced.append(path.read_bytes())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", syncing)
+        if before:
+            logs.append(path, *(logs.entry(number, "x" * dice.randrange(900)) for number in range(before)))
+        logs.append(path, *(logs.entry(1000 + number, "é" * long) for number in range(2 if long > 9999 else 12)))
+
+    for trial in range(40):
+        at = dice.randrange(1, len(synced))
+        old, new = synced[at - 1], synced[at]
+        pages = range(len(old) // PAGE_BYTES, len(new) // PAGE_BYTES + 1)
+        arrived = {page for page in pages if dice.random() < 0.5} if trial % 4 else {pages[-1]}
+        size = dice.choice([len(new), dice.randint(len(old), len(new))])
+        path.write_bytes(pages_of(old, new, arrived.__contains__, size))
+        logs.append(path, logs.entry(5000))
+
+        found = [each["invocation_id"] for each in everything(path)]
+        safe = [each["invocation_id"] for each in json.loads(old or b"[]")]
+        assert found[: len(safe)] == safe, (trial, arrived, size)
+        assert found[-1] == "5000"
+        assert set(found[len(safe) : -1]) <= {each["invocation_id"] for each in json.loads(new)}
+        for each in [*tmp_path.glob("*.damaged-*"), *log_files.closed_logs(path)]:
+            each.unlink()
+
+
+def test_a_batch_is_never_more_than_so_much_on_its_way_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is examined of the log's end holds all that a power failure could damage; each entry is one system call."""
+    written, unsynced = [0], [0]
+    pwrite, fsync = os.pwrite, os.fsync
+    calls = 0
+
+    def counting(fd: int, content: bytes, offset: int) -> int:
+        nonlocal calls
+        calls += 1
+        written.append(written[-1] + len(content))
+        return pwrite(fd, content, offset)
+
+    def syncing(fd: int) -> None:
+        unsynced.append(written[-1])
+        fsync(fd)
+
+    monkeypatch.setattr(os, "pwrite", counting)
+    monkeypatch.setattr(os, "fsync", syncing)
+
+    logs.append(tmp_path / "upload_log.json", *(logs.entry(number) for number in range(1000)))
+
+    assert calls == 1000
+    gaps = [after - before for before, after in pairwise(unsynced)]
+    assert max(gaps) <= UNSYNCED_BYTES + 1000 * 5
+    assert unsynced[-1] == written[-1]
+
+
+def test_an_array_stands_there_after_each_call_of_an_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader beside the job, between any two system calls of it, meets an array; a batch is not one window."""
+    path = tmp_path / "upload_log.json"
+    seen: list[int] = []
+
+    def looking(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*arguments: Any) -> Any:
+            result = real(*arguments)
+            if path.exists() and path.stat().st_size:
+                seen.append(len(json.loads(path.read_bytes())))
+            return result
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("pwrite", "fsync", "ftruncate", "link", "replace", "open"):
+        looking(name)
+    log = UploadLog(path, logs.unlocked, pytest.fail, max_bytes=8000)
+    for number in range(0, 50, 10):
+        log.append([logs.entry(number + each) for each in range(10)], Deadline.after(10))
+
+    assert {*range(1, 11)} <= set(seen)
