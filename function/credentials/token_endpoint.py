@@ -7,14 +7,13 @@ only makes one more access token. Source: RFC 6749 section 5.
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import TransientDriveError
+from function.core.errors import DeadlineExceeded, TransientDriveError
 from function.credentials import token_checks
 from function.drive.errors import retry_after_s
 
@@ -41,13 +40,6 @@ def persistently(ask: Callable[[float], T], deadline: Deadline) -> T:
     Raises the last of them, or at once what else `ask` raises; DeadlineExceeded when the budget is already spent.
     """
     return retry.call(lambda: ask(min(_TIMEOUT_S, deadline.remaining_s())), deadline=deadline, attempts=_TRIES)
-
-
-def unreachable(host: str | None, error: Exception) -> TransientDriveError:
-    """What to raise when no answer came."""
-    return TransientDriveError(
-        f"The token endpoint ({host}) can't be reached ({type(error).__name__}); call again later.", reason="network"
-    )
 
 
 def check_answer(host: str | None, status: int, body: bytes, headers: Mapping[str, str]) -> None:
@@ -100,7 +92,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    """By name, in any case."""
+    """By name in lower case."""
     data: bytes
 
 
@@ -118,14 +110,14 @@ class Endpoint:
     description: str = ""
     granted_scopes: list[str] = field(default_factory=list)
     """What the last POST was granted; empty where the answer doesn't say."""
-    _open: ExitStack = field(default_factory=ExitStack)
     _connections: "Connections | None" = None
 
     def __enter__(self) -> "Endpoint":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        if self._connections is not None:
+            self._connections.__exit__()
 
     def __call__(
         self,
@@ -171,26 +163,24 @@ class Endpoint:
         headers: Mapping[str, str] | None,
         timeout_s: float,
     ) -> Answer:
-        from urllib3.exceptions import HTTPError
-
-        host = urlsplit(url).hostname
-        try:
-            response = self._way_out().request(
-                method, url, body=body, headers=headers, timeout=timeout_s, redirect=False, retries=False
-            )
-        except (HTTPError, OSError, ValueError) as error:
-            # ValueError is a URL or a proxy's address that is none. Their texts can name a proxy's password.
-            raise unreachable(host, error) from None
-        if method == "POST":
-            check_answer(host, response.status, response.data, response.headers)
-            document = _object(response.data)
-            self.error, self.description = _code(document), _description(document)
-            self.granted_scopes = str(document.get("scope") or "").split()
-        return Answer(response.status, response.headers, response.data)
-
-    def _way_out(self) -> "Connections":
-        from function.drive.http import Connections
+        from function.drive.http import Connections, Transport
 
         if self._connections is None:
-            self._connections = self._open.enter_context(Connections())
-        return self._connections
+            self._connections = Connections()
+        host = urlsplit(url).hostname
+        transport = Transport(
+            self._connections, deadline=Deadline.after(timeout_s), where=f"the token endpoint ({host})"
+        )
+        try:
+            response, content = transport.request(url, method, body, dict(headers or {}))
+        except DeadlineExceeded:
+            self.deadline.check()
+            raise TransientDriveError(
+                f"The token endpoint ({host}) doesn't answer; call again later.", reason="network"
+            ) from None
+        if method == "POST":
+            check_answer(host, response.status, content, response)
+            document = _object(content)
+            self.error, self.description = _code(document), _description(document)
+            self.granted_scopes = str(document.get("scope") or "").split()
+        return Answer(response.status, response, content)

@@ -166,6 +166,8 @@ class Transport:
     connections: Connections
     user_agent: str = f"drive-upload/{__version__}"
     deadline: Deadline = field(default_factory=lambda: Deadline.after(300))
+    where: str = "Drive"
+    """What is at the other end, for messages."""
 
     def request(
         self, uri: str, method: str = "GET", body: Body = None, headers: dict[str, str] | None = None
@@ -193,7 +195,7 @@ class Transport:
         except (HTTPError, OSError) as error:
             self.deadline.check()
             # The cause isn't kept: it names the URI, and a session's URI is a secret.
-            raise _unreachable(error, proxy_for(uri)) from None
+            raise _unreachable(error, proxy_for(uri), self.where) from None
         return Response(response.status, response.reason or "", response.headers.items()), content
 
     def _in_time(self, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
@@ -217,14 +219,14 @@ class Transport:
         return b"".join(pieces)
 
 
-def _unreachable(error: Exception, proxy: Proxy | None) -> TransientDriveError:
+def _unreachable(error: Exception, proxy: Proxy | None, where: str) -> TransientDriveError:
     if proxy and isinstance(error, ProxyError):
         return TransientDriveError(
-            f"The proxy {proxy.url} ({proxy.variable}) lets nothing through to Drive; check its address, user and "
+            f"The proxy {proxy.url} ({proxy.variable}) lets nothing through to {where}; check its address, user and "
             "password, or name the host in NO_PROXY.",
             reason="network",
             retry_after_s=HOUR_S if "407" in str(error) else None,
         )
     return TransientDriveError(
-        f"The connection to Drive failed ({type(error).__name__}); call again later.", reason="network"
+        f"The connection to {where} failed ({type(error).__name__}); call again later.", reason="network"
     )
