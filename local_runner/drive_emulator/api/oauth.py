@@ -44,7 +44,7 @@ def viewer_of(drive: Drive, request: Request, method_id: str) -> Viewer:
 def _without_token(request: Request, method_id: str) -> Viewer:
     """An API key reads what is public; without one, reading is 403 and everything else 401.
 
-    Sources: Drive guide "API keys"; the refusals as measured at the real service by brekkylab/backlot, #306.
+    Sources: Drive guide "API keys"; the refusals as measured at the real service by brekkylab/backlot, #223.
     """
     if request.method != "GET" or "authorization" in request.headers:
         raise login_required()

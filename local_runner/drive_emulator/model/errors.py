@@ -90,7 +90,7 @@ def login_required() -> ApiError:
 
 
 def unregistered() -> ApiError:
-    """403 for reading with neither an access token nor an API key. Source: brekkylab/backlot #306, September 2026."""
+    """403 for reading with neither an access token nor an API key. Source: brekkylab/backlot #223, September 2026."""
     message = (
         "Method doesn't allow unregistered callers (callers without established identity). Please use API Key or other"
         " form of API consumer identity to call this API."
