@@ -110,6 +110,10 @@ class Credentials:
         """The token file as it is now. Raises CredentialsError."""
         return self._look().file
 
+    def endpoint(self, file: TokenFile) -> str:
+        """The address of the token endpoint of a token file: the emulator's, where there is one."""
+        return str(self._override or file.fields.get("token_uri") or file.fields.get("token_url") or GOOGLE_TOKEN_URI)
+
     def identity_hint(self, deadline: Deadline) -> str:
         """Whom access tokens act for, as far as the token file tells: 32 hex digits, got without any request.
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
-import urllib3
 
 from function.core.errors import SettingsError
 from function.home.settings import load
@@ -52,8 +51,4 @@ def _findings() -> Iterator[Finding]:
     yield from volume.check(settings)
     yield from check_home.check_log(settings)
     for account in open_app(settings).accounts.values():
-        try:
-            yield from check_account.check(account, settings.emulator)
-        except urllib3.exceptions.HTTPError as error:
-            area = f"account {account.name}"
-            yield fail(area, f"no answer from {where} ({type(error).__name__})", "check the network")
+        yield from check_account.check(account, settings.emulator)

@@ -5,18 +5,19 @@ import stat
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-import urllib3
 from rich.filesize import decimal
 
 from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, UploadError
 from function.core.types import FOLDER_MIME_TYPE
 from function.credentials import token_file
-from function.credentials.token_file import AUTHORIZE, TokenFile
+from function.credentials.token_file import METADATA, TokenFile
 from function.drive.google import GOOGLE
+from function.drive.http import Transport, pool
 from function.drive.port import Drive, Usage
 from function.drive.query import LIVE, inside, named
 from function.upload.account import Account
@@ -36,8 +37,10 @@ def check(account: Account, endpoint: str | None) -> Iterator[Finding]:
     """Everything about one account; stops where the rest can't be told."""
     area = f"account {account.name}"
     try:
-        file = token_file.read(account.account.token)
+        file = account.tokens.file
         yield from _check_file(area, file)
+        # First, since a wrong clock makes good keys look bad.
+        yield from _check_clock(account.tokens.endpoint(file))
         token = account.tokens.access_token(Deadline.after(TIME_S))
         yield _check_renewal(area, account, token)
         token = account.tokens.access_token(Deadline.after(TIME_S))
@@ -49,12 +52,18 @@ def check(account: Account, endpoint: str | None) -> Iterator[Finding]:
 def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
     expiry = file.fields.get("expiry") or file.fields.get("token_expiry")
     yield ok(area, f"{file.path}: {file.kind}{f', access token until {expiry}' if expiry else ''}")
-    if file.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not str(file.path).startswith("/run/secrets"):
+    if file.subject:
+        yield ok(area, f"acts for {file.subject}")
+    if file.kind != METADATA and _others_can_read(file.path):
         yield warn(area, f"{file.path} can be read by others", f"chmod 600 {file.path}")
-    given = file.fields.get("scopes") or file.fields.get("scope")
-    scopes = given.split() if isinstance(given, str) else given
+    scopes = token_file.recorded_scopes(file.fields)
     if scopes:
-        yield ok(area, f"scopes: {', '.join(str(each).rpartition('/')[2] for each in scopes)}")
+        yield ok(area, f"scopes: {', '.join(each.rpartition('/')[2] for each in scopes)}")
+
+
+def _others_can_read(path: Path) -> bool:
+    mode = path.stat().st_mode
+    return bool(mode & (stat.S_IRWXG | stat.S_IRWXO)) and not str(path).startswith("/run/secrets")
 
 
 def _check_renewal(area: str, account: Account, token: str) -> Finding:
@@ -63,12 +72,12 @@ def _check_renewal(area: str, account: Account, token: str) -> Finding:
     try:
         account.tokens.access_token(Deadline.after(TIME_S))
     except CredentialsError as error:
-        return fail(area, f"the access token can't be renewed: {error.message}", AUTHORIZE)
+        return fail(area, f"the access token can't be renewed: {error.message}", advice.for_reason(error.reason))
     return ok(area, "the access token can be renewed")
 
 
 def _check_drive(area: str, account: Account, token: str, endpoint: str) -> Iterator[Finding]:
-    status, headers, about = _ask(endpoint, token, "about", fields="user(emailAddress),storageQuota")
+    status, about = _ask(endpoint, token, "about", fields="user(emailAddress),storageQuota")
     if status != 200:
         said = (
             about.get("error", {}).get("message", "no explanation") if isinstance(about.get("error"), dict) else about
@@ -77,24 +86,19 @@ def _check_drive(area: str, account: Account, token: str, endpoint: str) -> Iter
         return
     yield ok(area, f"Drive answers {about.get('user', {}).get('emailAddress', 'without a name')}")
     yield _check_space(area, about.get("storageQuota", {}))
-    yield from _check_clock(headers.get("date"))
     yield from _check_root(area, account, token, endpoint)
 
 
-def _ask(endpoint: str, token: str, path: str, **query: str) -> tuple[int, dict[str, str], dict[str, Any]]:
-    answer = urllib3.request(
-        "GET",
-        f"{endpoint}/drive/v3/{path}?{urlencode(query)}",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=TIME_S,
-        retries=False,
-    )
+def _ask(endpoint: str, token: str, path: str, **query: str) -> tuple[int, dict[str, Any]]:
+    url = f"{endpoint}/drive/v3/{path}?{urlencode(query)}"
+    with pool(endpoint) as connections:
+        transport = Transport(connections, deadline=Deadline.after(TIME_S))
+        response, content = transport.request(url, headers={"Authorization": f"Bearer {token}"})
     try:
-        document = json.loads(answer.data)
+        document = json.loads(content)
     except ValueError:
         document = {}
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    return answer.status, headers, document if isinstance(document, dict) else {}
+    return response.status, document if isinstance(document, dict) else {}
 
 
 def _check_space(area: str, quota: dict[str, Any]) -> Finding:
@@ -109,22 +113,28 @@ def _check_space(area: str, quota: dict[str, Any]) -> Finding:
     return warn(area, shown, "free some space soon") if left < FEW_BYTES else ok(area, shown)
 
 
-def _check_clock(date: str | None) -> Iterator[Finding]:
-    if date is None:
+def _check_clock(token_endpoint: str) -> Iterator[Finding]:
+    """This machine's clock against the Date of whoever judges signed requests and lifetimes."""
+    url = urlsplit(token_endpoint)._replace(path="/", query="").geturl()
+    with pool(url) as connections:
+        transport = Transport(connections, deadline=Deadline.after(TIME_S), where=f"the token endpoint ({url})")
+        response, _ = transport.request(url)
+    try:
+        skew_s = time.time() - parsedate_to_datetime(response["date"]).timestamp()
+    except (KeyError, ValueError):
         return
-    skew_s = time.time() - parsedate_to_datetime(date).timestamp()
-    shown = f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} Drive's"
+    shown = f"this clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} the token endpoint's"
     if abs(skew_s) > SKEW_FAIL_S:
         yield fail("clock", shown, "set it: tokens are refused")
     elif abs(skew_s) > SKEW_WARN_S:
         yield warn("clock", shown, "set it: tokens are renewed too late or too early")
     else:
-        yield ok("clock", "this clock agrees with Drive's")
+        yield ok("clock", "this clock agrees with the token endpoint's")
 
 
 def _check_root(area: str, account: Account, token: str, endpoint: str) -> Iterator[Finding]:
     root = account.account.root
-    status, _, base = _ask(
+    status, base = _ask(
         endpoint, token, f"files/{root.base}", supportsAllDrives="true",
         fields="name,mimeType,trashed,capabilities(canAddChildren)",
     )  # fmt: skip
@@ -138,15 +148,23 @@ def _check_root(area: str, account: Account, token: str, endpoint: str) -> Itera
             area, f"drive_root: nothing may be added to {base.get('name')}", "share it with this account to edit"
         )
         return
-    yield _check_chain(area, root.folders, root.base, account.drive.bound(Usage(), Deadline.after(TIME_S)))
+    drive = account.drive.bound(Usage(), Deadline.after(TIME_S))
+    yield _check_chain(area, root.folders, root.base, drive, sees_all=not account.tokens.sees_only_own_files())
 
 
-def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive) -> Finding:
+def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive, *, sees_all: bool) -> Finding:
     parent = base
     for depth, name in enumerate(names, 1):
         shown = "/".join(names[:depth])
         listed = drive.list(LIVE & inside(parent) & named([name]))
         folders = [each for each in listed if each.mime_type == FOLDER_MIME_TYPE and each.name == name]
+        if not folders and not sees_all:
+            return warn(
+                area,
+                f"drive_root: {shown} will be made by the first upload, beside any that another program or a person "
+                "made: the token's scope (drive.file) doesn't show it",
+                "if there is one, authorize again with --scope drive (drive-upload authorize --account NAME)",
+            )
         if not folders:
             return ok(area, f"drive_root: {shown} will be made by the first upload")
         if len(folders) > 1:

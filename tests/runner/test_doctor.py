@@ -1,8 +1,10 @@
 """The command `doctor` on good homes and broken ones."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,6 +115,41 @@ def test_a_token_that_others_can_read_is_a_warning(home: Path, drive: DriveEmula
 
     assert result.exit_code == 0
     assert any("read by others" in each["what"] for each in findings(result) if each["level"] == "warn")
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(7200, "fail"), (-7200, "fail"), (120, "warn"), (0, "ok")])
+def test_the_clock_is_judged_before_the_key(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch, seconds: float, level: str
+) -> None:
+    """A wrong clock makes a good key look bad, so it is named first, and the key isn't blamed."""
+    (home / "drive_token.json").write_text(json.dumps(drive.service_account()))
+    drive.drive.clock.advance(seconds)  # the emulator's own, which judges keys; its Date header stays
+    slow = SimpleNamespace(time=lambda: time.time() - seconds)
+    monkeypatch.setattr("local_runner.doctor.account.time", slow)
+
+    found = findings(run("doctor", "--json"))
+
+    [clock] = [number for number, each in enumerate(found) if each["area"] == "clock"]
+    assert found[clock]["level"] == level
+    assert not any(each["level"] == "fail" for each in found[:clock])
+    blamed = [each["what"] for each in found[clock + 1 :] if each["level"] == "fail" and "credentials" in each["what"]]
+    assert all("clock is wrong" in what for what in blamed)
+    assert bool(blamed) == (level == "fail")
+
+
+def test_a_second_root_is_warned_of(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """With drive.file a MemoryVDB that somebody else made can't be seen: said before the first upload makes another."""
+    scope = "https://www.googleapis.com/auth/drive.file"
+    client = json.loads((home / "drive_token.json").read_text())["client_id"]
+    grant = drive.drive.oauth.grant_refresh_token("user@example.com", client, frozenset({scope}))
+    change_token(home, refresh_token=grant.token, token=None, scopes=[scope])
+
+    [warning] = [
+        each for each in findings(run("doctor", "--json")) if each["level"] == "warn" and "root" in each["what"]
+    ]
+
+    assert "MemoryVDB will be made by the first upload, beside any" in warning["what"]
+    assert "--scope drive" in warning["mend"]
 
 
 def test_an_unreachable_drive_is_a_failure(
