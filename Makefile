@@ -42,7 +42,7 @@ slow: .venv/requirements-dev.installed  ## real input: a file of 2 GB, Python's 
 
 lock: .venv/requirements-dev.installed  ## the lock files anew; UPGRADE=--upgrade takes newer releases
 	$(COMPILE) $(UPGRADE) --all-extras --group dev -o requirements-dev.txt
-	$(COMPILE) -c requirements-dev.txt --all-extras -o requirements.txt
+	$(COMPILE) -c requirements-dev.txt --extra pydrive2 -o requirements.txt
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -48,6 +48,7 @@ WALLS = {
 
 ORDER = [
     ["core"],
+    ["telemetry"],
     ["home", "state", "pacing"],
     ["drive"],
     ["credentials"],

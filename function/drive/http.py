@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError, ProxyError
 from function import __version__
 from function.core.deadline import Deadline
 from function.core.errors import HOUR_S, SettingsError, TransientDriveError
+from function.drive import request_log
 from function.drive.proxies import Proxy, proxy_for
 
 CONNECT_TIMEOUT_S = 15.0
@@ -178,24 +179,28 @@ class Transport:
         remaining = self.deadline.remaining_s()
         url = urlsplit(uri)
         host = self.connections.host(uri)
-        try:
-            # A PoolManager would parse and encode the URI again at each of its levels.
-            response = host.urlopen(
-                method,
-                uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),
-                headers=headers,
-                body=body if body is None or isinstance(body, bytes | str) else self._in_time(body),  # type: ignore[arg-type]
-                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining)),
-                redirect=False,
-                retries=False,
-                assert_same_host=False,
-                preload_content=False,
-            )
-            content = self._read(response)
-        except (HTTPError, OSError) as error:
-            self.deadline.check()
-            # The cause isn't kept: it names the URI, and a session's URI is a secret.
-            raise _unreachable(error, proxy_for(uri), self.where) from None
+        with request_log.told(method, uri) as outcome:
+            try:
+                # A PoolManager would parse and encode the URI again at each of its levels.
+                response = host.urlopen(
+                    method,
+                    uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),
+                    headers=headers,
+                    body=body if body is None or isinstance(body, bytes | str) else self._in_time(body),  # type: ignore[arg-type]
+                    timeout=urllib3.Timeout(
+                        connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining)
+                    ),
+                    redirect=False,
+                    retries=False,
+                    assert_same_host=False,
+                    preload_content=False,
+                )
+                outcome.status = response.status
+                content = self._read(response)
+            except (HTTPError, OSError) as error:
+                self.deadline.check()
+                # The cause isn't kept: it names the URI, and a session's URI is a secret.
+                raise _unreachable(error, proxy_for(uri), self.where) from None
         return Response(response.status, response.reason or "", response.headers.items()), content
 
     def _in_time(self, blocks: Iterable[memoryview]) -> Iterator[memoryview]:

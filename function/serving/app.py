@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
+from function import telemetry
 from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload, UploadError, VolumeUnavailable
 from function.core.request import FileRequest, Job
@@ -69,8 +70,10 @@ class App:
             invocation = _Invocation(self, invocation_id, self._requests(asked), progress or _no_progress)
         except InvalidPayload as error:
             return self.refuse(invocation_id, error, from_queue=payload.is_from_queue(headers, body))
-        with shutdown.deadline(self.settings.deadline_s - spent_s) as deadline:
-            return invocation.run(deadline, from_queue=asked.from_queue)
+        with shutdown.deadline(self.settings.deadline_s - spent_s) as deadline, telemetry.span("invocation", headers):
+            result = invocation.run(deadline, from_queue=asked.from_queue)
+        telemetry.count(result.results)
+        return result
 
     def refuse(self, invocation_id: str, error: UploadError, *, from_queue: bool) -> InvocationResult:
         """The result of a request that isn't acceptable: logged, without the payload."""
@@ -163,7 +166,7 @@ class _Invocation:
         for item in items:
             by_account.setdefault(item.account.name, []).append(item)
         side_by_side = [
-            threading.Thread(target=self._run_account, args=(part, deadline), daemon=True)
+            threading.Thread(target=telemetry.in_context(partial(self._run_account, part, deadline)), daemon=True)
             for part in list(by_account.values())[1:]
         ]
         for thread in side_by_side:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 import function
 from function.core.errors import InvalidPayload, UploadError
+from function.serving import trace
 from function.serving.app import current
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
 from function.serving.result import InvocationResult, refusal
@@ -48,6 +49,7 @@ def _refusal(error: HTTPException) -> Response:
 def _answered(request: Request) -> Response:
     since = time.monotonic()
     headers = dict(request.headers)
+    trace.begin(headers)
     body = b""
     try:
         body = _body(request)

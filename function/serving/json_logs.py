@@ -9,6 +9,8 @@ from typing import TextIO
 
 import msgspec
 
+from function.serving import trace
+
 
 class JsonLines(logging.Formatter):
     """severity, message, time; the entry of an attempt where there is one; a traceback with an internal error.
@@ -23,6 +25,7 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "logger": record.name,
+            **trace.fields(),
         }
         entry = getattr(record, "entry", None)
         if entry is not None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from filelock import SoftFileLease, Timeout, lock_descriptor
 
+from function import telemetry
 from function.core.deadline import Deadline
 from function.core.errors import Locked, VolumeUnavailable
 from function.state import files
@@ -129,7 +130,8 @@ class Locks:
     def _acquired(self, path: str, deadline: Deadline, native: Callable[[Deadline], HeldLock]) -> HeldLock:
         acquire = native if self.mode == "native" else partial(_leased, path)
         try:
-            return _in_time(partial(acquire, deadline), deadline, path)
+            with telemetry.span("lock"):
+                return _in_time(partial(acquire, deadline), deadline, path)
         except Timeout as error:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.") from error
         except PermissionError as error:

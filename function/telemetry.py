@@ -1,0 +1,81 @@
+"""OpenTelemetry through its API, where the process has set an SDK up; where none is, nothing is even imported.
+
+    drive_upload.invocation ─▶ drive_upload.lock, drive_upload.request, …      spans
+    drive_upload.entries{status, reason}, .bytes, .requests, .duration         metrics
+
+Names of files never go there: those who read traces need not be those who may read the names.
+"""
+
+import contextvars
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+from function import __version__
+from function.core.types import LogEntry, Status
+
+T = TypeVar("T")
+
+NAME = "drive_upload"
+
+
+def is_on() -> bool:
+    """Whether this process has an SDK, set up by code or by `opentelemetry-instrument`."""
+    return "opentelemetry.sdk" in sys.modules
+
+
+@contextmanager
+def span(name: str, headers: Mapping[str, str] | None = None, **attributes: str | int | float) -> Iterator[None]:
+    """A span around the block, below the one that it stands in, or below the one that a request's headers name."""
+    if not is_on():
+        yield
+        return
+    from opentelemetry import propagate, trace
+
+    parent = propagate.extract({key.lower(): value for key, value in headers.items()}) if headers else None
+    tracer = trace.get_tracer(NAME, __version__)
+    with tracer.start_as_current_span(f"{NAME}.{name}", context=parent, attributes=attributes):
+        yield
+
+
+def count(entries: Iterable[LogEntry]) -> None:
+    """The entries of an invocation as metrics."""
+    if not is_on():
+        return
+    metrics = _metrics()
+    for entry in entries:
+        metrics["entries"].add(1, {"status": str(entry.status), "reason": entry.reason or ""})
+        metrics["requests"].add(entry.requests, {})
+        metrics["duration"].record(entry.duration_s, {"status": str(entry.status)})
+        if entry.status is Status.UPLOADED:
+            metrics["bytes"].add(entry.size or 0, {})
+
+
+@cache
+def _metrics() -> dict[str, Any]:
+    from opentelemetry import metrics
+
+    meter = metrics.get_meter(NAME, __version__)
+    return {
+        "entries": meter.create_counter(f"{NAME}.entries", "1", "Files and accounts that were answered"),
+        "requests": meter.create_counter(f"{NAME}.requests", "1", "Requests to Drive"),
+        "bytes": meter.create_counter(f"{NAME}.bytes", "By", "Bytes of files that were uploaded"),
+        "duration": meter.create_histogram(f"{NAME}.duration", "s", "Time that a file took"),
+    }
+
+
+def in_context(do: Callable[[], T]) -> Callable[[], T]:
+    """The same for another thread: what it does belongs to the span, and the trace, that is current here."""
+    context = contextvars.copy_context()
+    return lambda: context.run(do)
+
+
+class Threads(ThreadPoolExecutor):
+    """A pool whose tasks belong to the span, and the trace, in which they were handed over."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """As ThreadPoolExecutor's."""
+        return super().submit(contextvars.copy_context().run, fn, *args, **kwargs)
