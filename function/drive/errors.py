@@ -170,10 +170,15 @@ _ON_THE_WAY: Final = {
 """Codes whose answer carries no word of Google's."""
 
 
-def translate(status: int, headers: Mapping[str, str], body: bytes) -> UploadError:
-    """The error that an answer of 300 or above stands for. `headers` have lower-case names."""
+def translate(status: int, headers: Mapping[str, str], body: bytes, *, to_content: bool = False) -> UploadError:
+    """The error that an answer of 300 or above stands for; `to_content`: to a request that brings or begins a content.
+
+    `headers` have lower-case names.
+    """
     envelope = _Envelope.read(status, body)
     verdict = _verdict(status, envelope)
+    if to_content and envelope and envelope.is_days_limit:
+        verdict = _UPLOADS_OF_A_DAY
     if envelope is None:
         said = f"Drive, or something on the way to it, answered {status} without a reason"
     else:
@@ -217,8 +222,6 @@ def _by_what_it_says(envelope: "_Envelope") -> Verdict | None:
         return _NO_SPACE_OF_ITS_OWN
     if reason == "quotaExceeded" and "storage quota" in message:
         return VERDICTS["storageQuotaExceeded"]
-    if reason == "userRateLimitExceeded" and message.strip() == "user rate limit exceeded.":
-        return _UPLOADS_OF_A_DAY  # a rate's message goes on after it
     if envelope.code == 404 and message.startswith("shared drive not found"):
         return _NO_SUCH_SHARED_DRIVE
     if envelope.code == 400 and re.search(
@@ -236,6 +239,11 @@ class _Envelope:
     reason: str
     message: str
     location: str
+
+    @property
+    def is_days_limit(self) -> bool:
+        """750 GB a day have no reason of their own. A rate's message goes on after this sentence."""
+        return self.reason == "userRateLimitExceeded" and self.message == "User rate limit exceeded."
 
     @classmethod
     def read(cls, status: int, body: bytes) -> "_Envelope | None":

@@ -256,7 +256,7 @@ class GoogleDrive:
         except HttpError as error:
             # What was sent may come back in the answer: a token never gets into a message.
             content = error.content.replace(token.encode(), b"")
-            refusal = translate(error.resp.status, error.resp, content)
+            refusal = translate(error.resp.status, error.resp, content, to_content="uploadType=" in request.uri)
             self._report(error.resp.status, refusal, write=write)
             raise _TokenRefused(refusal) if error.resp.status == 401 else refusal from None
         except (ValueError, AttributeError, TypeError, RecursionError):  # the client's own reading of an odd answer

@@ -102,7 +102,7 @@ def _kept(error: Any) -> int:
         if kept and not last.isdecimal():
             raise malformed_response()
         return int(last) + 1
-    refusal = translate(error.resp.status, error.resp, error.content)
+    refusal = translate(error.resp.status, error.resp, error.content, to_content=True)
     if _ends_the_session(error.resp.status, refusal):
         raise SessionLost("The session is unknown or has ended.") from None
     raise refusal from None

@@ -50,10 +50,16 @@ def test_metadata_travels(home: Home, post: Post, metadata: dict[str, Any]) -> N
     assert (remote["mimeType"], remote["path"]) == ("text/plain", "MemoryVDB/Meta/note.txt")
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(400, "invalid"), (403, "propertyLengthLimitExceeded"), (403, "propertiesLimitExceeded")],
+)
 @pytest.mark.parametrize("content", [b"small", bytes(6_000_000)], ids=["small", "large"])
-def test_metadata_that_drive_refuses_does_not_stop_the_file(home: Home, post: Post, content: bytes) -> None:
-    """Drive answers 400 to a create with it: the file goes up without, and the log still has all of it."""
-    home.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", "status": 400, "reason": "invalid"})
+def test_metadata_that_drive_refuses_does_not_stop_the_file(
+    home: Home, post: Post, content: bytes, code: int, reason: str
+) -> None:
+    """Drive refuses a create with it: the file goes up without, and the log still has all of it."""
+    home.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", "status": code, "reason": reason})
 
     answer = post(home, {"path": home.put(content=content), "metadata": {"colour": "octarine"}})
 

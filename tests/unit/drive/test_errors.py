@@ -147,7 +147,7 @@ def test_the_newer_envelope(reason: str, ours: str) -> None:
 )
 def test_one_reason_for_several_causes(status: int, reason: str, message: str, ours: str, advice: str) -> None:
     """The message tells them apart; each has its sentence, and all wait an hour."""
-    error = translate(status, {}, envelope(status, reason, message))
+    error = translate(status, {}, envelope(status, reason, message), to_content=True)
 
     assert error.reason == ours
     assert advice in error.message
@@ -163,11 +163,13 @@ def test_a_rate_is_no_days_limit() -> None:
 
 
 def test_a_days_limit_is_tried_again_at_once_and_called_again_in_an_hour() -> None:
-    """It may be a rate after all."""
-    error = translate(403, {}, envelope(403, "userRateLimitExceeded", "User rate limit exceeded."))
+    """It may be a rate after all, as it is where no content is sent."""
+    body = envelope(403, "userRateLimitExceeded", "User rate limit exceeded.")
+    error = translate(403, {}, body, to_content=True)
 
     assert isinstance(error, TransientDriveError)
     assert (error.retry_after_s, error.wait_s) == (HOUR_S, 0.0)
+    assert translate(403, {}, body).retry_after_s is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""Answers that are no verdicts: the file is never dropped, never doubled, and no look counts that failed."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.home import Home, Post
+from tests.support.owner import Owner
+
+DESTINATION = "MemoryVDB/Meta/note.txt"
+PAGE = {"body": "<html><title>Sorry</title></html>", "content_type": "text/html"}
+METHODS = ["files.create", "files.list", "files.generateIds"]
+
+
+def odd(home: Home, on: str, status: int, **more: Any) -> None:
+    """Let the next request of that kind be answered with a page and a code."""
+    home.drive.faults.add({"on": on, "do": "status", "status": status, **PAGE, **more})
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 407, 411, 423, 499])
+@pytest.mark.parametrize("on", METHODS)
+def test_one_page_of_html_is_asked_again(home: Home, post: Post, on: str, status: int) -> None:
+    """Within the call; the file is there once."""
+    odd(home, on, status)
+
+    answer = post(home, {"path": home.put()})
+
+    assert answer.body["status"] == "uploaded", answer.entry["message"]
+    assert list(home.stored()) == [DESTINATION]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "retry_after"),
+    [
+        (302, "network", "3600"),
+        (403, "drive_unavailable", "30"),
+        (407, "network", "3600"),
+        (499, "drive_unavailable", "30"),
+    ],
+)
+@pytest.mark.parametrize("on", METHODS)
+def test_a_page_that_stays_is_retryable(
+    home: Home, post: Post, on: str, status: int, reason: str, retry_after: str
+) -> None:
+    """503, also to a queue, which would drop the file otherwise; the same call succeeds when it is over."""
+    home.settings(deadline_s=1)
+    odd(home, on, status, times=99)
+    path = home.put()
+
+    failed = post(home, {"path": path}, {"X-CloudTasks-TaskName": "task"})
+    home.drive.faults.clear()
+    home.settings()
+    done = post(home, {"path": path})
+
+    assert (failed.code, failed.entry["reason"], failed.entry["retryable"]) == (503, reason, True)
+    assert failed.headers["Retry-After"] == retry_after
+    assert "Sorry" not in failed.entry["message"]
+    assert done.body["status"] == "uploaded", done.entry["message"]
+    assert list(home.stored()) == [DESTINATION]
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "names"),
+    [
+        ("fail", "failed", {DESTINATION}),
+        ("skip", "skipped", {DESTINATION}),
+        ("new_revision", "uploaded", {DESTINATION}),
+        ("keep_both", "uploaded", {DESTINATION, "MemoryVDB/Meta/note (2).txt"}),
+    ],
+)
+@pytest.mark.parametrize("fault", [{"do": "status", "status": 404}, {"do": "truncate_answer", "after_bytes": 40}])
+def test_a_look_that_failed_is_no_look(
+    home: Home, post: Post, policy: str, status: str, names: set[str], fault: dict[str, Any]
+) -> None:
+    """A listing that was answered 404, even in Google's envelope, or cut short, never says that the name is free."""
+    Owner(home.drive).make(DESTINATION)
+    home.drive.faults.add({"on": "files.list", "times": 2, **fault})
+
+    answer = post(home, {"path": home.put(), "if_exists": policy})
+
+    assert answer.body["status"] == status, answer.entry["message"]
+    assert set(home.stored()) == names
+    assert len(home.folders()) == len(set(home.folders()))
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "ours", "says"),
+    [
+        ("dailyLimitExceeded", "Daily Limit Exceeded", "rate_limited", "tomorrow"),
+        ("userRateLimitExceeded", "User rate limit exceeded.", "rate_limited", "750 GB"),
+        ("quotaExceeded", "Has exceeded their Drive storage quota", "storage_quota_exceeded", "Free some space"),
+        ("storageQuotaExceeded", "Service Accounts do not have storage quota.", "storage_quota_exceeded", "subject"),
+        ("accessNotConfigured", "Drive API has not been used.", "permission_denied", "Enable"),
+        ("teamDriveFileLimitExceeded", "Limit.", "storage_quota_exceeded", "remove some"),
+        ("teamDriveHierarchyTooDeep", "Too deep.", "permission_denied", "further up"),
+    ],
+)
+def test_a_limit_has_its_sentence_and_its_time(
+    home: Home, post: Post, reason: str, message: str, ours: str, says: str
+) -> None:
+    """An hour for what a person must mend and for a day's limit; the same call succeeds when it is over."""
+    home.settings(deadline_s=1)
+    home.drive.faults.add(
+        {
+            "on": "files.create",
+            "nth": 3,
+            "times": 99,
+            "do": "status",
+            "status": 403,
+            "reason": reason,
+            "message": message,
+        }
+    )
+    path = home.put()
+
+    failed = post(home, {"path": path})
+    home.drive.faults.clear()
+    home.settings()
+    (home.folder / ".drive_upload" / "pace" / "default.json").unlink(missing_ok=True)
+    done = post(home, {"path": path})
+
+    assert (failed.code, failed.entry["reason"], failed.headers["Retry-After"]) == (503, ours, "3600")
+    assert says in failed.entry["message"]
+    assert done.body["status"] == "uploaded", done.entry["message"]
+    assert list(home.stored()) == [DESTINATION]
