@@ -254,7 +254,7 @@ def _no_progress(path: str, sent: int, size: int) -> None:
 def open_app(settings: Settings) -> App:
     """The App of those settings, kept between invocations."""
     locks = Locks(settings.state_root, settings.state_folder / "locks", settings.lock)
-    log = UploadLog(settings.log, locks.shared, _log.warning)
+    log = UploadLog(settings.log, locks.shared, _log.warning, int(settings.log_max_mb * 1024 * 1024))
     memory = LogIndex(settings.log)
     accounts = {each.name: Account(settings, each, locks, memory) for each in settings.accounts}
     return App(settings, locks, log, accounts)

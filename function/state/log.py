@@ -58,6 +58,9 @@ HANG_S = 0.5
 REMEMBERED_BYTES = 256 * 1024
 """Entries that a process remembers under `lease`, to append them again where they were written over."""
 
+_HEAD_BYTES = 256
+"""Less than an entry, and the time and the call of the first one are in it."""
+
 _ATTEMPTS_MAX = 20
 
 
@@ -209,8 +212,10 @@ class _LogFile:
     """The inode whose name this process brought to the disk."""
     _stays: int | None = None
     """The inode of a log that can't be closed."""
-    _remembered: list[tuple[int, int, bytes]] = field(default_factory=list)
-    """Inode, byte and line of what this process wrote under a lease, newest last."""
+    _remembered: list[tuple[int, bytes]] = field(default_factory=list)
+    """Byte and line of what this process wrote under a lease, newest last."""
+    _head: bytes = b""
+    """How the file of `_remembered` begins: that is how it is known again."""
 
     def append(self, lines: list[bytes], lock: HeldLock) -> None:
         """Write the lines and sync them. Raises OSError and Locked; then none of them stands."""
@@ -242,7 +247,7 @@ class _LogFile:
     def _tail(self, fd: int) -> Tail | None:
         status = os.fstat(fd)
         if self._left == (status.st_ino, status.st_size, status.st_mtime_ns):
-            return Tail(AppendPosition(status.st_size - len(CLOSE), is_first=False))
+            return Tail(AppendPosition(status.st_size - len(CLOSE), is_first=False), status.st_size)
         return _examined(fd, status.st_size)
 
     def _is_due(self, fd: int, position: AppendPosition) -> bool:
@@ -278,7 +283,7 @@ class _LogFile:
         lines[:0] = self._written_over(fd)
         self._left = None
         try:
-            self._put(fd, tail.position, lines, lock)
+            self._put(fd, tail, lines, lock)
         except OSError:
             if not os.fstat(fd).st_size:  # it was to be begun, and an empty file is no array
                 os.unlink(real)
@@ -291,6 +296,7 @@ class _LogFile:
             return False
         lock.check()  # lost meanwhile, these entries may have been written over others', or others over these
         self._left = (status.st_ino, status.st_size, status.st_mtime_ns)
+        self._head = os.pread(fd, _HEAD_BYTES, 0)
         return True
 
     def _mend(self, real: str, fd: int, tail: Tail) -> None:
@@ -305,12 +311,12 @@ class _LogFile:
         if tail.damages:
             os.fsync(fd)
 
-    def _put(self, fd: int, position: AppendPosition, lines: list[bytes], lock: HeldLock) -> None:
+    def _put(self, fd: int, tail: Tail, lines: list[bytes], lock: HeldLock) -> None:
         """Write the lines one by one and sync them; on an error put back what made the log whole before.
 
         Those that are written are taken out of `lines`: none is left, unless others write to the file.
         """
-        size, at = os.fstat(fd).st_size, position.offset
+        size, at = tail.size, tail.position.offset
         try:
             while lines:
                 lock.check()
@@ -322,19 +328,19 @@ class _LogFile:
                     if size > end:
                         os.ftruncate(fd, end)
                     if lock.is_lease:
-                        self._remember(os.fstat(fd).st_ino, at + len(start), line)
+                        self._remember(at + len(start), line)
                     size, at = end, end - len(CLOSE)
                     del lines[0]
                 os.fsync(fd)
         except OSError:
             lock.check()
-            os.ftruncate(fd, files.write_at(fd, b"[]\n" if position.is_first else CLOSE, position.offset))
-            self._remembered = [each for each in self._remembered if each[1] < position.offset]
+            os.ftruncate(fd, files.write_at(fd, b"[]\n" if tail.position.is_first else CLOSE, tail.position.offset))
+            self._remembered = [each for each in self._remembered if each[0] < tail.position.offset]
             raise
 
-    def _remember(self, inode: int, offset: int, line: bytes) -> None:
-        self._remembered.append((inode, offset, line))
-        while len(self._remembered) > 1 and sum(len(each) for _, _, each in self._remembered) > REMEMBERED_BYTES:
+    def _remember(self, offset: int, line: bytes) -> None:
+        self._remembered.append((offset, line))
+        while len(self._remembered) > 1 and sum(len(each) for _, each in self._remembered) > REMEMBERED_BYTES:
             del self._remembered[0]
 
     def _written_over(self, fd: int) -> list[bytes]:
@@ -342,15 +348,20 @@ class _LogFile:
 
         In a file that is shorter now, or another one, they are not missed: that was a person's decision.
         """
-        status = os.fstat(fd)
-        here = [(at, line) for inode, at, line in self._remembered if inode == status.st_ino]
-        lost = [line for at, line in here if at + len(line) <= status.st_size and os.pread(fd, len(line), at) != line]
-        self._remembered = [each for each in self._remembered if each[0] == status.st_ino and each[2] not in lost]
+        size, head = os.fstat(fd).st_size, os.pread(fd, _HEAD_BYTES, 0)
+        if head != self._head:
+            self._remembered, self._head = [], head
+        lost = [
+            (at, line)
+            for at, line in self._remembered
+            if at + len(line) <= size and os.pread(fd, len(line), at) != line
+        ]
         if not lost:
             return []
-        rest = os.pread(fd, 2 * REMEMBERED_BYTES, max(0, here[0][0] - REMEMBERED_BYTES))
-        logged = {_key(each) for each in uploads_since(self.path, log_files.position_of(status, here[0][0]))}
-        missing = [line for line in lost if line not in rest and not _is_logged(line, logged)]
+        self._remembered = [each for each in self._remembered if each not in lost]
+        rest = os.pread(fd, 2 * REMEMBERED_BYTES, max(0, lost[0][0] - REMEMBERED_BYTES))
+        logged = {_key(each) for each in uploads_since(self.path, log_files.position_of(os.fstat(fd), lost[0][0]))}
+        missing = [line for _, line in lost if line not in rest and not _is_logged(line, logged)]
         if missing:
             self.warn(f"{self.path}: another process wrote over {len(missing)} entries; they are added again.")
         return missing

@@ -67,6 +67,8 @@ class Tail:
     """What an append needs to know of the log's end."""
 
     position: AppendPosition
+    size: int
+    """Bytes of the file that was looked at."""
     damages: tuple[Damage, ...] = ()
 
 
@@ -137,27 +139,26 @@ def examine(view: bytes, start: int) -> Tail | None:
     end = spans[-1][1]
     if not _is_end(view[end:]):
         damages.append(Damage(start + end, view[end:]))
-    return Tail(AppendPosition(start + end, is_first=False), tuple(damages))
+    return Tail(AppendPosition(start + end, is_first=False), start + len(view), tuple(damages))
 
 
 def _empty_or_whole(view: bytes) -> Tail | None:
     """The end of a log that is empty, or a JSON array in whichever layout."""
     if not view.strip(_BLANK):
-        return Tail(AppendPosition(0, is_first=True))
+        return Tail(AppendPosition(0, is_first=True), len(view))
     text = view.rstrip(_BLANK)
     if len(text) > WHOLE_MAX_BYTES or not text.endswith(b"]") or not is_array(text):
         return None
     before = text[:-1].rstrip()
-    return Tail(
-        AppendPosition(0, is_first=True) if before.lstrip() == b"[" else AppendPosition(len(before), is_first=False)
-    )
+    is_empty = before.lstrip() == b"["
+    return Tail(AppendPosition(0 if is_empty else len(before), is_first=is_empty), len(view))
 
 
 def _begun(view: bytes) -> Tail | None:
     """The end of a log whose first append was torn."""
     text = view.strip(_BLANK)
     is_torn = text.startswith(b"[") and is_torn_entry(text[1:].lstrip())
-    return Tail(AppendPosition(0, is_first=True)) if is_torn else None
+    return Tail(AppendPosition(0, is_first=True), len(view)) if is_torn else None
 
 
 def _entries(view: bytes, *, is_start: bool) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,7 @@ from function.credentials.account_credentials import Credentials
 from function.drive.port import Drive
 from function.folders.tree import Folders
 from function.home.settings import AccountConfig, Settings
+from function.state import files
 from function.state.id_pool import IdPool
 from function.state.locks import Locks
 from function.state.log_index import LogIndex
@@ -76,7 +77,8 @@ class Account:
 
         state = self.settings.state
         pace = state / "pace" / f"{self.name}.json"
-        pace.parent.mkdir(parents=True, exist_ok=True)
+        if not pace.parent.is_dir():
+            files.make_folder(pace.parent)
         return GoogleDrive(
             transport=Transport(pool(self.settings.emulator or GOOGLE)),
             tokens=self.tokens,
