@@ -18,18 +18,15 @@ from tests.emulator.support_rules import RULES
 TABLE = Path(drive_emulator.__file__).with_name("SUPPORT.md")
 VERSIONS: tuple[discovery.Version, ...] = (3, 2)
 
-REFUSED_AS_GOOGLE_DOES = {
-    (3, "files.export"): "403 `fileNotExportable`; Docs Editors files, which can't be made here, are the only ones",
-    (2, "files.export"): "400; Docs Editors files, which can't be made here, are the only ones",
+NOTES = {
+    "files.export": "documents as text and HTML, spreadsheets as CSV and tab-separated values",
+    "files.watch": "nobody is notified",
+    "changes.watch": "nobody is notified",
 }
-NOTES = {"files.watch": "nobody is notified", "changes.watch": "nobody is notified"}
 
 
 def answer_of(version: discovery.Version, method_id: str) -> str:
     """What the table says of a method."""
-    refusal = REFUSED_AS_GOOGLE_DOES.get((version, method_id))
-    if refusal is not None:
-        return f"refused as Google does: {refusal}"
     if method_id not in routes.HANDLERS[version]:
         return "left out: 501"
     extra = ["with content, too"] if (version, method_id) in routes.UPLOADS else []

@@ -57,7 +57,11 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "client_dialects::a_list_of_one_scalar_passes_in_multipart_metadata_only",
         ),
         "v2 and v3, wrong verbs are 404": ("sessions::a_wrong_verb_on_an_upload_path_is_404",),
-        "converting to Docs Editors formats: refused, 501": ("support::what_is_left_out_is_501",),
+        "converting text and HTML to documents, CSV and tab-separated values to spreadsheets": (
+            "editors::text_becomes_a_document_and_comes_back",
+            "editors::a_table_becomes_a_spreadsheet_and_comes_back",
+        ),
+        "converting anything else: refused, 501": ("editors::what_is_not_emulated_is_refused",),
     },
     "Files": {
         "names aren't unique": ("files_v3::two_plain_creates_of_one_name_make_two_files",),

@@ -55,7 +55,7 @@ def test_a_method_is_501_where_the_table_says_so(api: Api, version: Version) -> 
 @pytest.mark.parametrize(
     ("verb", "path", "body"),
     [
-        ("POST", "/upload/drive/v2/files?uploadType=media&convert=true", {}),
+        ("POST", "/upload/drive/v2/files?uploadType=media&convert=true", {}),  # JSON is not among what is converted
         ("POST", "/upload/drive/v2/files?uploadType=media&ocr=true", {}),
         ("GET", "/drive/v3/files?corpora=domain", None),
         ("GET", "/drive/v3/drives?useDomainAdminAccess=true", None),
@@ -69,9 +69,9 @@ def test_what_is_left_out_is_501(api: Api, verb: str, path: str, body: object) -
     assert api.call(verb, path, json=body).status_code == 501
 
 
-def test_a_docs_editors_type_is_not_made_from_content(api: Api) -> None:
-    """An upload that Drive would convert is refused; folders need no conversion."""
-    body = {"mimeType": "application/vnd.google-apps.document"}
+def test_a_docs_editors_type_that_is_not_emulated_is_not_made_from_content(api: Api) -> None:
+    """An upload that only Drive can convert is refused; folders need no conversion."""
+    body = {"mimeType": "application/vnd.google-apps.presentation"}
 
     assert api.multipart(body, b"text").status_code == 501
     assert api.create({"mimeType": FOLDER}).status_code == 200

@@ -28,7 +28,7 @@ METADATA_LIMIT_BYTES = 8 * 1024 * 1024
 NOBODY = Viewer("", "", "", "", frozenset())
 
 
-REFUSED_WHEN_TRUE = ("useDomainAdminAccess", "convert", "ocr", "allowItemDeletion")
+REFUSED_WHEN_TRUE = ("useDomainAdminAccess", "ocr", "allowItemDeletion")
 """Parameters whose effect is not emulated; their absence or `false` is."""
 REFUSED = ("includeLabels", "includePermissionsForView", "callback", "timedTextLanguage", "timedTextTrackName")
 

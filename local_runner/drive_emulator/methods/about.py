@@ -8,6 +8,7 @@ from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError
 from ..render.others_v2 import about_resource
+from ..rules import editors
 from . import changes
 
 MAX_UPLOAD_BYTES = 5_497_558_138_880
@@ -28,13 +29,13 @@ def get_v2(call: Call) -> Response:
 
 
 def about(call: Call) -> dict[str, Any]:
-    """The whole resource; there is nothing to import, export or convert."""
+    """The whole resource; formats are those that are emulated."""
     return {
         "kind": "drive#about",
         "user": call.view.user(call.viewer.email),
         "storageQuota": storage_quota(call),
-        "importFormats": {},
-        "exportFormats": {},
+        "importFormats": {source: [target] for source, target in editors.IMPORTS.items()},
+        "exportFormats": {source: list(targets) for source, targets in editors.EXPORTS.items()},
         "maxImportSizes": {},
         "maxUploadSize": str(MAX_UPLOAD_BYTES),
         "appInstalled": True,

@@ -9,7 +9,7 @@ from ..context import fault_injection
 from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError, invalid_parameter, not_emulated
-from ..rules import access, operations
+from ..rules import access, editors, operations
 from ..schema import conformance
 from . import downloads, mutations
 
@@ -72,9 +72,13 @@ def generate_ids(call: Call) -> Response:
 
 
 def export(call: Call) -> Response:
-    """Only Docs Editors files can be exported, and their conversion isn't emulated."""
+    """A Docs Editors file in another type; others can't be exported."""
     record = access.find(call.drive.store, call.viewer, call.args["fileId"], all_drives=True)
     if record.content is not None or record.is_folder or record.is_shortcut:
         status, reason = (403, "fileNotExportable") if call.version == 3 else (400, "badRequest")
         raise ApiError(status, reason, "Export only supports Docs Editors files.")
-    raise not_emulated(f"exporting a file of type {record.mime_type}")
+    if not editors.converts(record.mime_type):
+        raise not_emulated(f"exporting a file of type {record.mime_type}")
+    mime_type = str(call.params["mimeType"])
+    content = editors.exported(call.drive, record, mime_type)
+    return Response(200, content, {"Content-Type": mime_type, "Content-Disposition": "attachment"})

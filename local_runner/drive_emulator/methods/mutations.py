@@ -6,13 +6,14 @@ Uploads, sessions and metadata calls all end in `create` or `update`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..context import fault_injection
 from ..context.request_context import Call, checked_body
 from ..model.errors import ApiError
 from ..model.records import FileRecord, JsonObject
 from ..render import file_v2
-from ..rules import access, operations
+from ..rules import access, editors, operations
 from ..rules.new_content import Upload
 
 _DATES_FROM_BODY = frozenset({"fromBody", "fromBodyIfNeeded", "fromBodyOrNow", "fromBodyOrNowIfNeeded"})
@@ -33,6 +34,10 @@ def metadata(call: Call, data: bytes, *, lone_lists: bool = False) -> JsonObject
 def create(call: Call, body: JsonObject, upload: Upload | None) -> FileRecord:
     """Make a file. v2 answers 412 to `If-None-Match: *`, always; v3 takes no notice of it."""
     check_create(call, body, None)
+    if call.params.get("convert") and upload is not None:
+        target = editors.target_of(body.get("name") or "", upload.mime_type, body.get("mimeType"))
+        upload = replace(upload, mime_type=body.get("mimeType") or upload.mime_type)
+        body = {**body, "mimeType": target}
     return operations.create(call.drive, call.viewer, body, upload, all_drives=call.all_drives)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..model.clock import rfc3339
 from ..model.records import FOLDER, FileRecord, JsonObject, Mask, Permission, Viewer
-from ..rules import access
+from ..rules import access, editors
 from ..storage.state import Drive
 from .capabilities import capabilities
 
@@ -225,6 +225,7 @@ FIELDS: dict[str, Field] = {
     "headRevisionId": lambda record, view: record.head_revision_id,
     "isAppAuthorized": lambda record, view: view.viewer.client_id in record.apps,
     "shortcutDetails": _shortcut,
+    "exportLinks": lambda record, view: editors.export_links(record, view.origin),
     "linkShareMetadata": lambda record, view: {"securityUpdateEligible": False, "securityUpdateEnabled": True},
     "inheritedPermissionsDisabled": lambda record, view: False if record.is_folder else None,
 }

@@ -43,8 +43,19 @@ def check_storage(drive: Drive, owner: str, more_bytes: int) -> None:
 
 def with_content(drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload, body: JsonObject) -> FileRecord:
     """The record with new content, which becomes its head revision."""
-    named = record.original_filename or record.name
     mime_type = body.get("mimeType") or upload.mime_type or _guessed_type(record, upload)
+    revision = put_revision(drive, viewer, record, upload, mime_type)
+    return replace(
+        record,
+        content=upload.content,
+        head_revision_id=revision.id,
+        mime_type=mime_type,
+        original_filename=revision.original_filename,
+    )
+
+
+def put_revision(drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload, mime_type: str) -> Revision:
+    """The upload as the newest revision of a file; the oldest go."""
     revision = Revision(
         id=drive.ids.revision_id(),
         file_id=record.id,
@@ -52,21 +63,24 @@ def with_content(drive: Drive, viewer: Viewer, record: FileRecord, upload: Uploa
         mime_type=mime_type,
         modified_ms=record.modified_ms,
         modified_by=viewer.email,
-        original_filename=named,
+        original_filename=record.original_filename or record.name,
         keep_forever=upload.keep_forever,
     )
     drive.store.put_revision(revision)
     _prune(drive, record.id)
-    return replace(
-        record, content=upload.content, head_revision_id=revision.id, mime_type=mime_type, original_filename=named
-    )
+    return revision
 
 
 def _guessed_type(record: FileRecord, upload: Upload) -> str:
     """By the name, as the content isn't looked into; a file that has a type keeps it."""
     if record.content is not None:
         return record.mime_type
-    return mimetypes.guess_type(record.name)[0] or "application/octet-stream"
+    return guessed_type(record.name)
+
+
+def guessed_type(name: str) -> str:
+    """The type that a name's ending stands for."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def _prune(drive: Drive, file_id: str) -> None:

@@ -13,7 +13,7 @@ from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import DRIVE_SDK, FOLDER, GOOGLE_TYPE_PREFIX, SHORTCUT, FileRecord, JsonObject, Viewer
 from ..storage.digests import EMPTY
 from ..storage.state import Drive
-from . import access, metadata, placement
+from . import access, editors, metadata, placement
 from .new_content import Upload, check_storage, with_content
 from .trash import set_trashed
 
@@ -35,6 +35,8 @@ def create(drive: Drive, viewer: Viewer, body: JsonObject, upload: Upload | None
             upload = upload or Upload(EMPTY, record.mime_type)
             check_storage(drive, record.owner, upload.content.size)
             record = with_content(drive, viewer, record, upload, body)
+        elif upload is not None:
+            record = editors.with_source(drive, viewer, record, upload)
         drive.store.put_file(record, now_ms=drive.clock.now_ms())
         return record
 
@@ -45,7 +47,7 @@ def _new_record(
     now_ms = drive.clock.now_ms()
     changes = metadata.changes_of(body, client_id=viewer.client_id, before=None)
     mime_type = body.get("mimeType") or ""
-    if mime_type.startswith(GOOGLE_TYPE_PREFIX) and has_content:
+    if mime_type.startswith(GOOGLE_TYPE_PREFIX) and has_content and not editors.converts(mime_type):
         raise not_emulated(f"converting an upload to {mime_type}")
     file_id = _claimed_id(drive, viewer, body, mime_type) or ("" if probe else drive.ids.file_id())
     parent = placement.parent_for(drive.store, viewer, body, all_drives=all_drives)
@@ -136,7 +138,10 @@ def update(  # noqa: PLR0913 - as many as the method has
         if upload is not None:
             grown = upload.content.size - (record.content.size if record.content else 0)
             check_storage(drive, record.owner, max(0, grown))
-            changed = with_content(drive, viewer, changed, upload, body)
+            if editors.converts(record.mime_type):
+                changed = editors.with_source(drive, viewer, changed, upload)
+            else:
+                changed = with_content(drive, viewer, changed, upload, body)
         elif body.get("mimeType"):
             changed = replace(changed, mime_type=body["mimeType"])
         drive.store.put_file(changed, now_ms=now_ms)
@@ -163,7 +168,8 @@ def check_update(
         raise ApiError(403, "fieldNotWritable", message)
     if body.get("shortcutDetails") is not None:
         raise ApiError(403, "fieldNotWritable", "The resource body includes fields which are not directly writable.")
-    if size is not None and record.mime_type.startswith(GOOGLE_TYPE_PREFIX):
+    is_fixed = record.mime_type.startswith(GOOGLE_TYPE_PREFIX) and not editors.converts(record.mime_type)
+    if size is not None and is_fixed:
         raise ApiError(403, "fileNotUpdatable", "Content can't be uploaded to this type of file.")
     metadata.changes_of(body, client_id=viewer.client_id, before=record)
     mime_type = body.get("mimeType")
@@ -189,7 +195,9 @@ def copy(drive: Drive, viewer: Viewer, file_id: str, body: JsonObject, *, all_dr
         source = access.find(drive.store, viewer, file_id, all_drives=all_drives)
         if source.is_folder:
             raise ApiError(403, "cannotCopyFile", "This file cannot be copied by the user.")
-        if source.content is None:
+        made_from = editors.source_of(drive, source) if editors.converts(source.mime_type) else None
+        content = made_from.content if made_from is not None else source.content
+        if content is None:
             raise not_emulated(f"copying a file of type {source.mime_type}")
         inherited: JsonObject = {
             "name": f"Copy of {source.name}",
@@ -204,9 +212,10 @@ def copy(drive: Drive, viewer: Viewer, file_id: str, body: JsonObject, *, all_dr
         for kind in ("properties", "appProperties"):
             if kind in body:
                 merged[kind] = inherited[kind] | body[kind]
-        drive.blobs.keep(source.content)
-        kept.undo.append(partial(drive.blobs.release, source.content))
-        return create(drive, viewer, merged, Upload(source.content, source.mime_type), all_drives=True)
+        drive.blobs.keep(content)
+        kept.undo.append(partial(drive.blobs.release, content))
+        content_type = made_from.mime_type if made_from is not None else source.mime_type
+        return create(drive, viewer, merged, Upload(content, content_type), all_drives=True)
 
 
 def _copy_parent(drive: Drive, viewer: Viewer, source: FileRecord) -> str:

@@ -1,0 +1,149 @@
+"""Docs Editors files, minimally: what is uploaded with conversion is kept and exported, and no more is claimed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_runner.drive_emulator import DriveEmulator
+from tests.emulator.wire import Api
+
+DOCUMENT = "application/vnd.google-apps.document"
+SPREADSHEET = "application/vnd.google-apps.spreadsheet"
+
+
+def converted(api: Api, mime_type: str, source: str, content: bytes) -> dict[str, Any]:
+    """A file made by conversion: uploaded with a target type, its content of another."""
+    body = (
+        f'--B\r\nContent-Type: application/json\r\n\r\n{{"name": "doc", "mimeType": "{mime_type}"}}'
+        f"\r\n--B\r\nContent-Type: {source}\r\n\r\n"
+    )
+    answer = api.call(
+        "POST",
+        "/upload/drive/v3/files?uploadType=multipart&fields=*",
+        data=body.encode() + content + b"\r\n--B--\r\n",
+        headers={"Content-Type": "multipart/related; boundary=B"},
+    )
+    assert answer.status_code == 200, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def exported(api: Api, file_id: str, mime_type: str) -> bytes:
+    """The file in another type."""
+    answer = api.get(f"files/{file_id}/export", mimeType=mime_type)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == mime_type
+    return answer.content
+
+
+def test_text_becomes_a_document_and_comes_back(api: Api) -> None:
+    """As text with a byte order mark, and as HTML; the document has no size, no checksum and no download."""
+    made = converted(api, DOCUMENT, "text/plain", "Grüße & <Küsse>\nzwei".encode())
+
+    assert made["mimeType"] == DOCUMENT
+    assert {"size", "md5Checksum", "webContentLink"} & made.keys() == set()
+    assert set(made["exportLinks"]) == {"text/plain", "text/html"}
+    assert exported(api, made["id"], "text/plain") == b"\xef\xbb\xbf" + "Grüße & <Küsse>\r\nzwei".encode()
+    assert "<p>Grüße &amp; &lt;Küsse&gt;</p><p>zwei</p>" in exported(api, made["id"], "text/html").decode()
+    assert api.reason(api.get(f"files/{made['id']}", alt="media")) == (403, "fileNotDownloadable")
+    assert api.call("GET", made["exportLinks"]["text/plain"].removeprefix(api.drive.url)).content.endswith(b"zwei")
+
+
+def test_html_becomes_a_document_and_comes_back(api: Api) -> None:
+    """The page as it was, or its words."""
+    page = "<html><head><title>t</title></head><body><h1>One</h1>\n<p>two <b>three</b></p><script>no()</script></body>"
+    made = converted(api, DOCUMENT, "text/html", page.encode())
+
+    assert exported(api, made["id"], "text/html").decode() == page
+    assert exported(api, made["id"], "text/plain").decode("utf-8-sig") == "One\r\ntwo three"
+
+
+def test_a_table_becomes_a_spreadsheet_and_comes_back(api: Api) -> None:
+    """From one separator to the other, quotes and line ends inside included."""
+    table = b'a,"b,c"\r\n1,"two\r\nlines"\r\n'
+    made = converted(api, SPREADSHEET, "text/csv", table)
+
+    assert exported(api, made["id"], "text/csv") == table.replace(b"\r\n", b"\n")
+    assert exported(api, made["id"], "text/tab-separated-values") == b'a\tb,c\r\n1\t"two\nlines"\r\n'
+
+
+def test_a_document_is_changed_copied_and_counted(api: Api, drive: DriveEmulator) -> None:
+    """New content by an upload; a copy has the same; the bytes go with the file."""
+    made = converted(api, DOCUMENT, "text/plain", b"first")
+    copy = api.call("POST", f"/drive/v3/files/{made['id']}/copy", json={}).json()
+    updated = api.call(
+        "PATCH",
+        f"/upload/drive/v3/files/{made['id']}?uploadType=media",
+        data=b"second",
+        headers={"Content-Type": "text/plain"},
+    )
+
+    assert updated.status_code == 200, updated.text
+    assert exported(api, made["id"], "text/plain").endswith(b"second")
+    assert (copy["mimeType"], exported(api, copy["id"], "text/plain")) == (DOCUMENT, b"\xef\xbb\xbffirst")
+    for file_id in (made["id"], copy["id"]):
+        assert api.call("DELETE", f"/drive/v3/files/{file_id}").status_code == 204
+    assert [path for path in (drive.drive.folder / "content").glob("*/*") if path.is_file()] == []
+
+
+def test_documents_survive_a_restart(tmp_path: Path) -> None:
+    """The source is kept as every content is."""
+    with DriveEmulator(tmp_path) as drive:
+        made = converted(Api(drive), DOCUMENT, "text/plain", b"x" * 100_000)
+    with DriveEmulator(tmp_path) as drive:
+        assert exported(Api(drive), made["id"], "text/plain").endswith(b"x" * 100_000)
+
+
+def test_v2_converts_where_it_is_asked_to(api: Api) -> None:
+    """`convert=true`, as PyDrive2 sends it: the type of the content says into what."""
+    answer = api.call(
+        "POST",
+        "/upload/drive/v2/files?uploadType=media&convert=true",
+        data=b"words",
+        headers={"Content-Type": "text/plain"},
+    ).json()
+
+    assert answer["mimeType"] == DOCUMENT
+    assert exported(api, answer["id"], "text/plain") == b"\xef\xbb\xbfwords"
+    assert answer["exportLinks"]["text/html"].startswith(api.drive.url)
+
+
+def test_about_names_the_formats(api: Api) -> None:
+    """What can come in and what can go out, and nothing besides."""
+    about = api.get("about", fields="importFormats,exportFormats").json()
+
+    assert about["importFormats"]["text/csv"] == [SPREADSHEET]
+    assert about["exportFormats"] == {
+        DOCUMENT: ["text/plain", "text/html"],
+        SPREADSHEET: ["text/csv", "text/tab-separated-values"],
+    }
+
+
+def test_what_is_not_emulated_is_refused(api: Api, drive: DriveEmulator) -> None:
+    """A type that only Google can convert is 501; a way that Google hasn't is 400; plain files aren't exported."""
+    made = converted(api, DOCUMENT, "text/plain", b"words")
+    plain = api.multipart({"name": "a"}, b"x").json()["id"]
+
+    word = api.call(
+        "POST",
+        "/upload/drive/v2/files?uploadType=media&convert=true",
+        data=b"x",
+        headers={"Content-Type": "application/msword"},
+    )
+
+    assert word.status_code == 501
+    assert api.multipart({"mimeType": SPREADSHEET}, b"x").status_code == 400
+    assert api.get(f"files/{made['id']}/export", mimeType="application/pdf").status_code == 400
+    assert api.reason(api.get(f"files/{plain}/export", mimeType="text/plain")) == (403, "fileNotExportable")
+    assert len(drive.files()) == 2
+
+
+@pytest.mark.parametrize("mime_type", ["text/plain", "text/html"])
+def test_an_empty_document_is_exported_empty(api: Api, mime_type: str) -> None:
+    """One that was made without content."""
+    made = api.made({"name": "new", "mimeType": DOCUMENT})
+
+    assert exported(api, made["id"], mime_type).removeprefix(b"\xef\xbb\xbf") == b""
