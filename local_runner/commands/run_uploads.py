@@ -45,8 +45,12 @@ def where_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def function(url: str | None, header: Mapping[str, str], emulator: bool) -> Iterator[tuple[Call, Settings | None]]:
+def function(
+    url: str | None, header: Mapping[str, str], emulator: bool, *, dry_run: bool = False
+) -> Iterator[tuple[Call, Settings | None]]:
     """The function to call, and the settings as far as this machine has them. Raises ClickException."""
+    if url and dry_run:
+        raise click.UsageError("--dry-run: a function elsewhere can't be asked what it would do; leave out --url.")
     if url and emulator:
         raise click.UsageError("--url and --emulator exclude each other: the function at the URL has a Drive already.")
     with ExitStack() as stack:
@@ -60,7 +64,12 @@ def function(url: str | None, header: Mapping[str, str], emulator: bool) -> Iter
             if not url:
                 raise WrongSettings(error.message) from error
             settings = None
-        call = invoke.over_http(url, header) if url else invoke.in_process()
+        if settings and dry_run:
+            from local_runner.client.rehearsal import rehearsing
+
+            call = stack.enter_context(rehearsing(settings))
+        else:
+            call = invoke.over_http(url, header) if url else invoke.in_process()
         stack.enter_context(warnings_shown.on())
         yield call, settings
 
@@ -81,7 +90,13 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def run(
-    call: Call, requests: Sequence[Request], left_out: Sequence[LeftOut], settings: Settings | None, *, as_json: bool
+    call: Call,
+    requests: Sequence[Request],
+    left_out: Sequence[LeftOut],
+    settings: Settings | None,
+    *,
+    as_json: bool,
+    dry_run: bool = False,
 ) -> int:
     """Upload and show; the exit code."""
     started = time.monotonic()
@@ -93,7 +108,11 @@ def run(
         told.sent(path, sent, size)
         bars.sent(path, sent, size)
 
-    with bars.showing(), _stopping() as is_stopped, _json_written(told, left_out, wanted=as_json) as write:
+    with (
+        bars.showing(),
+        _stopping() as is_stopped,
+        _json_written(told, left_out, wanted=as_json, dry_run=dry_run) as write,
+    ):
         try:
             for entry in invoke.upload_all(call, requests, progress, is_stopped):
                 told.add(entry)
@@ -106,7 +125,8 @@ def run(
         from local_runner.terminal.screen import output
 
         duration_s = time.monotonic() - started
-        result_table.show(told, left_out, output(), duration_s, is_stopped=is_stopped(), only_failures=is_quiet())
+        how = result_table.How(is_stopped=is_stopped(), only_failures=is_quiet(), dry_run=dry_run)
+        result_table.show(told, left_out, output(), duration_s, how)
     if failure:
         failure.show()
         return max(failure.exit_code, told.exit_code(left_out))
@@ -120,7 +140,9 @@ def _entries_expected(requests: Sequence[Request], settings: Settings | None) ->
 
 
 @contextmanager
-def _json_written(told: Tally, left_out: Iterable[LeftOut], *, wanted: bool) -> Iterator[Callable[[Entry], None]]:
+def _json_written(
+    told: Tally, left_out: Iterable[LeftOut], *, wanted: bool, dry_run: bool
+) -> Iterator[Callable[[Entry], None]]:
     """Writes entries as they come, so that any number of them needs no memory; the rest of the answer at the end."""
     separator = ['{"results": [\n']
 
@@ -135,6 +157,7 @@ def _json_written(told: Tally, left_out: Iterable[LeftOut], *, wanted: bool) -> 
             "left_out": [{"path": each.path, "why": each.why} for each in left_out],
             "status": told.status,
             "totals": told.totals(),
+            **({"dry_run": True} if dry_run else {}),
         }
         opening = separator[0] if not told.count else ""
         print(f"{opening}\n], {json.dumps(rest)[1:]}", flush=True)

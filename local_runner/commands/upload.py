@@ -29,10 +29,13 @@ call can succeed later, 78 the settings are wrong.
 @click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out of folders and globs, as a line of "
               ".gitignore, besides the setting `exclude`; !PATTERN lets them in.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would be done; nothing is changed, here or on Drive.")
 @job_options
 @where_options
-def upload(paths: tuple[str, ...], exclude: tuple[str, ...], metadata: dict[str, Any] | None, if_exists: str | None,
-           account: str | None, as_json: bool, **where: Any) -> None:  # fmt: skip
+def upload(
+    paths: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool, metadata: dict[str, Any] | None,
+    if_exists: str | None, account: str | None, as_json: bool, **where: Any,
+) -> None:  # fmt: skip
     """Upload files, whole folders, or globs.
 
     A relative PATH means what it names here; if nothing has that name here, it is relative to the home, the folder of
@@ -42,10 +45,10 @@ def upload(paths: tuple[str, ...], exclude: tuple[str, ...], metadata: dict[str,
     """
     common = {"metadata": metadata, "if_exists": if_exists, "account": account}
     given = {name: value for name, value in common.items() if value is not None}
-    with function(**where) as (call, settings):
+    with function(**where, dry_run=dry_run) as (call, settings):
         found = find_paths(paths, settings, exclude)
         requests = [{"path": path, **given} for path in found.files]
-        sys.exit(run(call, requests, found.left_out, settings, as_json=as_json))
+        sys.exit(run(call, requests, found.left_out, settings, as_json=as_json, dry_run=dry_run))
 
 
 def find_paths(paths: Sequence[str], settings: Settings | None, exclude: Sequence[str]) -> Found:

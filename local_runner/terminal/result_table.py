@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -17,40 +18,51 @@ FEW = 3
 """More failures than these with one reason are one line."""
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """What kind of run it was, and how much of it is shown."""
+
+    is_stopped: bool = False
+    only_failures: bool = False
+    dry_run: bool = False
+
+
 def show(
-    tally: Tally, left_out: Sequence[LeftOut], console: Console, duration_s: float, *,
-    is_stopped: bool = False, only_failures: bool = False,
-) -> None:  # fmt: skip
+    tally: Tally, left_out: Sequence[LeftOut], console: Console, duration_s: float, how: How | None = None
+) -> None:
     """The table, what was left out, and the totals; where one cause failed many, that cause once."""
-    rows = tally.failures if only_failures or tally.count > ROWS_MAX else tally.first
-    if is_stopped:  # what was not finished in time is told in one sentence
+    how = how or How()
+    rows = tally.failures if how.only_failures or tally.count > ROWS_MAX else tally.first
+    if how.is_stopped:  # what was not finished in time is told in one sentence
         rows = [each for each in rows if each.get("reason") != "deadline_exceeded"]
     counts = Counter(each.get("reason") for each in tally.failures)
     many = {reason for reason, count in counts.items() if count > FEW}
     shown = [each for each in rows if each.get("status") != "failed" or each.get("reason") not in many]
     if shown:
-        console.print(_entries_table(shown))
+        console.print(_entries_table(shown, dry_run=how.dry_run))
     for entry in shown:
         if entry.get("message"):
             console.print(printable(f"{entry.get('path') or 'request'}: {entry['message']}"), markup=False)
     for sentence in _causes(rows, many):
         console.print(printable(sentence), style="bold red", markup=False)
-    for sentence in _left_out(left_out, only_failures=only_failures):
+    for sentence in _left_out(left_out, only_failures=how.only_failures):
         console.print(printable(sentence), style="yellow", markup=False)
-    if is_stopped:
+    if how.is_stopped:
         console.print(_interrupted(tally), style="bold yellow", markup=False)
-    elif not only_failures:
+    elif how.dry_run:
+        console.print(_planned(tally), markup=False)
+    elif not how.only_failures:
         console.print(_totals_line(tally, duration_s), markup=False)
 
 
-def _entries_table(entries: Sequence[Entry]) -> Rows:
+def _entries_table(entries: Sequence[Entry], *, dry_run: bool) -> Rows:
     columns = ["path", "status", "on Drive", "size", "requests"]
     is_one_account = len({each.get("account") for each in entries} - {None}) < 2
     made = table(*columns, *([] if is_one_account else ["account"]), right=("size", "requests"))
     for entry in entries:
         made.add_row(
             cell(entry.get("path")),
-            status_cell(str(entry.get("status")), entry.get("reason")),
+            status_cell(str(entry.get("status")), entry.get("reason"), is_planned=dry_run),
             cell(entry.get("destination")),
             size_cell(entry.get("size")),
             cell(entry.get("requests")),
@@ -86,6 +98,11 @@ def _interrupted(tally: Tally) -> str:
         f"Interrupted: {done} of {tally.expected} done, {decimal(tally.bytes_sent)} sent; "
         "the same command goes on where this one stopped."
     )
+
+
+def _planned(tally: Tally) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.statuses.items())) or "nothing"
+    return f"Dry run: would be {counts}; {decimal(tally.bytes_uploaded)} to send. Nothing was changed."
 
 
 def _totals_line(tally: Tally, duration_s: float) -> str:

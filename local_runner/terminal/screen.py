@@ -107,9 +107,10 @@ def cell(value: object, style: str = "") -> Text:
     return Text("" if value is None else printable(str(value)), style=style)
 
 
-def status_cell(status: str, reason: str | None = None, *, is_healed: bool = False) -> Text:
+def status_cell(status: str, reason: str | None = None, *, is_healed: bool = False, is_planned: bool = False) -> Text:
     """A status in its colour, with its reason; a failure that a later attempt made good doesn't shout."""
-    text = f"{status}: {reason}" if reason else status
+    shown = f"would be {status}" if is_planned else status
+    text = f"{shown}: {reason}" if reason else shown
     return cell(f"{text}, healed" if is_healed else text, "dim" if is_healed else STATUS_STYLE.get(status, ""))
 
 
