@@ -1,235 +1,379 @@
-"""One source to one destination, start to finish: the story of the project.
+"""One source to one destination, start to finish: the controller.
 
-    receipt -> (unchanged) -> lock -> receipt -> claim left by another? -> look -> plan -> claim -> transfer
-            -> verify -> look and settle -> log -> receipt
+It asks `function.protocol` for the next step, and takes it: learns what the step needs to know, or does what it
+says after one check of the lock and the receipt. What contradicts the facts makes it forget them and ask again.
 
-`begin` goes as far as the verified transfer, `finish` does the rest. Between the two, a look is shared with the other
-files of the folder: begun after all of them were sent, it shows the later one of two racers what the other did.
+    receipt -> claim -> send -> look -> settle -> log -> receipt
+
+The order, and what follows after a crash, a lost answer or a race, is the protocol's matter: docs/protocol.md.
 """
 
-import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import uuid4
 
 from msgspec.structs import replace
 
-from function.core import plan, recovery
-from function.core.errors import DestinationExists, DriveError, Locked, VolumeUnavailable
-from function.core.plan import Look
-from function.core.receipt import Claim, Done, Receipt
-from function.core.recovery import Recovery
-from function.core.types import FILE_MAX_BYTES, FileStat, Fingerprint, Outcome, Policy, RemoteFile, Status
-from function.folders.listing import NEVER
+from function.core import metadata, retry
+from function.core.errors import (
+    AlreadyExists,
+    BadRequest,
+    DriveError,
+    NotFound,
+    SessionLost,
+    SourceError,
+    TransientDriveError,
+    VolumeUnavailable,
+)
+from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Sending
+from function.core.types import FILE_MAX_BYTES, Digests, FileId, Fingerprint, Outcome, RemoteFile, Status
+from function.drive.move import move
 from function.home.source import Source
-from function.state.ledger import Ledger
+from function.protocol.next_step import next_step
+from function.protocol.steps import (
+    Done,
+    Facts,
+    Finish,
+    Log,
+    Move,
+    NeedDigests,
+    NeedFile,
+    NeedFolder,
+    NeedId,
+    NeedListing,
+    NeedLogEntry,
+    NeedRevisions,
+    Rename,
+    Send,
+    Skip,
+    Step,
+    Trash,
+    UpdateMetadata,
+    Wanted,
+    WriteClaim,
+    WriteDone,
+)
 from function.state.locks import HeldLock
-from function.state.log_index import LoggedUpload
+from function.state.receipt_writer import ReceiptWriter
 from function.state.receipts import Superseded
-from function.upload.destination import Destination
-from function.upload.finishing import Finishing, Sent, known
-from function.upload.transfer import StartOver, Transfer
+from function.upload.destination import Destination, is_new
+from function.upload.send import ContentUpload
 
-ROUNDS_MAX = 8
-"""Times that one invocation starts over because receipts or Drive changed under it."""
+STEPS_MAX = 400
+"""Steps of one invocation before it says that everything keeps changing under it: a first upload takes a dozen."""
 
-LISTING_LAG_NS = 3600 * 10**9
-"""How long a listing may not show what we created: rclone's manual says to wait an hour."""
+SESSIONS_MAX = 4
+"""Sessions that Drive may lose in one invocation."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Upload:
     """One source on its way to one destination."""
 
     to: Destination
     source: Source
-    ledger: Ledger = field(init=False)
-    transfer: Transfer = field(init=False)
-    _sent: Sent | None = None
-    """What this invocation has sent, and verified."""
-    _written: int = 0
-    """The receipt's generation then."""
-    _since: float = NEVER
-    """When it was last noticed that what was known no longer holds: earlier looks don't count."""
+    facts: Facts = field(default_factory=lambda: Facts(nonce=uuid4().hex))
+    _failures: int = 0
+    """Sends that failed in a row, for the pause before the next one."""
+    _sessions_lost: int = 0
+    _sends_metadata: bool = True
+    _has_new_ids: bool = False
 
-    def __post_init__(self) -> None:
-        blank = Receipt(self.to.means.account, self.to.label())
-        self.ledger = Ledger(self.to.means.receipts, self.to.receipt_name, blank, blank)
-        self.transfer = Transfer(self.to, self.source, self.ledger)
+    @cached_property
+    def wanted(self) -> Wanted:
+        """What is to be brought about, as the protocol takes it."""
+        to, told = self.to, metadata.digest(self.to.metadata)
+        return Wanted(to.label(), to.name, to.key, self.source.stat, to.policy, self.content.is_small, told)
 
-    @property
-    def size(self) -> int:
-        """Bytes of the source."""
-        return self.source.stat.size
+    @cached_property
+    def receipt(self) -> ReceiptWriter:
+        """The destination's receipt."""
+        blank = Receipt(self.to.context.account, self.to.label())
+        return ReceiptWriter(self.to.context.receipts, self.to.receipt_name, blank)
 
-    def begin(self) -> Outcome | Sent:
-        """Ended; or sent and verified, where the look that settles it is still to come. Raises UploadError."""
-        if self.size > FILE_MAX_BYTES:
+    @cached_property
+    def content(self) -> ContentUpload:
+        """The source's content."""
+        return ContentUpload(self.source, self.to.context.deadline.check, self.to.progress)
+
+    def advance(self, round_began: float) -> Outcome | None:
+        """Go as far as this round of the batch allows; None where a listing is needed that begins in the next one.
+
+        A listing that must be younger than an answer of this round serves all files of the folder: it is made when
+        all of them have been sent. Raises UploadError.
+        """
+        if self.source.stat.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
-        with self.to.means.hold(self.to.receipt_name) as hold, self.source.in_use():
-            return self._rounds(hold, self._is_looked_for)
-
-    def finish(self, sent: Sent) -> Outcome:
-        """Settle and record what `begin` sent. Raises UploadError."""
-        self.to.visit.look((), since=sent.since)  # may take long: not under the lock
-        with self.to.means.hold(self.to.receipt_name) as hold, self.source.in_use():
-            result = self._rounds(hold, lambda sent: True)
-        assert isinstance(result, Outcome)
-        return result
-
-    def _rounds(self, hold: HeldLock, may_finish: Callable[[Sent], bool]) -> Outcome | Sent:
-        for _ in range(ROUNDS_MAX):
-            self.to.means.deadline.check()
-            try:
-                receipt = self.ledger.reread()
-                result = self._continued(self._sent, receipt, hold) if self._sent else self._attempted(receipt, hold)
-                if isinstance(result, Outcome):
-                    return result
-                self._sent, self._written = result, self.ledger.current.generation
-                return self._finished(result, hold) if may_finish(result) else result
-            except (StartOver, Superseded):
-                self._since = time.monotonic()
+        with self.to.context.lock(self.to.receipt_name) as lock, self.source.in_use():
+            self._start_round()
+            for _ in range(STEPS_MAX):
+                self.to.context.deadline.check()
+                step = self._next_step()
+                if isinstance(step, NeedListing) and step.begun_after >= round_began:
+                    return None
+                try:
+                    outcome = self._take(step, lock)
+                except Superseded:
+                    self._start_round()
+                    continue
+                if outcome:
+                    return outcome
         raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
-
-    def _is_looked_for(self, sent: Sent) -> bool:
-        return sent.claim.settled or self.to.visit.shown_since(sent.since) is not None
-
-    def _attempted(self, receipt: Receipt, hold: HeldLock) -> Outcome | Sent:
-        if receipt.claim:
-            return self._recover(receipt.claim, hold)
-        return self._unchanged() or self._planned(hold)
-
-    def _continued(self, sent: Sent, receipt: Receipt, hold: HeldLock) -> Outcome | Sent:
-        """Go on with what this invocation has sent, whatever became of the receipt meanwhile."""
-        if receipt.claim and receipt.claim.id == sent.claim.id:
-            # Who wrote meanwhile took it up, and may have been killed when it was in the log already.
-            was_found = sent.was_found or receipt.generation != self._written
-            return dataclasses.replace(sent, claim=receipt.claim, was_found=was_found)
-        if receipt.claim:
-            raise Locked(f"{self.to.label()}: another invocation took it over; call again.")
-        done = plan.known(receipt, self.source.stat, sent.digests, self.to.policy)
-        if done is None:  # the receipt was removed
-            return dataclasses.replace(sent, claim=self.ledger.claim(sent.claim), was_found=True)
-        if done.id != sent.file.id:  # by an invocation that didn't know of this one
-            look = self.to.look(since=self._since)
-            Finishing(self.to, self.ledger, hold).bin_twins(look)
-        return known(self.to.folder, done)
-
-    def _finished(self, sent: Sent, hold: HeldLock) -> Outcome:
-        look = None if sent.claim.settled else self.to.look(also=sent.claim.name, since=sent.since)
-        return Finishing(self.to, self.ledger, hold).run(sent, look)
 
     def count_attempt(self) -> int | None:
         """Count this invocation's attempt, made in vain; its number, or None where it can't be written."""
         try:
-            if not self.ledger.is_counted:
-                self.ledger.reread()
-                self.ledger.write(self.ledger.count(self.source.fingerprint))
+            return self.receipt.count_attempt(self.source.fingerprint)
         except (Superseded, VolumeUnavailable):
             return None
-        return self.ledger.current.attempt
 
-    # --- nothing to do, or a plan
+    def _start_round(self) -> None:
+        had_read = self.receipt.current.generation or self.facts.last_sent
+        if self.receipt.reread() and had_read:
+            self.facts.forget()
+        if self.receipt.current.claim is None:
+            self.facts.log_position = self.to.context.log_position()
 
-    def _unchanged(self) -> Outcome | None:
-        """The outcome when the receipt knows the content; when by its digest, the receipt learns the new stat."""
-        receipt, stat, policy = self.ledger.current, self.source.stat, self.to.policy
-        done = plan.unchanged(receipt, stat, policy)
-        if done is None and plan.may_be_known(receipt, stat, policy):
-            done = plan.known(receipt, stat, self.transfer.digests(), policy)
-            if done:
-                fresh = replace(done, content=self.source.fingerprint, at_ns=time.time_ns())
-                self.ledger.write(
-                    replace(receipt, done=tuple(fresh if each is done else each for each in receipt.done))
-                )
-        return known(self.to.folder, done) if done else None
+    def _next_step(self) -> Step:
+        facts, folder = self.facts, self.to.folder
+        facts.now_ns = time.time_ns()
+        facts.leaf = folder.leaf
+        facts.may_create_unseen = folder.may_create_unseen
+        if not facts.logged_before:
+            uploads = self.to.context.logged_uploads()
+            facts.logged_before = [each for each in uploads if each.folder == self.to.path]
+        return next_step(self.wanted, self.receipt.current, facts)
 
-    def _planned(self, hold: HeldLock) -> Outcome | Sent:
-        logged, early = self._logged_before(), None
-        if not logged and self._is_expected_to_be_new():
-            if self._may_look_later():
-                return self.transfer.create(self.to.name, hold, None)
-            if self.to.visit.look_ahead():  # mostly the name turns out to be free: the claim needn't wait for it
-                early = self.ledger.claim(self.transfer.new_claim(self.to.name))
-        look, action = self._decided()
-        Finishing(self.to, self.ledger, hold).bin_twins(look)
-        if logged and not isinstance(action, plan.Adopt):
-            action = self._standing(logged) or action
-        return self._acted(action, early, hold)
-
-    def _acted(self, action: plan.Action, early: Claim | None, hold: HeldLock) -> Outcome | Sent:
-        unused = self.transfer.unused
-        match action:
-            case plan.Adopt(file) if unused and file.id == unused.id:  # its request came through after all
-                return Sent(self.ledger.claim(unused), file, self.transfer.digests(), was_found=True)
-            case plan.Adopt(file):
-                self.to.visit.expect_more()
-                return Finishing(self.to, self.ledger, hold).adopt(file, self.source.fingerprint)
-            case plan.Skip(file):
+    def _take(self, step: Step, lock: HeldLock) -> Outcome | None:
+        """Answer a question, do an effect, or end."""
+        match step:
+            case Done(upload):
+                return self._outcome(upload)
+            case Skip(file):
                 return self._skipped(file)
-            case plan.Fail(file):
-                raise DestinationExists(
-                    f"{self.to.label()} holds other content (file {file.id}) and if_exists is 'fail': "
-                    "rename the source, or choose keep_both, skip or new_revision."
-                )
-            case plan.Revise(file):
-                return self.transfer.revise(file, hold)
-            case plan.Create(name):
-                return self.transfer.create(name or self.to.name, hold, early)
-
-    def _logged_before(self) -> LoggedUpload | None:
-        """What the log tells of this content where no receipt does: the state was lost, or is old."""
-        uploads = [each for each in self.to.means.logged_uploads() if each.folder == self.to.folder]
-        if self.to.policy is Policy.NEW_REVISION:  # only what was put there last counts
-            uploads = [] if self.ledger.current.done else uploads[-1:]
-        of_size = [each for each in uploads if each.size == self.size]
-        return next((each for each in reversed(of_size) if each.digests == self.transfer.digests()), None)
-
-    def _standing(self, logged: LoggedUpload) -> plan.Adopt | None:
-        """The file that the log tells of, wherever it is on this Drive: ours still, or as it was."""
-        file = self.to.means.drive.get(logged.file_id)
-        if file and (file.key == self.to.key or file.holds(self.size, logged.digests)):
-            return plan.Adopt(dataclasses.replace(file, name=logged.name))
+            case WriteClaim(claim, discards_ids):
+                self._write_claim(claim, discards_ids=discards_ids)
+            case WriteDone(done):
+                self.receipt.correct(done)
+            case Finish(file, content, has_our_metadata):
+                self._finish(file, content, has_our_metadata=has_our_metadata)
+            case Send() | Move() | Rename() | Trash() | UpdateMetadata() | Log():
+                lock.check()
+                self.receipt.check()
+                self._act(step)
+            case _:
+                self._learn(step)
         return None
 
-    def _is_expected_to_be_new(self) -> bool:
-        """A small content of which nothing is done: to go beside what has its name, whatever that is."""
-        is_known = bool(self.ledger.current.done)
-        return self.to.policy is Policy.KEEP_BOTH and self.transfer.is_small and self._since == NEVER and not is_known
+    # --- questions
 
-    def _may_look_later(self) -> bool:
-        """A create never overwrites: a clash may be found afterwards, and is settled by a rename."""
-        visit = self.to.visit
-        return visit.may_look_later and not (visit.shown and visit.shown.tells(self.to.name))
+    def _learn(self, step: Step) -> None:
+        facts, context = self.facts, self.to.context
+        match step:
+            case NeedDigests(shown_by):
+                facts.digests = self._digests(shown_by)
+            case NeedFolder():
+                self.to.folder.ready()
+            case NeedId():
+                facts.fresh_id = context.take_id()
+            case NeedListing(names, begun_after):
+                facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
+                facts.names_asked = max(facts.names_asked, len(names) - 1)
+                facts.looks_at_name += 1
+            case NeedFile(file_id):
+                facts.files[file_id] = context.drive.get(file_id)
+                claim = self.receipt.current.claim
+                if claim and claim.id == file_id:
+                    facts.answered_at = time.monotonic()
+            case NeedRevisions(file_id):
+                facts.revisions[file_id] = context.drive.count_revisions(file_id)
+            case NeedLogEntry(file_id, since):
+                facts.logged[file_id] = context.logged_upload(file_id, since)
 
-    def _decided(self) -> tuple[Look, plan.Action]:
-        count = plan.names_due(len(self.ledger.current.done), self.to.policy)
-        # A small content is hashed before others' look is waited for, a large one when something of its size is there.
-        digests = self.transfer.digests() if self.transfer.is_small else None
-        while True:
-            look = self._look(count)
-            if digests is None and any(each.size == self.size for each in (*look.files, *look.away)):
-                digests = self.transfer.digests()
-            action = plan.decide(self.to.name, self.to.key, self.size, digests, look, self.to.policy)
-            if not isinstance(action, plan.Create) or action.name is not None:
-                return look, action
-            count += plan.EXTRA_NAMES
+    def _digests(self, shown_by: RemoteFile | None) -> Digests:
+        check = self.to.context.deadline.check
+        digests = self.source.digests_shown_by(shown_by, check) if shown_by else self.source.digests(check)
+        self.source.check_unchanged()
+        return digests
 
-    def _look(self, count: int) -> Look:
-        """What Drive shows of the first `count` names, and what a listing may not show yet of what we made."""
-        look = self.to.look(count, since=self._since)
-        shown = {each.id for each in look.files}
-        now = time.time_ns()
-        recent = [
-            each.id for each in self.ledger.current.done if each.id not in shown and now - each.at_ns < LISTING_LAG_NS
-        ]
-        leaf = self.to.visit.ready().leaf
-        hidden = tuple(
-            each
-            for each in map(self.to.means.drive.get, recent)
-            if each and not each.trashed and (leaf == "root" or leaf in each.parents)
+    # --- effects
+
+    def _act(self, step: Step) -> None:
+        facts, drive = self.facts, self.to.context.drive
+        match step:
+            case Send(claim):
+                self._send(claim)
+            case Move(file, folder):
+                self._answered(move(file, folder, drive))
+            case Rename(file, name):
+                self._answered(drive.update(file, name=name))
+            case Trash(file):
+                facts.files[file.id] = drive.update(file, trashed=True)
+            case UpdateMetadata(done):
+                self._update_metadata(done)
+            case Log(file, content, since):
+                facts.entry_written = self._log(file, content, since)
+
+    def _answered(self, file: RemoteFile) -> None:
+        """Drive has made or changed our file: what a listing shows of it must be younger."""
+        self.facts.files[file.id] = file
+        self.facts.answered_at = time.monotonic()
+        self.facts.looks_at_name = 0
+
+    def _write_claim(self, claim: Claim | None, *, discards_ids: bool) -> None:
+        facts, before = self.facts, self.receipt.current.claim
+        if discards_ids:
+            self.to.context.discard_ids()
+        self.receipt.claim(claim)
+        facts.is_own_claim, facts.entry_written = claim is not None, None
+        if claim is None and before:
+            self._forget_file(before.id)
+        if isinstance(claim, LoseTo):
+            facts.files.clear()  # both are looked at anew before one of them goes to the bin
+
+    def _forget_file(self, file_id: FileId) -> None:
+        facts = self.facts
+        facts.last_sent, facts.fresh_id = None, None
+        facts.arrived.discard(file_id)
+        facts.in_use.discard(file_id)
+        for known in (facts.files, facts.revisions, facts.logged):
+            known.pop(file_id, None)
+
+    def _send(self, claim: Sending) -> None:
+        """Send the content under the claim's id, once; what an error leaves open is what the next step asks for."""
+        facts = self.facts
+        facts.was_mended |= claim.id in facts.arrived
+        facts.files.pop(claim.id, None)
+        try:
+            file, was_sent = self._sent(claim)
+        except TransientDriveError as error:
+            self._pause(error)
+        except AlreadyExists:
+            facts.in_use.add(claim.id)
+        except SessionLost as error:
+            self._lose_session(error)
+        except NotFound:
+            self._lose_folder(claim)
+        except BadRequest as error:
+            self._send_less(claim, error)
+        else:
+            self._failures = 0
+            facts.last_sent = self._current_claim()
+            if was_sent:
+                facts.arrived.add(file.id)
+            self._answered(file)
+            if is_new(claim):
+                self.to.folder.made.add(file.id)
+            self._check_source(claim, file)
+
+    def _check_source(self, claim: Sending, file: RemoteFile) -> None:
+        """What was sent of a source that has changed is wanted by nobody: the next call gives its file the new content.
+
+        Raises SourceError (source_changed).
+        """
+        try:
+            self.source.check_unchanged()
+        except SourceError:
+            if is_new(claim):
+                mend = Mend(claim.id, claim.nonce, claim.name, claim.folder, Fingerprint(self.source.stat))
+                self.receipt.claim(replace(mend, log_position=claim.log_position, wrong=file.head_revision_id))
+            raise
+
+    def _sent(self, claim: Sending) -> tuple[RemoteFile, bool]:
+        drive, content = self.to.context.drive, self.content
+        file = self.to.new_file(claim, self.source.stat, with_metadata=self._sends_metadata)
+        self.facts.last_sent = claim
+        if content.is_small and is_new(claim):
+            return content.create(drive, file), True
+        if claim.session:
+            return content.resume(drive, claim.session)
+        uri = drive.start(file, content.size, revises=not is_new(claim))
+        self.receipt.claim(replace(claim, session=uri))  # durable before a byte is sent
+        self.facts.last_sent = self._current_claim()
+        return content.send(drive, uri), True
+
+    def _current_claim(self) -> Sending | None:
+        claim = self.receipt.current.claim
+        return None if isinstance(claim, LoseTo) else claim
+
+    def _pause(self, error: TransientDriveError) -> None:
+        self._failures = 0 if self.content.has_progressed else self._failures
+        retry.pause(self._failures, error, self.to.context.deadline)
+        self._failures += 1
+
+    def _lose_session(self, error: SessionLost) -> None:
+        self._sessions_lost += 1
+        if self._sessions_lost >= SESSIONS_MAX:
+            raise TransientDriveError("Drive keeps losing the upload's session; call again later.") from error
+        claim = self._current_claim()
+        assert claim
+        self.receipt.claim(replace(claim, session=None))
+        self.facts.last_sent = self._current_claim()
+
+    def _lose_folder(self, claim: Sending) -> None:
+        """Drive knows no such parent, or no such file to revise: the folder is looked for, and nothing stands there."""
+        self.to.folder.distrust()
+        self.facts.listing = None
+        self.facts.files[claim.id] = None
+
+    def _send_less(self, claim: Sending, error: BadRequest) -> None:
+        """Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other."""
+        if self._sends_metadata and self.to.metadata:
+            self._sends_metadata = False
+        elif isinstance(claim, Create) and not self._has_new_ids:
+            self._has_new_ids = True
+            self._write_claim(None, discards_ids=True)
+        else:
+            raise error
+
+    def _update_metadata(self, done: CompletedUpload) -> None:
+        properties, description = self.to.marks
+        cleared = dict.fromkeys(set(done.properties) - set(properties))
+        file = self.to.context.drive.get(done.id)
+        if file and not file.trashed:
+            self.to.context.drive.update(file, properties={**properties, **cleared}, description=description or "")
+        told = replace(done, metadata=self.wanted.metadata, properties=tuple(properties))
+        self.receipt.correct(tuple(told if each.id == done.id else each for each in self.receipt.current.done))
+        self._message = "Its metadata on Drive was updated."
+
+    def _log(self, file: RemoteFile, content: Fingerprint, since: int) -> bool:
+        assert content.digests
+        outcome = self._of(RemoteRef(file.id, file.name, file.link), content, Status.UPLOADED)
+        return self.to.context.record(outcome, content.digests, since)
+
+    def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
+        facts, claim = self.facts, self.receipt.current.claim
+        told = self.wanted.metadata if has_our_metadata else ""
+        properties = tuple(self.to.marks[0]) if has_our_metadata else ()
+        self.receipt.finish(file, content, told, properties)
+        if claim is None:  # a content that no receipt knew
+            self.to.folder.has_unknown_files()
+        else:
+            self._forget_file(claim.id)
+        facts.is_own_claim = False
+        if content.digests != facts.digests:
+            facts.entry_written = None
+
+    # --- the end
+
+    _message: str | None = None
+
+    def _outcome(self, done: CompletedUpload) -> Outcome:
+        status = Status.UPLOADED if self.facts.entry_written else Status.UNCHANGED
+        ref = RemoteRef(done.id, done.name, done.link)
+        return replace(self._of(ref, done.content, status), attempt=done.attempt, message=self._message)
+
+    def _of(self, file: RemoteRef, content: Fingerprint, status: Status) -> Outcome:
+        return Outcome(
+            status=status,
+            destination=self.to.label(file.name),
+            attempt=self.receipt.current.attempt,
+            file_id=file.id,
+            link=file.link,
+            size=content.stat.size,
+            digests=content.digests,
         )
-        return dataclasses.replace(look, files=look.files + hidden)
 
     def _skipped(self, file: RemoteFile) -> Outcome:
         return Outcome(
@@ -239,69 +383,6 @@ class Upload:
             attempt=self.count_attempt(),
             file_id=file.id,
             link=file.link,
-            size=self.size,
+            size=self.source.stat.size,
             digests=self.source.fingerprint.digests,
         )
-
-    # --- what another invocation left
-
-    def _recover(self, claim: Claim, hold: HeldLock) -> Outcome | Sent:
-        """Go on with a claim that a killed or failed invocation left: what it did may be in the log already."""
-        if not self.to.visit.is_warm:
-            self.to.look()
-        result = self._recovered(claim, hold)
-        return dataclasses.replace(result, was_found=True) if isinstance(result, Sent) else result
-
-    def _recovered(self, claim: Claim, hold: HeldLock) -> Outcome | Sent:
-        finishing = Finishing(self.to, self.ledger, hold)
-        if claim.yields_to and claim.content.digests:
-            finishing.give_way(claim, claim.yields_to, claim.content.digests)
-            raise StartOver
-        logged = self.to.means.logged_upload(claim.id, claim.log_size)
-        if logged:
-            self.ledger.finish(_done_as_logged(claim, logged))
-            raise StartOver
-        if claim.session and claim.content.same_content(self.source.fingerprint) and not self._is_taken(claim):
-            return self.transfer.send(self.ledger.claim(replace(claim, settled=claim.revises)), hold, look_first=True)
-        remote = self.to.means.drive.get(claim.id)
-        if recovery.needs_digests(claim, remote, self.size):
-            self.transfer.digests()
-        match recovery.decide(claim, self.source.fingerprint, remote, self.to.key):
-            case Recovery.SEND:
-                renewed = replace(claim, folder=self.to.visit.ready().leaf, content=self.source.fingerprint)
-                return self.transfer.send(self.ledger.claim(renewed), hold)
-            case Recovery.FINISH if remote:
-                claim = self.ledger.claim(replace(claim, content=self.source.fingerprint))
-                return Sent(claim, remote, self.transfer.digests())
-            case Recovery.FINISH_OLDER if remote and claim.content.digests:
-                look = None if claim.settled else self.to.look(also=claim.name)
-                self.ledger.claim(claim)
-                finishing.run(Sent(claim, remote, claim.content.digests, was_found=True), look)
-                raise StartOver
-            case Recovery.MEND:
-                return self.transfer.mend(claim, hold)
-            case Recovery.PLAN:
-                self.transfer.unused = claim
-                return self._unchanged_after_all() or self._planned(hold)
-        self.ledger.drop_claim()
-        raise StartOver
-
-    def _is_taken(self, claim: Claim) -> bool:
-        """Whether a name that was free when the session began holds a file now that the policy wants respected."""
-        if claim.revises or self.to.policy not in (Policy.SKIP, Policy.FAIL):
-            return False
-        return any(each.id != claim.id for each in self.to.look().named(self.to.name))
-
-    def _unchanged_after_all(self) -> Outcome | None:
-        """The outcome when the source is again what was done before the claim, which is forgotten then."""
-        unchanged = self._unchanged()
-        if unchanged:
-            self.ledger.drop_claim()
-        return unchanged
-
-
-def _done_as_logged(claim: Claim, logged: LoggedUpload) -> Done:
-    """What the log says of a claim whose upload didn't live to say it in the receipt."""
-    is_claimed = claim.content.digests == logged.digests
-    content = claim.content if is_claimed else Fingerprint(FileStat(logged.size, 0, 0), logged.digests)
-    return Done(claim.id, logged.name, content, logged.attempt or 1, time.time_ns(), logged.link)

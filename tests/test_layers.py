@@ -48,6 +48,7 @@ WALLS = {
 
 ORDER = [
     ["core"],
+    ["protocol"],
     ["telemetry"],
     ["home", "state", "pacing"],
     ["drive"],

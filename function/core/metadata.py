@@ -1,5 +1,6 @@
 """What travels with a file besides its content and name: the caller's metadata, and the MIME type."""
 
+import hashlib
 import itertools
 import json
 from collections.abc import Mapping
@@ -130,3 +131,10 @@ def _json(value: object) -> str:
 def _text(text: str) -> str:
     """The text as UTF-8 can carry it: a lone surrogate, which JSON can, becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
+
+
+def digest(metadata: Mapping[str, Any]) -> str:
+    """What tells one caller's metadata from another's; empty where there is none."""
+    if not metadata:
+        return ""
+    return hashlib.sha256(json.dumps(marks(metadata), sort_keys=True).encode()).hexdigest()[:32]

@@ -1,4 +1,14 @@
-"""What is durable about a destination and about a folder, as values: claims, what is done, and the receipts of both."""
+"""What is durable about a destination and about a folder, as values.
+
+A **claim** is an intent, written down before the first request that it speaks of. It is one of
+
+    Create   a new file will stand under a reserved id
+    Revise   a file that stands there gets one more revision
+    Mend     our own new file, known to hold something wrong, gets the right content
+    LoseTo   our own new file goes to the bin, since another one was there first
+
+A **receipt** holds the claim of a destination, if there is one, and what is done. docs/protocol.md has the whole.
+"""
 
 from typing import Annotated, TypeAlias
 
@@ -6,7 +16,7 @@ import msgspec
 
 from function.core.types import FileId, Fingerprint
 
-VERSION = 1
+VERSION = 2
 
 DONE_MAX = 64
 """Contents remembered per destination; an older one is found again on Drive."""
@@ -27,29 +37,66 @@ class RemoteRef(msgspec.Struct, frozen=True, omit_defaults=True):
     link: str | None = None
 
 
-class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an upload is about to do, under an id that is its own."""
-
+class _Claim(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"):
     id: Id
+    nonce: str
+    """The claim's own mark, which the file carries in its appProperties: an id proves nothing, since a pool that comes
+    back from a backup hands it out again."""
     name: str
     folder: Id
+    """The folder that the file is made in, or was in when it was to be revised."""
     content: Fingerprint
-    revises: bool = False
-    """New content for an existing file, instead of a new file."""
-    mends: bool = False
-    """It revises a file of our own that was never recorded as done: a mixture, of contents or of sends."""
-    yields_to: RemoteRef | None = None
-    """A file of equal content was there first: ours goes to the bin, and that one is recorded."""
+    log_position: int = 0
+    """Bytes of the log when the claim was made: what it came to can only be logged behind."""
     session: str | None = None
     """URI of the resumable session: a secret that permits to finish the upload."""
-    settled: bool = True
-    """False while a look for other files of that name is still due."""
-    log_size: int = 0
-    """Bytes of the log when the claim was made: what this id did can only be logged behind."""
+    renaming: str | None = None
+    """The name that the file has until it is renamed to `name`: under any other one its owner has renamed it."""
 
 
-class Done(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A content that was uploaded, verified and logged."""
+class Create(_Claim, frozen=True, omit_defaults=True, tag="create"):
+    """A new file."""
+
+    earlier: tuple[Fingerprint, ...] = ()
+    """Contents claimed under this id before: a request of a killed process may still bring one of them."""
+
+
+class Revise(_Claim, frozen=True, omit_defaults=True, tag="revise"):
+    """One more revision of a file, whoever made it."""
+
+    base: str | None = None
+    """The file's head revision when it was claimed: while it is the head, nothing of this claim has arrived."""
+
+
+class Mend(_Claim, frozen=True, omit_defaults=True, tag="mend"):
+    """The right content for a file of our own that holds something wrong and was never recorded as done."""
+
+    wrong: str | None = None
+    """The head revision that is known to be wrong and ours. Another one was written by someone, and stays."""
+
+
+class LoseTo(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="lose_to"):
+    """Our new file goes to the bin."""
+
+    create: Create
+    winner: RemoteRef
+    adopts: bool = True
+    """The winner holds the same content, and is recorded. Otherwise the policy decides anew."""
+
+    @property
+    def id(self) -> FileId:
+        """Our file's id."""
+        return self.create.id
+
+
+Sending: TypeAlias = Create | Revise | Mend
+"""Claims that bring a content to Drive."""
+
+Claim: TypeAlias = Create | Revise | Mend | LoseTo
+
+
+class CompletedUpload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A content that was uploaded, verified and logged, or found on Drive."""
 
     id: Id
     name: str
@@ -58,6 +105,10 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     at_ns: int
     """When it was recorded, in ns: a source modified later than that can't be judged by its mtime alone."""
     link: str | None = None
+    metadata: str = ""
+    """The digest of the metadata that Drive was told."""
+    properties: tuple[str, ...] = ()
+    """Names of the public properties that were set with it."""
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,21 +122,13 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """Attempts made for the content `attempted`."""
     attempted: Fingerprint | None = None
     claim: Claim | None = None
-    done: tuple[Done, ...] = ()
+    done: tuple[CompletedUpload, ...] = ()
     """Oldest first; no file id twice."""
-    ended: Done | None = None
-    """In the file only: what the claim came to, one generation later."""
 
-    def finished(self, done: Done) -> "Receipt":
+    def finished(self, done: CompletedUpload) -> "Receipt":
         """This receipt with one more content done and no claim."""
         others = tuple(each for each in self.done if each.id != done.id)
         return msgspec.structs.replace(self, claim=None, done=(*others, done)[-DONE_MAX:])
-
-    def resolved(self) -> "Receipt":
-        """What a file says that was written in two steps."""
-        if self.ended is None:
-            return self
-        return msgspec.structs.replace(self.finished(self.ended), generation=self.generation + 1, ended=None)
 
     def trying(self, content: Fingerprint) -> "Receipt":
         """This receipt with one more attempt counted for that content."""
@@ -105,7 +148,3 @@ class FolderReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     made: bool = False
     """We created it (or are about to); otherwise it was found."""
     done: bool = False
-
-    def resolved(self) -> "FolderReceipt":
-        """Itself: these are written in one step."""
-        return self

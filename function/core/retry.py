@@ -72,6 +72,14 @@ def call(
     raise ValueError("attempts is at least 1")
 
 
+def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
+    """Wait after attempt 0, 1, …, or raise the error when it was the last one, or the deadline comes first."""
+    seconds = backoff_s(attempt, error, dice=random.random)
+    if attempt + 1 >= ATTEMPTS or seconds >= deadline.remaining_s():
+        raise error
+    time.sleep(seconds)
+
+
 def due_at(entry_time: datetime, attempt: int, invocation_id: str) -> datetime:
     """When a retryable failure of the log is due again: half a minute to a minute after the first attempt, twice as
     late with each further one, at most six hours.

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, Literal, NewType
 
 import msgspec
 
@@ -173,6 +173,36 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
     digests: Digests | None = None
     retry_after_s: float | None = None
+
+
+class LoggedUpload(msgspec.Struct, frozen=True):
+    """An entry of the log that says `uploaded`."""
+
+    status: Literal["uploaded"]
+    account: str
+    path: str
+    destination: str
+    file_id: FileId
+    size: int
+    sha256: str
+    md5: str
+    attempt: int | None = None
+    link: str | None = None
+
+    @property
+    def digests(self) -> Digests:
+        """The content's."""
+        return Digests(self.md5, self.sha256)
+
+    @property
+    def folder(self) -> str:
+        """The destination's folder as it is shown."""
+        return self.destination.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The file's name on Drive."""
+        return self.destination.rpartition("/")[2]
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

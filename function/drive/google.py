@@ -212,16 +212,13 @@ class GoogleDrive:
     def _look(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What a request tells that changes nothing; sent again while it isn't answered whole.
 
-        A refusal of a look is no word about a file that is to be uploaded, and a listing knows no 404.
+        A refusal of a look is no word about a file that is to be uploaded. A listing knows no 404: whoever asked for it
+        looks by their ids whether the folders are there, and asks again.
         """
         try:
-            return self._repeated(lambda: self._looked(request, units, read))
+            return self._repeated(lambda: _read(read, self._send(request, units)))
         except BadRequest as error:
             raise BadRequest(error.message, reason="drive_unavailable") from None
-
-    def _looked(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
-        try:
-            return _read(read, self._send(request, units))
         except NotFound as error:
             if request.methodId != "drive.files.list":
                 raise

@@ -1,12 +1,10 @@
 """A create that may be sent again: under a reserved id, and never without a look at what became of it."""
 
-import random
-import time
 from collections.abc import Callable
 
+from function.core import retry
 from function.core.deadline import Deadline
 from function.core.errors import AlreadyExists, DeadlineExceeded, TransientDriveError
-from function.core.retry import ATTEMPTS, backoff_s
 from function.core.types import RemoteFile
 
 
@@ -35,15 +33,7 @@ def once(
             raise failure or late from None
         except TransientDriveError as error:
             failure = error
-            pause(attempt, error, deadline)
+            retry.pause(attempt, error, deadline)
         attempt += 1
         found = look()
     return found
-
-
-def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
-    """Wait after attempt 0, 1, …, or raise the error when it was the last one, or the deadline comes first."""
-    seconds = backoff_s(attempt, error, dice=random.random)
-    if attempt + 1 >= ATTEMPTS or seconds >= deadline.remaining_s():
-        raise error
-    time.sleep(seconds)

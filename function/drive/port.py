@@ -28,8 +28,12 @@ class Usage:
 
     def count(self, units: int) -> None:
         """One more request, of that many quota units."""
+        self.add(1, units)
+
+    def add(self, requests: int, units: int) -> None:
+        """That many more."""
         with self._lock:
-            self.requests += 1
+            self.requests += requests
             self.units += units
 
     def drain(self) -> tuple[int, int]:

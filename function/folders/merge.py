@@ -11,19 +11,19 @@ from function.core.types import FOLDER_MIME_TYPE, RemoteFile
 from function.drive.move import move
 from function.drive.port import Drive
 from function.drive.query import LIVE, inside
-from function.folders.tree import Chain
+from function.folders.tree import FolderPath
 
 
 @dataclass(frozen=True, slots=True)
-class Twins:
+class DuplicateFolders:
     """Two folders of one name in one place; the younger is ours."""
 
     younger: RemoteFile
     older: RemoteFile
 
 
-def shown_in(chain: Chain, shown: Mapping[str, RemoteFile]) -> list[Twins]:
-    """The twins among the folders that a look at the chain shows, from the top; pure.
+def shown_in(chain: FolderPath, shown: Mapping[str, RemoteFile]) -> list[DuplicateFolders]:
+    """The duplicates among the folders that a look at the chain shows, from the top; pure.
 
     The chain's own folder may be another's: ours beside it, being younger, give way to it as well.
     """
@@ -34,25 +34,25 @@ def shown_in(chain: Chain, shown: Mapping[str, RemoteFile]) -> list[Twins]:
             place = (standing.name, standing.parents)
             ours = (each for each in shown.values() if each.key and (each.name, each.parents) == place)
             oldest, *others = sorted({*ours, standing}, key=lambda each: each.seniority)
-            found += [Twins(each, oldest) for each in others if each.key]
+            found += [DuplicateFolders(each, oldest) for each in others if each.key]
     return found
 
 
-def fold(twins: Twins, drive: Drive) -> None:
+def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
     """Bring what is ours from the younger folder into the older one; may be repeated. Raises what `drive` raises."""
-    there = _children(twins.older, drive)
-    for child in _children(twins.younger, drive):
+    there = _children(duplicates.older, drive)
+    for child in _children(duplicates.younger, drive):
         if child.key is None:
             continue
         same = [each for each in there if (each.name, each.key) == (child.name, child.key)]
         if child.mime_type == FOLDER_MIME_TYPE and same:
-            fold(Twins(child, same[0]), drive)
+            merge(DuplicateFolders(child, same[0]), drive)
         elif equal := [each for each in same if each.md5 and (each.md5, each.size) == (child.md5, child.size)]:
-            _keep_the_oldest(child, equal[0], twins.older, drive)
+            _keep_the_oldest(child, equal[0], duplicates.older, drive)
         else:
-            move(child, twins.older.id, drive)
-    if not _children(twins.younger, drive):
-        drive.update(twins.younger, trashed=True)
+            move(child, duplicates.older.id, drive)
+    if not _children(duplicates.younger, drive):
+        drive.update(duplicates.younger, trashed=True)
 
 
 def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, drive: Drive) -> None:

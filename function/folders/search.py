@@ -6,10 +6,9 @@ from functools import reduce
 from operator import or_
 from typing import TypeAlias
 
-from function.core.types import FileId, RemoteFile
+from function.core.types import FileId, LoggedUpload, RemoteFile
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, Query, inside, named
-from function.state.log_index import LoggedUpload
 
 NAMES_PER_QUERY = 100
 """Names in one query: more make it slow, and at some length Drive calls it too complex."""

@@ -5,6 +5,7 @@ bin without a word. What no longer stands where it should (trashed, renamed, mov
 again; nothing is brought back that its owner put away.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -14,17 +15,17 @@ from functools import partial
 
 import msgspec
 
+from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import BadRequest, DriveError, NotFound
-from function.core.plan import key
+from function.core.errors import BadRequest, DriveError, LookFailed, NotFound
+from function.core.naming import ownership_mark, state_key
 from function.core.receipt import FolderReceipt
-from function.core.types import FileId, RemoteFile
+from function.core.types import FileId, LoggedUpload, RemoteFile
 from function.drive import idempotent_create
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, Query
 from function.folders.search import FolderSearch, Place, Shown, clause
 from function.home.drive_root import Root
-from function.state.log_index import LoggedUpload
 from function.state.receipts import Receipts, Superseded
 
 FRESH_S = 60.0
@@ -36,7 +37,7 @@ REPAIRS_MAX = 4
 """Times that a chain is ensured again at once: someone may be moving folders just now."""
 
 
-class _Astray(Exception):
+class _Misplaced(Exception):
     """A folder that receipts trust is gone or in the bin."""
 
     def __init__(self, folder: FileId) -> None:
@@ -53,7 +54,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class FolderPath:
     """The folders from the base down to the one that files go into."""
 
     path: str
@@ -74,6 +75,8 @@ class Folders:
     """The folders of one account's mirror. Paths are names joined by '/', below the base of the drive root."""
 
     account: str
+    drive_key: str
+    """Names the Drive and the base: receipts of another one are none of this one's."""
     root: Root
     receipts: Receipts[FolderReceipt]
     take_ids: Callable[[int, Drive, Deadline], list[FileId]]
@@ -81,13 +84,13 @@ class Folders:
     lock: Callable[[Deadline], AbstractContextManager[object]]
     last_upload: Callable[[str], LoggedUpload | None]
     """What the log last tells of a file below a folder, which is named as it is shown."""
-    surprising: set[str] = field(default_factory=set)
+    with_unknown_files: set[str] = field(default_factory=set)
     """Ids of folders that hold files of ours that no receipt knows."""
     _seen: dict[str, float] = field(default_factory=dict)
     """Folder id -> when a look last found it where it should be, on the monotonic clock."""
     _root_id: str | None = None
 
-    def known(self, path: str) -> Chain | None:
+    def known(self, path: str) -> FolderPath | None:
         """The chain that receipts remember, asked of no one; None unless all of it is remembered."""
         folders = [Folder(FileId(self.root.base), None, None)]
         for prefix in _prefixes(path):
@@ -95,22 +98,22 @@ class Folders:
             if receipt is None or not receipt.done or receipt.parent != folders[-1].id:
                 return None
             folders.append(Folder(receipt.id, _leaf(prefix), receipt.parent))
-        return Chain(path, tuple(folders))
+        return FolderPath(path, tuple(folders))
 
-    def is_fresh(self, chain: Chain) -> bool:
+    def is_fresh(self, chain: FolderPath) -> bool:
         """Whether a look in the last minute found the whole chain in its place."""
         return all(self._is_fresh(each) for each in chain.folders if each.id != "root")
 
     def _is_fresh(self, folder: Folder) -> bool:
         return time.monotonic() - self._seen.get(folder.id, -FRESH_S) < FRESH_S
 
-    def clause(self, chain: Chain) -> Query | None:
+    def clause(self, chain: FolderPath) -> Query | None:
         """The condition that shows the chain's folders and their twins."""
         places = [(each.parent or "", each.name) for each in chain.folders if each.name is not None]
         return FOLDERS & clause(places) if places else None
 
-    def astray(
-        self, chain: Chain, shown: Mapping[str, RemoteFile], fetched: Mapping[str, RemoteFile], drive: Drive
+    def misplaced(
+        self, chain: FolderPath, shown: Mapping[str, RemoteFile], fetched: Mapping[str, RemoteFile], drive: Drive
     ) -> set[str]:
         """Ids of the chain's folders that don't stand in their place.
 
@@ -133,7 +136,7 @@ class Folders:
                 self._seen.pop(folder.id, None)
         return wrong
 
-    def doubt(self, chain: Chain) -> None:
+    def invalidate(self, chain: FolderPath) -> None:
         """Let no earlier look at these folders count."""
         for folder in chain.folders:
             self._seen.pop(folder.id, None)
@@ -156,7 +159,7 @@ class Folders:
 
     def ensure(
         self, paths: Iterable[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str] = frozenset()
-    ) -> dict[str, Chain]:
+    ) -> dict[str, FolderPath]:
         """The chains of those paths, with every folder that was missing made; `distrusted` ids are not taken again.
 
         Raises DriveError (drive_root_not_found) when the base itself is gone.
@@ -167,13 +170,13 @@ class Folders:
                 self._check_base(drive)
                 try:
                     return self._ensured(paths, drive, deadline, distrusted)
-                except _Astray as astray:
-                    distrusted |= {astray.folder}
+                except _Misplaced as misplaced:
+                    distrusted |= {misplaced.folder}
         raise DriveError("The folders on Drive are being moved about; call again.", reason="drive_unavailable")
 
     def _ensured(
         self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
-    ) -> dict[str, Chain]:
+    ) -> dict[str, FolderPath]:
         base = self.root.base
         search = FolderSearch(drive, base, partial(self._real, base, drive))
         walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(base), None, None)})
@@ -181,7 +184,7 @@ class Folders:
         for depth, level in enumerate(levels):
             self._ensure_level(walk, level, {_leaf(path) for below in levels[depth + 1 :] for path in below})
         return {
-            path: Chain(
+            path: FolderPath(
                 path,
                 (walk.found[""], *(walk.found[each] for each in _prefixes(path))),
                 is_new=True,
@@ -210,7 +213,7 @@ class Folders:
                 walk.found[path] = Folder(receipt.id, _leaf(path), parent)
             else:
                 unknown.append(path)
-        listed = walk.search.listed([walk.place(each) for each in unknown if not walk.is_made_above(each)], below)
+        listed = self._search(walk, [walk.place(each) for each in unknown if not walk.is_made_above(each)], below)
         for path in list(unknown):
             place = walk.place(path)
             shown = listed.get(place) or self._logged(walk, path).get(place) or []
@@ -222,6 +225,19 @@ class Folders:
             made = pool.map(lambda path: self._make(path, walk), unknown)
             walk.found.update(zip(unknown, made, strict=True))
         walk.fresh.update(unknown)
+
+    def _search(self, walk: "_Walk", places: Sequence[Place], below: Set[str]) -> Shown:
+        """What Drive shows there. A listing that failed is no listing: is a parent gone, or is it asked again?"""
+        for attempt in itertools.count():
+            try:
+                return walk.search.listed(places, below)
+            except LookFailed as error:
+                for parent in dict.fromkeys(parent for parent, _ in places if parent != self.root.base):
+                    folder = walk.drive.get(parent)
+                    if folder is None or folder.trashed:
+                        raise _Misplaced(FileId(parent)) from None
+                retry.pause(attempt, error, walk.deadline)
+        raise AssertionError
 
     def _logged(self, walk: "_Walk", path: str) -> Shown:
         upload = self.last_upload(self._label(path))
@@ -249,7 +265,7 @@ class Folders:
                     look_first=is_claimed_before,
                 )
             except NotFound:
-                raise _Astray(parent) from None
+                raise _Misplaced(parent) from None
             except BadRequest:  # the reserved id went stale
                 if has_new_ids:
                     raise
@@ -259,7 +275,7 @@ class Folders:
                 if not made.trashed:
                     return self._adopt(path, made, parent)
                 if not made.explicitly_trashed:  # Drive takes a create under a folder in the bin
-                    raise _Astray(parent)
+                    raise _Misplaced(parent)
             distrusted |= {folder}
 
     def _claim(
@@ -289,10 +305,10 @@ class Folders:
         return "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
 
     def _name(self, path: str) -> str:
-        return key(f"{self.account}\0{self.root.base}\0{path}")
+        return state_key(f"{self.drive_key}\0{path}")
 
     def _key(self, path: str) -> str:
-        return key(f"{self.root.base}/{path}")
+        return ownership_mark(f"{self.root.base}/{path}")
 
 
 @dataclass(slots=True)

@@ -25,8 +25,7 @@ from function.serving.result import InvocationResult, failure, refusal, refused_
 from function.state.locks import Locks
 from function.state.log import UploadLog
 from function.state.log_index import LogIndex
-from function.upload import batch
-from function.upload.account import Account
+from function.upload.account import AccountSession
 from function.upload.batch import Batch
 from function.upload.item import Item, log_items
 
@@ -49,7 +48,7 @@ class App:
     settings: Settings
     locks: Locks
     log: UploadLog
-    accounts: dict[str, Account]
+    accounts: dict[str, AccountSession]
 
     def handle(
         self,
@@ -94,7 +93,7 @@ class App:
         if not ended_in_time(append, seconds_from_now(LAST_LOG_S)):
             _log.error("upload_log.json: can't be written in time; the volume may hang.")
 
-    def _requests(self, asked: Job) -> list[tuple[FileRequest, Sequence[Account]]]:
+    def _requests(self, asked: Job) -> list[tuple[FileRequest, Sequence[AccountSession]]]:
         """Each file and the accounts it goes to. Raises InvalidPayload."""
         several = len(asked.files) > 1
         return [
@@ -102,7 +101,7 @@ class App:
             for index, request in enumerate(asked.files)
         ]
 
-    def _accounts_of(self, request: FileRequest, where: str) -> Sequence[Account]:
+    def _accounts_of(self, request: FileRequest, where: str) -> Sequence[AccountSession]:
         if request.account is None:
             return list(self.accounts.values())
         if request.account not in self.accounts:
@@ -119,7 +118,7 @@ class _Invocation:
 
     app: App
     id: str
-    requests: Sequence[tuple[FileRequest, Sequence[Account]]]
+    requests: Sequence[tuple[FileRequest, Sequence[AccountSession]]]
     progress: ProgressCallback
     _items: list[Item] | None = None
     """Once every source was located."""
@@ -176,7 +175,7 @@ class _Invocation:
             thread.join()
 
     def _items_of(
-        self, request: FileRequest, accounts: Sequence[Account], data_root: DataRoot, own: OwnFiles
+        self, request: FileRequest, accounts: Sequence[AccountSession], data_root: DataRoot, own: OwnFiles
     ) -> list[Item]:
         relative, shown = "", request.path
         source: Source | UploadError
@@ -206,9 +205,7 @@ class _Invocation:
     def _run_account(self, items: list[Item], deadline: Deadline) -> None:
         log_deadline = Deadline(deadline.at_s + GRACE_S - 1)
         try:
-            due = [each for each in items if not batch.glance(each)]
-            if due:
-                Batch(items[0].account, due, self.app.log, deadline, log_deadline).run()
+            Batch(items[0].account, items, self.app.log, deadline, log_deadline).run()
         except UploadError as error:
             for item in items:
                 item.fail(error)
@@ -256,7 +253,7 @@ def open_app(settings: Settings) -> App:
     locks = Locks(settings.state_root, settings.state_folder / "locks", settings.lock)
     log = UploadLog(settings.log, locks.shared, _log.warning, int(settings.log_max_mb * 1024 * 1024))
     memory = LogIndex(settings.log)
-    accounts = {each.name: Account(settings, each, locks, memory) for each in settings.accounts}
+    accounts = {each.name: AccountSession(settings, each, locks, memory) for each in settings.accounts}
     return App(settings, locks, log, accounts)
 
 

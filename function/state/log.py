@@ -33,7 +33,7 @@ import msgspec
 
 from function.core.deadline import Deadline
 from function.core.errors import Locked, UploadError, VolumeUnavailable
-from function.core.types import LogEntry, Status
+from function.core.types import LogEntry, LoggedUpload, Status
 from function.state import files, log_files
 from function.state.locks import HeldLock
 from function.state.log_files import LogPosition
@@ -47,7 +47,7 @@ from function.state.log_format import (
     Tail,
     examine,
 )
-from function.state.log_index import LoggedUpload, parse_upload, uploads_since
+from function.state.log_index import parse_upload, uploads_since
 
 MAX_BYTES = 256 * 1024 * 1024
 """The default of `log_max_mb`."""

@@ -9,48 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import msgspec
 
 from function.core.errors import VolumeUnavailable
-from function.core.types import Digests, FileId
+from function.core.types import LoggedUpload
 from function.state import log_files
 from function.state.log_files import LogPosition
 
 REACH_BYTES = 4 * 1024 * 1024
 """How far back it reaches: some 8,000 entries, about what Drive takes of an account in the hour that a listing may lag.
 What is older, listings show."""
-
-
-class LoggedUpload(msgspec.Struct, frozen=True):
-    """An entry of the log that says `uploaded`."""
-
-    status: Literal["uploaded"]
-    account: str
-    path: str
-    destination: str
-    file_id: FileId
-    size: int
-    sha256: str
-    md5: str
-    attempt: int | None = None
-    link: str | None = None
-
-    @property
-    def digests(self) -> Digests:
-        """The content's."""
-        return Digests(self.md5, self.sha256)
-
-    @property
-    def folder(self) -> str:
-        """The destination's folder as it is shown."""
-        return self.destination.rpartition("/")[0]
-
-    @property
-    def name(self) -> str:
-        """The file's name on Drive."""
-        return self.destination.rpartition("/")[2]
 
 
 @dataclass(slots=True)

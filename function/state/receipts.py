@@ -7,9 +7,7 @@ Writing one is three steps on the disk, each of them safe to die after:
     3. a rename over the receipt, and a sync of the folder
 
 Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
-to its name at once. What a claim came to is added to the receipt that holds it, by one write over its end: a new file
-each time would cost more than the rest of the upload, since ext4 passes by every inode that was freed within minutes.
-Torn, it is as if it had never been written: the claim leads to the same file on Drive and to its entry in the log.
+to its name at once.
 
 Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred, whereas each new
 folder costs more than a receipt.
@@ -24,16 +22,12 @@ from typing import Generic, TypeVar
 import msgspec
 
 from function.core.errors import VolumeUnavailable
-from function.core.receipt import VERSION, Done, FolderReceipt, Receipt
+from function.core.receipt import VERSION, FolderReceipt, Receipt
 from function.state import files
 from function.state.files import UnexpectedFile
 
 MAX_BYTES = 16 * 1024 * 1024
 """A longer file is no receipt: the longest that can be written has some tens of kilobytes."""
-
-_CLOSE = b"\n}"
-_ENDED = b',\n "ended": '
-"""Written over the end of a receipt, before what its claim came to."""
 
 R = TypeVar("R", Receipt, FolderReceipt)
 
@@ -74,35 +68,6 @@ class Receipts(Generic[R]):
         except OSError as error:
             raise _unavailable(path, error) from error
         return new
-
-    def finish(self: "Receipts[Receipt]", name: str, old: Receipt, done: Done) -> Receipt:
-        """Record what the claim in `old` came to. A power failure may undo it. Raises as `swap` does."""
-        path = self._path(name)
-        new = old.finished(done)
-        try:
-            if not os.path.exists(f"{path}.{old.generation + 1}") and self._added(path, old, done):
-                return msgspec.structs.replace(new, generation=old.generation + 1)
-        except OSError as error:
-            raise _unavailable(path, error) from error
-        return self.swap(name, old, new)
-
-    def _added(self: "Receipts[Receipt]", path: str, old: Receipt, done: Done) -> bool:
-        """Whether the file was the receipt `old`, whole and as `swap` writes it, and tells its end now.
-
-        Where a lease has another holder meanwhile, either's file may stay: both lead to the same end.
-        """
-        try:
-            fd = files.open_existing(path, write=True)
-        except (FileNotFoundError, UnexpectedFile):
-            return False
-        try:
-            content = files.read_all(fd, MAX_BYTES)
-            if content != _encoded(old):
-                return False
-            files.write_at(fd, _ENDED + msgspec.json.encode(done) + _CLOSE, len(content) - len(_CLOSE))
-            return True
-        finally:
-            os.close(fd)
 
     def _claim(self, name: str, first: R) -> None:
         try:
@@ -158,13 +123,10 @@ class Receipts(Generic[R]):
         return None
 
     def _decoded(self, content: bytes) -> R | None:
-        for whole in (content, _without_end(content)):
-            try:
-                receipt = msgspec.json.decode(whole, type=self.kind)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                continue
-            return receipt.resolved()
-        return None
+        try:
+            return msgspec.json.decode(content, type=self.kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
 
     def _generation(self, name: str) -> int:
         receipt = self.read(name)
@@ -176,16 +138,6 @@ class Receipts(Generic[R]):
 
 def _encoded(receipt: Receipt | FolderReceipt) -> bytes:
     return msgspec.json.format(msgspec.json.encode(receipt), indent=1)
-
-
-def _without_end(content: bytes) -> bytes:
-    """A receipt as it was before its end was added, where that was torn."""
-    at = content.rfind(_ENDED)
-    if at < 0:
-        at = content.rfind(b",")
-        if not _ENDED.startswith(content[at:].removesuffix(b"}")):
-            return b""
-    return content[:at] + _CLOSE
 
 
 def _unavailable(path: str, error: OSError) -> VolumeUnavailable:

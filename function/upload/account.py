@@ -1,17 +1,20 @@
-"""One account of the settings at work: its Drive, receipts, folders and reserved ids. Kept between invocations."""
+"""One account of the settings at work, and the Drive that its token leads to. Kept between invocations."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from function.core.deadline import Deadline
-from function.core.plan import key
+from function.core.errors import CredentialsError, VolumeUnavailable
+from function.core.naming import state_key
 from function.core.receipt import FolderReceipt, Receipt
 from function.core.types import FileId
 from function.credentials.account_credentials import Credentials
-from function.drive.port import Drive
+from function.drive.port import Drive, Usage
 from function.folders.tree import Folders
 from function.home.settings import AccountConfig, Settings
 from function.state import files
@@ -20,15 +23,56 @@ from function.state.locks import Locks
 from function.state.log_index import LogIndex
 from function.state.receipts import Receipts
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class Account:
+class DriveSession:
+    """One user's Drive below one root, and all that is known of it: receipts, folders, reserved ids.
+
+    Nothing of it is ever used for another user's Drive, whatever token the account's file holds by then.
+    """
+
+    drive: Drive
+    """Unbound; refuses a token of another identity."""
+    key: str
+    """Names the user and the root."""
+    receipts: Receipts[Receipt]
+    folders: Folders
+    ids: IdPool
+
+    def take_ids(self, count: int, drive: Drive, deadline: Deadline) -> list[FileId]:
+        """That many reserved ids."""
+        return self.ids.take(count, drive.reserve_ids, deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class _BoundTokens:
+    """The account's access tokens, as long as its file holds a token of that identity."""
+
+    tokens: Credentials
+    identity: str
+
+    def access_token(self, deadline: Deadline) -> str:
+        token = self.tokens.access_token(deadline)
+        if self.tokens.identity_hint(deadline) != self.identity:  # asked afterwards: the file may be replaced meanwhile
+            raise CredentialsError("The token was replaced by another one during the upload; call again.")
+        return token
+
+    def refused(self, access_token: str, deadline: Deadline) -> None:
+        self.tokens.refused(access_token, deadline)
+
+
+@dataclass(frozen=True)
+class AccountSession:
     """The adapters of one account; what talks to Drive is imported when its Drive is first needed."""
 
     settings: Settings
     account: AccountConfig
     locks: Locks
     memory: LogIndex
+    _sessions: dict[str, DriveSession] = field(default_factory=dict)
+    """By the identity of the token."""
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -36,52 +80,65 @@ class Account:
         """The account's name in the settings."""
         return self.account.name
 
-    @cached_property
-    def receipts(self) -> Receipts[Receipt]:
-        """What is durable about its destinations."""
-        return Receipts(self.settings.state / "receipts" / self.name, Receipt)
+    def open(self, usage: Usage, deadline: Deadline) -> DriveSession:
+        """The Drive that the account's token leads to now. Asks Drive who it is where the token is a new one.
 
-    @cached_property
-    def folders(self) -> Folders:
-        """The folders of its mirror."""
-        return Folders(
+        Raises CredentialsError, VolumeUnavailable, DriveError, DeadlineExceeded.
+        """
+        identity = self.tokens.identity_hint(deadline)
+        with self._opening:
+            try:
+                if identity not in self._sessions:
+                    self._sessions[identity] = self._opened(identity, usage, deadline)
+                return self._sessions[identity]
+            except OSError as error:
+                raise VolumeUnavailable(f"{self.settings.state}: can't be used ({error.strerror}).") from error
+
+    def _opened(self, identity: str, usage: Usage, deadline: Deadline) -> DriveSession:
+        state, root = self.settings.state, self.account.root
+        drive = self._drive(identity)
+        user = self._user(state / "identities" / identity, drive.bound(usage, deadline))
+        key = state_key(f"{user}\0{root.base}\0{root.drive_id or ''}")
+        ids = IdPool(state / "ids" / f"{state_key(user)}.txt", self.locks.shared)
+        folders = Folders(
             account=self.name,
-            root=self.account.root,
-            receipts=Receipts(self.settings.state / "folders" / self.name, FolderReceipt),
-            take_ids=self.take_ids,
-            discard_ids=self.ids.discard,
-            lock=lambda deadline: self.locks.of(key(f"folders of {self.name}"), deadline),
+            drive_key=key,
+            root=root,
+            receipts=Receipts(state / "drives" / key / "folders", FolderReceipt),
+            take_ids=lambda count, drive, deadline: ids.take(count, drive.reserve_ids, deadline),
+            discard_ids=ids.discard,
+            lock=lambda deadline: self.locks.of(state_key(f"folders of {key}"), deadline),
             last_upload=lambda folder: self.memory.last_below(self.name, folder),
         )
+        return DriveSession(drive, key, Receipts(state / "drives" / key / "receipts", Receipt), folders, ids)
 
-    @cached_property
-    def ids(self) -> IdPool:
-        """Its reserved ids."""
-        return IdPool(self.settings.state / "ids" / f"{self.name}.txt", self.locks.shared)
-
-    def take_ids(self, count: int, drive: Drive, deadline: Deadline) -> list[FileId]:
-        """That many reserved ids."""
-        return self.ids.take(count, drive.reserve_ids, deadline)
+    def _user(self, file: Path, drive: Drive) -> str:
+        """Whose Drive it is: as it was written down when the token was new, else by Drive's answer."""
+        try:
+            if known := files.read(file, 1024):
+                return known.decode("ascii", "replace")
+        except FileNotFoundError:
+            _log.debug("%s: a new token", self.name)
+        user = drive.identity()
+        files.replace(file, user.encode())
+        return user
 
     @property
     def drive(self) -> Drive:
-        """Its Drive, unbound."""
-        with self._opening:
-            return self._drive
+        """The Drive that the account's token leads to now, unbound."""
+        return self._drive(self.tokens.identity_hint(Deadline.after(60)))
 
-    @cached_property
-    def _drive(self) -> Drive:
+    def _drive(self, identity: str) -> Drive:
         from function.drive.google import GOOGLE, GoogleDrive
         from function.drive.http import Transport, pool
         from function.pacing.rate_limiter import Pacer
 
-        state = self.settings.state
-        pace = state / "pace" / f"{self.name}.json"
+        pace = self.settings.state / "pace" / f"{self.name}.json"
         if not pace.parent.is_dir():
             files.make_folder(pace.parent)
         return GoogleDrive(
             transport=Transport(pool(self.settings.emulator or GOOGLE)),
-            tokens=self.tokens,
+            tokens=_BoundTokens(self.tokens, identity),
             pacer=Pacer(pace if self.settings.lock == "native" else None),
             endpoint=self.settings.emulator or GOOGLE,
             drive_id=self.account.root.drive_id,
@@ -101,5 +158,5 @@ class Account:
 
     @contextmanager
     def _refreshing(self, deadline: Deadline) -> Iterator[None]:
-        with self.locks.of(key(f"token of {self.name}"), deadline):
+        with self.locks.of(state_key(f"token of {self.name}"), deadline):
             yield

@@ -1,176 +1,228 @@
-"""Many files to one account: one walk over the folders, one look a folder, transfers side by side.
+"""Many files to one account: one walk over the folders, transfers side by side, one listing a folder.
 
-One failure never hides the others: each item ends in an outcome of its own.
+The batch goes in rounds. In each one every upload goes as far as it can; what then waits for a listing that is younger
+than its own answer shares it, in the next round, with all others of the folder. A single file is a batch of one. One
+failure never hides the others: each item ends in an outcome of its own.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain, islice, zip_longest
+from functools import cached_property, partial
+from itertools import chain, zip_longest
 
-from function.core import plan
+from function.core import metadata
 from function.core.deadline import Deadline
-from function.core.errors import UploadError
-from function.core.types import FileId, Outcome
+from function.core.errors import UploadError, VolumeUnavailable
+from function.core.naming import ownership_mark
+from function.core.types import Digests, FileId, Outcome
 from function.drive.port import Drive, Usage
 from function.drive_upload import Upload
-from function.folders.listing import Visit
+from function.folders.listing import FolderView
 from function.home.source import Source
+from function.protocol.evidence import names_to_ask
+from function.protocol.plan import has_other_metadata, outcome_unchanged, unchanged_by_stat
+from function.protocol.steps import Wanted
 from function.state.log import UploadLog
-from function.upload.account import Account
-from function.upload.destination import Destination, Means
-from function.upload.finishing import Sent, known
+from function.state.log_files import LogPosition
+from function.upload.account import AccountSession, DriveSession
+from function.upload.destination import Destination, UploadContext, receipt_name
 from function.upload.item import Item
 
 PARALLEL_MAX = 30
 """Transfers side by side; the pacer holds them back when Drive does. With more, two accounts keep the processor busy
 instead of waiting at the same time."""
 
+ROUNDS_MAX = 40
+"""Rounds before a batch gives up for now: each lost race for a name takes one, and a plain upload takes two."""
+
+SETTLING_SHARE = 0.1
+"""Share of the time budget in which nothing new is begun: what was sent is to be settled and logged by its end."""
+
 _log = logging.getLogger(__name__)
 
 
-def glance(item: Item) -> bool:
-    """Whether a stat and the receipt alone show that nothing changed; no lock, no request. Tells the outcome."""
-    if isinstance(item.source, UploadError):
-        item.fail(item.source)
-        return True
-    receipt = item.account.receipts.read(item.receipt_name)
-    item.contents_done = len(receipt.done) if receipt else 0
-    done = plan.unchanged(receipt, item.source.stat, item.policy) if receipt and not receipt.claim else None
-    if done:
-        item.tell(known(item.folder, done))
-    return done is not None
-
-
-@dataclass(slots=True)
+@dataclass
 class Batch:
-    """The items of one account that need more than a glance."""
+    """The items of one account."""
 
-    account: Account
+    account: AccountSession
     items: Sequence[Item]
     log: UploadLog
     deadline: Deadline
     log_deadline: Deadline
     shared: Usage = field(default_factory=Usage)
     """What was asked of Drive for several items at once; whoever is logged next carries it."""
-    _visits: dict[str, Visit] = field(default_factory=dict)
+    _folders: dict[str, FolderView] = field(default_factory=dict)
     _ids: list[FileId] = field(default_factory=list)
-    _taken: int = 0
+    _ids_taken: int = 0
     _taking: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Bring every item to its end; those that were uploaded are logged, the others told."""
+        items = [each for each in self.items if not _is_refused(each)]
         try:
-            self._prepare()
+            due = [each for each in items if not self._is_unchanged(each)]
+            if due:
+                self._prepare(due)
         except UploadError as error:
-            for item in self.items:
-                self._fail(item, None, error)
+            for item in items:
+                item.fail(error, shared=self.shared)
             return
-        with ThreadPoolExecutor(min(PARALLEL_MAX, len(self.items)), "upload") as pool:
-            sent = [each for each in pool.map(self._begin, self._in_turns()) if each]
-            list(pool.map(self._finish, *zip(*sent, strict=True))) if sent else None
+        if due:
+            self._run_rounds([(item, Upload(self._destination(item), _source(item))) for item in _in_turns(due)])
 
-    def _prepare(self) -> None:
-        """A visit for each folder, all names known; every folder that is unknown ensured in one walk."""
+    @cached_property
+    def session(self) -> DriveSession:
+        """The Drive that the account's token leads to."""
+        return self.account.open(self.shared, self.deadline)
+
+    def _run_rounds(self, pending: list[tuple[Item, Upload]]) -> None:
+        reserve_s = SETTLING_SHARE * self.deadline.remaining_s() if len(pending) > 1 else 0.0
+        with ThreadPoolExecutor(min(PARALLEL_MAX, len(pending)), "upload") as pool:
+            for number in range(ROUNDS_MAX):
+                began = time.monotonic()
+                spare_s = reserve_s if number == 0 else 0.0
+                advance = partial(self._advance, began, spare_s)
+                waits = list(pool.map(advance, *zip(*pending, strict=True)))
+                pending = [each for each, is_waiting in zip(pending, waits, strict=True) if is_waiting]
+                if not pending:
+                    return
+        for item, upload in pending:
+            error = VolumeUnavailable(f"{item.destination}: others keep taking its name; call again.")
+            self._fail(item, upload, error)
+
+    def _advance(self, round_began: float, spare_s: float, item: Item, upload: Upload) -> bool:
+        """Let an upload go on; whether it waits for the next round."""
+        try:
+            if self.deadline.remaining_s() < spare_s:
+                raise self.deadline.exceeded()
+            outcome = upload.advance(round_began)
+        except Exception as error:  # noqa: BLE001 - one failure never hides the others
+            self._fail(item, upload, error)
+            return False
+        if outcome:
+            item.tell(outcome, self.shared)
+        return outcome is None
+
+    def _is_unchanged(self, item: Item) -> bool:
+        """Whether a stat and the receipt alone show that nothing changed; no lock, no request. Tells the outcome."""
+        receipt = self.session.receipts.read(self._receipt_name(item))
+        item.contents_done = receipt.done if receipt else ()
+        if receipt is None or receipt.claim:
+            return False
+        wanted = _wanted(item)
+        done = unchanged_by_stat(receipt, wanted)
+        if done is None or has_other_metadata(done, wanted):
+            return False
+        item.tell(outcome_unchanged(item.folder, done))
+        return True
+
+    def _prepare(self, items: Sequence[Item]) -> None:
+        """A view for each folder, all names known; every folder that is unknown ensured in one walk."""
         self.account.memory.read_on()
-        for item in self.items:
-            is_first = item.folder_path not in self._visits
-            visit = self._visit(item.folder_path)
+        for item in items:
+            is_first = item.folder_path not in self._folders
+            folder = self._folder(item.folder_path)
             if is_first:
-                visit.chain = self.account.folders.known(item.folder_path)
-            count = plan.names_due(item.contents_done, item.policy)
-            visit.coming.add(item.receipt_name)
-            visit.keys.add(plan.key(item.destination))
-            visit.names.update(islice(plan.candidates(plan.drive_name(item.local_name)), count))
-        unknown = [path for path, visit in self._visits.items() if visit.chain is None]
+                folder.chain = self.session.folders.known(item.folder_path)
+            folder.files_due += 1
+            folder.keys.add(ownership_mark(item.destination))
+            folder.names.update(names_to_ask(_wanted(item), item.contents_done))
+        unknown = [path for path, folder in self._folders.items() if folder.chain is None]
         if len(unknown) > 1:
-            for path, found in self.account.folders.ensure(unknown, self._drive(), self.deadline).items():
-                self._visits[path].chain = found
+            for path, found in self.session.folders.ensure(unknown, self._drive(), self.deadline).items():
+                self._folders[path].chain = found
 
-    def _visit(self, path: str) -> Visit:
-        if path not in self._visits:
-            self._visits[path] = Visit(path, self.account.folders, self._drive, self.deadline)
-        return self._visits[path]
+    def _folder(self, path: str) -> FolderView:
+        if path not in self._folders:
+            self._folders[path] = FolderView(path, self.session.folders, self._drive, self.deadline)
+        return self._folders[path]
 
     def _drive(self) -> Drive:
-        return self.account.drive.bound(self.shared, self.deadline)
+        return self.session.drive.bound(self.shared, self.deadline)
 
-    def _in_turns(self) -> Iterable[Item]:
-        """The items, one folder after the other in turn, so that the looks at all folders begin at once."""
-        by_folder: dict[str, list[Item]] = {}
-        for item in self.items:
-            by_folder.setdefault(item.folder_path, []).append(item)
-        return filter(None, chain.from_iterable(zip_longest(*by_folder.values())))
-
-    def _begin(self, item: Item) -> tuple[Item, Upload, Sent] | None:
-        upload = Upload(self._destination(item), _source(item))
-        try:
-            result = upload.begin()
-            if isinstance(result, Outcome):
-                item.tell(result, self.shared)
-            else:
-                return item, upload, result
-        except Exception as error:  # noqa: BLE001 - one failure never hides the others
-            self._fail(item, upload, error)
-        finally:
-            self._visit(item.folder_path).goes(item.receipt_name)
-        return None
-
-    def _finish(self, item: Item, upload: Upload, sent: Sent) -> None:
-        try:
-            item.tell(upload.finish(sent), self.shared)
-        except Exception as error:  # noqa: BLE001 - one failure never hides the others
-            self._fail(item, upload, error)
-
-    def _fail(self, item: Item, upload: Upload | None, error: Exception) -> None:
+    def _fail(self, item: Item, upload: Upload, error: Exception) -> None:
         if not isinstance(error, UploadError):
             _log.error("%s: internal error", item.path, exc_info=error)
             error = UploadError(f"An internal error ({type(error).__name__}) stopped the upload; call again.")
-        upload = upload or Upload(self._destination(item), _source(item))
         item.fail(error, upload.count_attempt(), self.shared)
 
     def _destination(self, item: Item) -> Destination:
-        means = Means(
+        context = UploadContext(
             account=self.account.name,
-            open_drive=lambda: self.account.drive.bound(item.usage, self.deadline),
-            receipts=self.account.receipts,
-            hold=lambda name: self.account.locks.of(name, self.deadline),
+            open_drive=lambda: self.session.drive.bound(item.usage, self.deadline),
+            receipts=self.session.receipts,
+            lock=lambda name: self.account.locks.of(name, self.deadline),
             take_id=self._take_id,
             discard_ids=self._discard_ids,
-            log_size=self.log.position,
+            log_position=self.log.position,
             logged_upload=self.account.memory.upload_of,
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
+            record=partial(self._record, item),
             deadline=self.deadline,
         )
-        visit = self._visit(item.folder_path)
-        record = partial(self._record, item)
         return Destination(
-            means, visit, item.folder, item.local_name, item.policy, item.request.metadata, record, item.progress
+            context,
+            self._folder(item.folder_path),
+            item.folder,
+            item.local_name,
+            self._receipt_name(item),
+            item.policy,
+            item.request.metadata or {},
+            item.progress,
         )
+
+    def _receipt_name(self, item: Item) -> str:
+        return receipt_name(self.session.key, item.folder, item.local_name)
 
     def _take_id(self) -> FileId:
         """A reserved id: the batch takes as many as it may need, at the first need."""
         with self._taking:
             if not self._ids:
-                count = max(1, len(self.items) - self._taken)
-                self._ids = self.account.take_ids(count, self._drive(), self.deadline)
-            self._taken += 1
+                count = max(1, len(self.items) - self._ids_taken)
+                self._ids = self.session.take_ids(count, self._drive(), self.deadline)
+            self._ids_taken += 1
             return self._ids.pop()
 
     def _discard_ids(self) -> None:
         with self._taking:
             self._ids = []
-            self.account.ids.discard()
+            self.session.ids.discard()
 
-    def _record(self, item: Item, outcome: Outcome) -> None:
-        """Log an upload, before its receipt says that it is done."""
-        if outcome.digests == _source(item).fingerprint.digests:
-            item.record(outcome, self.shared, self.log, self.log_deadline)
-        else:  # an older content, which an earlier invocation brought to Drive and didn't live to log
-            self.log.append([item.entry_of(outcome, None)], self.log_deadline)
+    def _record(self, item: Item, outcome: Outcome, digests: Digests, since: LogPosition) -> bool:
+        """Log an upload, before its receipt says that it is done, unless the log tells of it behind `since`."""
+        if digests == _source(item).fingerprint.digests:
+            return item.record(outcome, self.shared, self.log, self.log_deadline, since)
+        # An older content, which an earlier invocation brought to Drive and didn't live to log.
+        entry = item.entry_of(outcome, None)
+        return self.log.append([entry], self.log_deadline, unless_logged={entry.file_id or "": since})[0]
+
+
+def _is_refused(item: Item) -> bool:
+    """Whether the source is no good, which is told."""
+    if isinstance(item.source, UploadError):
+        item.fail(item.source)
+        return True
+    return False
+
+
+def _in_turns(items: Sequence[Item]) -> Iterable[Item]:
+    """The items, one folder after the other in turn, so that the looks at all folders begin at once."""
+    by_folder: dict[str, list[Item]] = {}
+    for item in items:
+        by_folder.setdefault(item.folder_path, []).append(item)
+    return filter(None, chain.from_iterable(zip_longest(*by_folder.values())))
+
+
+def _wanted(item: Item) -> Wanted:
+    """What a stat of the source can be compared by."""
+    stat = _source(item).stat
+    digest = metadata.digest(item.request.metadata or {})
+    return Wanted(item.destination, item.drive_name, "", stat, item.policy, metadata=digest)
 
 
 def _source(item: Item) -> Source:

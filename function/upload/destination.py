@@ -1,41 +1,43 @@
-"""Where one source goes in one account, and the means to bring it there."""
+"""Where one source goes in one account, and what the uploads of an account share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
+from function.core import metadata
 from function.core.deadline import Deadline
-from function.core.metadata import marks, mime_type
-from function.core.plan import Look, candidates, drive_name, key
-from function.core.receipt import Claim, Receipt
-from function.core.types import FileId, NewFile, Outcome, Policy
+from function.core.naming import drive_name, ownership_mark, state_key
+from function.core.receipt import Create, Mend, Receipt, Revise, Sending
+from function.core.types import Digests, FileId, FileStat, LoggedUpload, NewFile, Outcome, Policy
 from function.drive.port import Drive
-from function.folders.listing import NEVER, Visit
+from function.folders.listing import FolderView
 from function.state.locks import HeldLock
-from function.state.log_index import LoggedUpload
 from function.state.receipts import Receipts
-from function.upload.send import Progress
+from function.upload.send import ProgressCallback
 
 
 @dataclass(frozen=True)
-class Means:
+class UploadContext:
     """What the uploads of one account share in one invocation."""
 
     account: str
     open_drive: Callable[[], Drive]
     receipts: Receipts[Receipt]
-    hold: Callable[[str], AbstractContextManager[HeldLock]]
+    lock: Callable[[str], AbstractContextManager[HeldLock]]
     """The lock of a destination, by the name of its receipt."""
     take_id: Callable[[], FileId]
     discard_ids: Callable[[], None]
-    log_size: Callable[[], int]
+    log_position: Callable[[], int]
     logged_upload: Callable[[str, int], LoggedUpload | None]
-    """What the log tells of an upload: file id, byte of the log to look behind."""
+    """What the log tells of an upload: its file id, the position of the log to look behind."""
     logged_uploads: Callable[[], Sequence[LoggedUpload]]
     """What the log tells of the source's uploads, oldest first."""
+    record: Callable[[Outcome, Digests, int], bool]
+    """Makes `uploaded` durable in the log, unless an entry behind that position says so of the file and content;
+    whether it was written."""
     deadline: Deadline
 
     @cached_property
@@ -46,17 +48,17 @@ class Means:
 
 @dataclass(frozen=True)
 class Destination:
-    """One destination. `folder` and `local_name` say it as paths; `label` is how it is shown."""
+    """One destination. `path` is its folder as it is shown."""
 
-    means: Means
-    visit: Visit
-    folder: str
+    context: UploadContext
+    folder: FolderView
+    path: str
     local_name: str
+    receipt_name: str
+    """The name of the receipt, and of the lock."""
     policy: Policy
     metadata: Mapping[str, Any]
-    record: Callable[[Outcome], None]
-    """Makes an outcome durable in the log."""
-    progress: Progress
+    progress: ProgressCallback
 
     @cached_property
     def name(self) -> str:
@@ -65,30 +67,49 @@ class Destination:
 
     @cached_property
     def key(self) -> str:
-        """Our mark on files made for this destination."""
-        return key(self.label())
-
-    @cached_property
-    def receipt_name(self) -> str:
-        """The name of the receipt, and of the lock: a hash that is also the source's, not only its name's on Drive."""
-        return receipt_name(self.means.account, self.folder, self.local_name)
+        """Our ownership mark on files made for this destination."""
+        return ownership_mark(self.label())
 
     def label(self, name: str | None = None) -> str:
         """The destination as shown, `MemoryVDB/Meta/AI_Architecture.txt`, or under another name."""
-        return f"{self.folder}/{name or self.name}".lstrip("/")
+        return f"{self.path}/{name or self.name}".lstrip("/")
 
-    def look(self, count: int = 1, *, also: str | None = None, since: float = NEVER) -> Look:
-        """What Drive shows of the first `count` names that the file may get, by a look that began after `since`."""
-        names = [*islice(candidates(self.name), count), *([also] if also else [])]
-        return self.visit.look(names, since=since).about(names, self.key)
+    @cached_property
+    def marks(self) -> tuple[dict[str, str], str | None]:
+        """The caller's metadata as Drive takes it: public properties and a description."""
+        return metadata.marks(self.metadata)
 
-    def new_file(self, claim: Claim, *, with_metadata: bool) -> NewFile:
-        """What Drive is told of the file that the claim makes."""
-        properties, description = marks(self.metadata) if with_metadata else ({}, None)
-        mark = None if claim.revises and not claim.mends else self.key  # a revised file stays its owner's
-        return NewFile(claim.id, claim.name, claim.folder, mime_type(self.name), mark, properties, description)
+    def new_file(self, claim: Sending, stat: FileStat, *, with_metadata: bool) -> NewFile:
+        """What Drive is told of the file besides its content. A revised file of others stays its owner's."""
+        properties, description = self.marks if with_metadata else ({}, None)
+        is_ours = isinstance(claim, Create | Mend)
+        return NewFile(
+            claim.id,
+            claim.name,
+            claim.folder,
+            metadata.mime_type(self.name),
+            self.key if is_ours else None,
+            properties,
+            description,
+            nonce=claim.nonce if is_ours else None,
+            modified_time=rfc3339(stat.mtime_ns),
+        )
 
 
-def receipt_name(account: str, folder: str, local_name: str) -> str:
-    """The hash that a receipt is filed under."""
-    return key(f"{account}\0{folder}\0{local_name}")
+def is_new(claim: Sending) -> bool:
+    """Whether the claim's content makes a file, instead of a revision of one."""
+    return not isinstance(claim, Revise | Mend)
+
+
+def rfc3339(time_ns: int) -> str | None:
+    """A time in ns since the epoch as Drive takes it, to the millisecond; None where no calendar has it."""
+    try:
+        moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def receipt_name(drive: str, path: str, local_name: str) -> str:
+    """The hash that a receipt is filed under: of the Drive, the folder and the source's own name."""
+    return state_key(f"{drive}\0{path}\0{local_name}")

@@ -10,15 +10,16 @@ import msgspec
 
 from function.core.deadline import Deadline
 from function.core.errors import DriveError, Locked, UploadError
-from function.core.plan import drive_name
+from function.core.naming import drive_name
+from function.core.receipt import CompletedUpload
 from function.core.request import FileRequest
 from function.core.types import LogEntry, Outcome, Policy, Status
 from function.drive.port import Usage
 from function.home.source import Source
 from function.state.log import UploadLog
-from function.upload.account import Account
-from function.upload.destination import receipt_name
-from function.upload.send import Progress
+from function.state.log_files import LogPosition
+from function.upload.account import AccountSession
+from function.upload.send import ProgressCallback
 
 
 @dataclass
@@ -27,19 +28,19 @@ class Item:
 
     invocation_id: str
     request: FileRequest
-    account: Account
+    account: AccountSession
     path: str
     """Relative to the home, for the log."""
     relative: str
     """Relative to `data_root`: what the destination mirrors."""
     source: Source | UploadError
     policy: Policy
-    progress: Progress
+    progress: ProgressCallback
     usage: Usage = field(default_factory=Usage)
     entry: LogEntry | None = None
     retry_after_s: float | None = None
     is_logged: bool = False
-    contents_done: int = 0
+    contents_done: tuple[CompletedUpload, ...] = ()
     """Contents of this source that its receipt knows to be done."""
     _started: float = field(default_factory=time.monotonic)
     _telling: threading.Lock = field(default_factory=threading.Lock)
@@ -57,17 +58,17 @@ class Item:
     @cached_property
     def destination(self) -> str:
         """The destination as it is shown."""
-        return f"{self.folder}/{drive_name(self.local_name)}".lstrip("/")
+        return f"{self.folder}/{self.drive_name}".lstrip("/")
+
+    @cached_property
+    def drive_name(self) -> str:
+        """The name of the file on Drive."""
+        return drive_name(self.local_name)
 
     @property
     def local_name(self) -> str:
         """The source's file name."""
         return self.relative.rpartition("/")[2]
-
-    @cached_property
-    def receipt_name(self) -> str:
-        """The name of the destination's receipt and lock."""
-        return receipt_name(self.account.name, self.folder, self.local_name)
 
     def _drive_folders(self) -> list[str]:
         return [drive_name(each) for each in self.relative.split("/")[:-1]]
@@ -101,13 +102,20 @@ class Item:
             shared,
         )
 
-    def record(self, outcome: Outcome, shared: Usage, log: UploadLog, deadline: Deadline) -> None:
-        """Log an upload, also one that came about when the item was given up. Raises VolumeUnavailable, Locked."""
-        entry = self.tell(outcome, shared)
-        if entry.status is not outcome.status:
-            entry = self.entry_of(outcome, shared)
-        log.append([entry], deadline)
-        self.is_logged = True
+    def record(self, outcome: Outcome, shared: Usage, log: UploadLog, deadline: Deadline, since: LogPosition) -> bool:
+        """Log an upload, also one that came about when the item was given up, unless it is logged behind `since`.
+
+        Whether it was written. Raises VolumeUnavailable, Locked.
+        """
+        entry = self.entry_of(outcome, shared)
+        (is_written,) = log.append([entry], deadline, unless_logged={entry.file_id or "": since})
+        if is_written:
+            with self._telling:
+                self.entry = self.entry or entry
+            self.is_logged = True
+        else:  # what it took is told with the entry that is still to come
+            self.usage.add(entry.requests, entry.units)
+        return is_written
 
     def give_up(self, error: UploadError) -> None:
         """Tell that the item failed, unless it has ended; an upload that isn't logged has not."""

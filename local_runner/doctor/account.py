@@ -20,7 +20,7 @@ from function.drive.google import GOOGLE
 from function.drive.http import Transport, pool
 from function.drive.port import Drive, Usage
 from function.drive.query import LIVE, inside, named
-from function.upload.account import Account
+from function.upload.account import AccountSession
 from local_runner.doctor.findings import Finding, fail, ok, warn
 from local_runner.log import advice
 
@@ -33,7 +33,7 @@ SKEW_FAIL_S = 300.0
 FEW_BYTES = 100 * 1024 * 1024
 
 
-def check(account: Account, endpoint: str | None) -> Iterator[Finding]:
+def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
     """Everything about one account; stops where the rest can't be told."""
     area = f"account {account.name}"
     try:
@@ -66,7 +66,7 @@ def _others_can_read(path: Path) -> bool:
     return bool(mode & (stat.S_IRWXG | stat.S_IRWXO)) and not str(path).startswith("/run/secrets")
 
 
-def _check_renewal(area: str, account: Account, token: str) -> Finding:
+def _check_renewal(area: str, account: AccountSession, token: str) -> Finding:
     """Renew once, as an hour from now will."""
     account.tokens.refused(token, Deadline.after(TIME_S))
     try:
@@ -76,7 +76,7 @@ def _check_renewal(area: str, account: Account, token: str) -> Finding:
     return ok(area, "the access token can be renewed")
 
 
-def _check_drive(area: str, account: Account, token: str, endpoint: str) -> Iterator[Finding]:
+def _check_drive(area: str, account: AccountSession, token: str, endpoint: str) -> Iterator[Finding]:
     status, about = _ask(endpoint, token, "about", fields="user(emailAddress),storageQuota")
     if status != 200:
         said = (
@@ -132,7 +132,7 @@ def _check_clock(token_endpoint: str) -> Iterator[Finding]:
         yield ok("clock", "this clock agrees with the token endpoint's")
 
 
-def _check_root(area: str, account: Account, token: str, endpoint: str) -> Iterator[Finding]:
+def _check_root(area: str, account: AccountSession, token: str, endpoint: str) -> Iterator[Finding]:
     root = account.account.root
     status, base = _ask(
         endpoint, token, f"files/{root.base}", supportsAllDrives="true",

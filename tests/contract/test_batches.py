@@ -200,7 +200,7 @@ def test_one_accounts_failure_leaves_the_others_success(home: Home, post: Post) 
     assert "second.json" in first.entries[1]["message"]
     assert [each["status"] for each in second.entries] == ["unchanged", "uploaded"]
     assert {each.user for each in home.drive.requests if each.user} == {"second@example.com"}
-    assert [each["attempt"] for each in second.entries] == [1, 2]
+    assert [each["attempt"] for each in second.entries] == [1, 1]  # without a token nobody knows whose receipt counts
 
 
 def test_attempts_are_counted(home: Home, post: Post) -> None:

@@ -46,7 +46,7 @@ def test_metadata_travels(home: Home, post: Post, metadata: dict[str, Any]) -> N
         assert value == (metadata[key] if isinstance(metadata[key], str) else json.dumps(metadata[key]))
     if properties.keys() != metadata.keys():
         assert json.loads(remote["description"]) == metadata
-    assert remote["appProperties"].keys() == {"drive_upload_key", "drive_upload_id"}
+    assert remote["appProperties"].keys() == {"drive_upload_key", "drive_upload_id", "drive_upload_claim"}
     assert (remote["mimeType"], remote["path"]) == ("text/plain", "MemoryVDB/Meta/note.txt")
 
 

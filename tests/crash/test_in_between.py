@@ -307,7 +307,7 @@ def test_a_root_that_is_gone_is_named(world: World, put_away: Callable[[World, s
 
     ended = world.run(ZONES, home=home)
 
-    assert ended.code == 422
+    assert ended.code == 503
     assert ended.document["results"][0]["reason"] == "drive_root_not_found"
     assert root in ended.document["results"][0]["message"]
     assert live(world) == []

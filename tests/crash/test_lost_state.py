@@ -111,7 +111,7 @@ FILES = [
 
 
 @pytest.mark.parametrize("policy", ["keep_both", "new_revision", "skip", "fail"])
-@pytest.mark.parametrize("root", ["MemoryVDB", "Up/Memory VDB", "", "folder_id"])
+@pytest.mark.parametrize("root", ["MemoryVDB", "Up/Memory VDB", "folder_id"])
 @pytest.mark.parametrize("in_a_batch", [False, True], ids=["one by one", "batch"])
 def test_without_its_state_and_with_listings_behind_nothing_is_made_twice(
     station: Station, policy: str, root: str, in_a_batch: bool

@@ -2,7 +2,7 @@
 
 import pytest
 
-from function.core import plan
+from function.core import naming
 from tests.crash import promise
 from tests.crash.scenarios import Wanted
 from tests.crash.world import Station
@@ -82,7 +82,7 @@ def test_who_gives_way_leaves_no_twins_of_others_behind(station: Station) -> Non
     with station.world() as world:
         world.home.put("Meta/earlier.txt", b"earlier")
         world.run({"path": "Data/Meta/earlier.txt"})
-        mark = {"appProperties": {promise.KEY_PROPERTY: plan.key("MemoryVDB/Meta/zones.txt")}}
+        mark = {"appProperties": {promise.KEY_PROPERTY: naming.ownership_mark("MemoryVDB/Meta/zones.txt")}}
         oldest, younger = (world.foreign_file("MemoryVDB/Meta/zones.txt", b"zones") for _ in range(2))
         for each in (oldest, younger):
             world.call("PATCH", f"files/{each}", mark)

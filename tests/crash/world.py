@@ -68,14 +68,9 @@ class Home:
         return self.folder / ".drive_upload"
 
     def receipts(self, kind: str = "receipts") -> Iterator[tuple[Path, dict[str, Any]]]:
-        """All receipts: of destinations, with what their claims came to, or of `folders`."""
-        for file in sorted(self.state.glob(f"*/{kind}/*/*/*.json")):
-            receipt = json.loads(file.read_bytes())
-            if "ended" in receipt:
-                del receipt["claim"]
-                receipt["generation"] += 1
-                receipt.setdefault("done", []).append(receipt.pop("ended"))
-            yield file, receipt
+        """All receipts: of destinations, or of `folders`."""
+        for file in sorted(self.state.glob(f"*/drives/*/{kind}/*/*.json")):
+            yield file, json.loads(file.read_bytes())
 
 
 @dataclass(slots=True)

@@ -1,0 +1,229 @@
+"""What to do where nothing is claimed: by what is done, what the log tells and what Drive shows. Pure.
+
+-> unchanged | adopt | create | revise | skip | fail
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from function.core.errors import DestinationExists
+from function.core.listing import FolderListing
+from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Revise
+from function.core.types import (
+    GOOGLE_MIME_PREFIX,
+    Digests,
+    LoggedUpload,
+    Outcome,
+    Policy,
+    RemoteFile,
+    Status,
+)
+from function.protocol.evidence import (
+    ask_for_more_names,
+    content_of,
+    free_names,
+    listing_with_hidden,
+    names_to_ask,
+    stale_listing,
+    too_new_to_be_listed,
+    trash_duplicate,
+)
+from function.protocol.steps import (
+    Done,
+    Facts,
+    Finish,
+    NeedDigests,
+    NeedFile,
+    NeedFolder,
+    NeedId,
+    Send,
+    Skip,
+    Step,
+    UpdateMetadata,
+    Wanted,
+    WriteClaim,
+    WriteDone,
+)
+
+RACY_NS = 2_000_000_000
+"""A file written within this time of being recorded may have changed again under the same mtime: 2 s, FAT's step."""
+
+
+def unchanged_by_stat(receipt: Receipt, wanted: Wanted) -> CompletedUpload | None:
+    """The content that is done and that a stat alone shows to be the source's."""
+    stat = wanted.stat
+    return next(
+        (
+            each
+            for each in _counting(receipt, wanted.policy)
+            if each.content.stat == stat and stat.mtime_ns + RACY_NS < each.at_ns
+        ),
+        None,
+    )
+
+
+def outcome_unchanged(folder: str, done: CompletedUpload) -> Outcome:
+    """The outcome for a content that is on Drive already; `folder` is the destination's, as it is shown."""
+    return Outcome(
+        status=Status.UNCHANGED,
+        destination=f"{folder}/{done.name}".lstrip("/"),
+        attempt=done.attempt,
+        file_id=done.id,
+        link=done.link,
+        size=done.content.stat.size,
+        digests=done.content.digests,
+    )
+
+
+def has_other_metadata(done: CompletedUpload, wanted: Wanted) -> bool:
+    """Whether the caller names metadata that Drive wasn't told with that content."""
+    return bool(wanted.metadata) and wanted.metadata != done.metadata
+
+
+def plan(wanted: Wanted, receipt: Receipt, facts: Facts, unused: Create | None) -> Step:
+    """`unused`: the claim in the receipt, under whose id nothing stands; its id is used again."""
+    done = unchanged_by_stat(receipt, wanted) or _done_with(wanted, receipt, facts.digests)
+    if done:
+        return _unchanged(wanted, receipt, done, facts)
+    logged = [each for each in _logged_before(wanted, receipt, facts) if each.size == wanted.stat.size]
+    if facts.digests is None and (logged or _may_be_done(wanted, receipt)):
+        return NeedDigests()
+    known = next((each for each in reversed(logged) if each.digests == facts.digests), None)
+    if known is None and _may_create_unseen(wanted, receipt, facts):
+        return _create(wanted, receipt, wanted.name, facts, unused)
+    if step := stale_listing(names_to_ask(wanted, receipt.done, facts.names_asked), facts):
+        return step
+    hidden = next((each for each in too_new_to_be_listed(receipt, facts) if each.id not in facts.files), None)
+    if hidden:
+        return NeedFile(hidden.id)
+    return _by_listing(wanted, receipt, listing_with_hidden(receipt, facts), known, facts, unused)
+
+
+def _by_listing(
+    wanted: Wanted,
+    receipt: Receipt,
+    listing: FolderListing,
+    known: LoggedUpload | None,
+    facts: Facts,
+    unused: Create | None,
+) -> Step:
+    """What Drive shows decides, and where listings hide it, or its owner has put it elsewhere, what the log tells."""
+    if step := trash_duplicate(wanted, receipt, listing, facts):
+        return step
+    shows_size = any(each.size == wanted.stat.size for each in (*listing.files, *listing.elsewhere))
+    if facts.digests is None and (wanted.is_small or shows_size):
+        return NeedDigests()
+    if same := _same_content(wanted, facts.digests, listing):
+        return NeedFile(same.id) if unused and same.id == unused.id else _adopt(wanted, same, same.name, facts)
+    if known and known.file_id not in facts.files:
+        return NeedFile(known.file_id)
+    file = facts.files[known.file_id] if known else None
+    if known and file and (file.key == wanted.key or file.holds(known.size, known.digests)):
+        return _adopt(wanted, file, known.name, facts)
+    return _by_policy(wanted, receipt, listing, facts, unused)
+
+
+def _by_policy(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: Facts, unused: Create | None) -> Step:
+    """The content is not there: what to do where the name is free, and where it holds other content."""
+    held = listing.named(wanted.name)
+    if not held:
+        return _create(wanted, receipt, wanted.name, facts, unused)
+    if wanted.policy is Policy.SKIP:
+        return Skip(held[0])
+    if wanted.policy is Policy.KEEP_BOTH:
+        free = free_names(wanted, receipt, listing, facts)
+        if not free:
+            return ask_for_more_names(wanted, receipt, facts)
+        return _create(wanted, receipt, free[0], facts, unused)
+    revisable = [each for each in held if not each.mime_type.startswith(GOOGLE_MIME_PREFIX)]
+    if wanted.policy is Policy.FAIL or not revisable:
+        raise DestinationExists(
+            f"{wanted.label} holds other content (file {held[0].id}) and if_exists is '{wanted.policy}': "
+            "rename the source, or choose keep_both, skip or new_revision."
+        )
+    return _revise(wanted, next((each for each in revisable if each.key == wanted.key), revisable[0]), facts)
+
+
+def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: Create | None) -> Step:
+    if step := _missing_for_a_claim(wanted, facts):
+        return step
+    assert facts.leaf
+    content = content_of(wanted, facts)
+    if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
+        earlier = unused.earlier if unused.content == content else (*unused.earlier, unused.content)
+        claim = replace(unused, name=name, folder=facts.leaf, content=content, earlier=earlier, session=None)
+        claim = replace(claim, renaming=None)
+    elif facts.fresh_id is None:
+        return NeedId()
+    else:
+        claim = Create(facts.fresh_id, facts.nonce, name, facts.leaf, content, facts.log_position)
+    return Send(claim) if claim == receipt.claim else WriteClaim(claim)
+
+
+def _revise(wanted: Wanted, file: RemoteFile, facts: Facts) -> Step:
+    if step := _missing_for_a_claim(wanted, facts):
+        return step
+    assert facts.leaf
+    content, position = content_of(wanted, facts), facts.log_position
+    claim = Revise(file.id, facts.nonce, file.name, facts.leaf, content, position, base=file.head_revision_id)
+    return WriteClaim(claim)
+
+
+def _missing_for_a_claim(wanted: Wanted, facts: Facts) -> Step | None:
+    if wanted.is_small and facts.digests is None:
+        return NeedDigests()
+    return NeedFolder() if facts.leaf is None else None
+
+
+def _adopt(wanted: Wanted, file: RemoteFile, name: str, facts: Facts) -> Step:
+    return Finish(RemoteRef(file.id, name, file.link), content_of(wanted, facts))
+
+
+def _unchanged(wanted: Wanted, receipt: Receipt, done: CompletedUpload, facts: Facts) -> Step:
+    if receipt.claim is not None:  # the source is again what was done before the claim
+        return WriteClaim(None)
+    if has_other_metadata(done, wanted):
+        return UpdateMetadata(done)
+    if facts.digests and done.content != content_of(wanted, facts):  # known by its digests: learn the new stat
+        fresh = replace(done, content=content_of(wanted, facts), at_ns=facts.now_ns)
+        return WriteDone(tuple(fresh if each.id == done.id else each for each in receipt.done))
+    return Done(done)
+
+
+def _counting(receipt: Receipt, policy: Policy) -> Sequence[CompletedUpload]:
+    """The contents that still count: with new_revision only what was put there last."""
+    return receipt.done[-1:] if policy is Policy.NEW_REVISION else receipt.done
+
+
+def _done_with(wanted: Wanted, receipt: Receipt, digests: Digests | None) -> CompletedUpload | None:
+    counting = _counting(receipt, wanted.policy)
+    return next((each for each in counting if digests and each.content.digests == digests), None)
+
+
+def _may_be_done(wanted: Wanted, receipt: Receipt) -> bool:
+    """Whether the digests are worth computing: something of that size is done."""
+    return any(each.content.stat.size == wanted.stat.size for each in _counting(receipt, wanted.policy))
+
+
+def _logged_before(wanted: Wanted, receipt: Receipt, facts: Facts) -> Sequence[LoggedUpload]:
+    """What the log tells where no receipt does: the state was lost, or is old."""
+    if wanted.policy is not Policy.NEW_REVISION:
+        return facts.logged_before
+    return () if receipt.done else facts.logged_before[-1:]  # only what was put there last counts
+
+
+def _may_create_unseen(wanted: Wanted, receipt: Receipt, facts: Facts) -> bool:
+    """A create never overwrites: a small content may go first, and a clash is settled by a rename."""
+    is_expected_to_be_new = wanted.policy is Policy.KEEP_BOTH and wanted.is_small and not receipt.done
+    return is_expected_to_be_new and facts.may_create_unseen and facts.listing is None and not facts.was_superseded
+
+
+def _same_content(wanted: Wanted, digests: Digests | None, listing: FolderListing) -> RemoteFile | None:
+    if digests is None:
+        return None
+    size = wanted.stat.size
+    same = listing.holding(size, digests, wanted.name, wanted.key)
+    if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
+        return next((each for each in same if each.name == wanted.name), None)
+    return next(iter((*same, *listing.holding_elsewhere(size, digests, wanted.key))), None)

@@ -1,0 +1,234 @@
+"""The words of the protocol: what is wanted, what is known, and the steps. All values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from function.core.listing import NEVER, FolderListing
+from function.core.receipt import Claim, CompletedUpload, RemoteRef, Sending
+from function.core.types import (
+    Digests,
+    FileId,
+    FileStat,
+    Fingerprint,
+    LoggedUpload,
+    Policy,
+    RemoteFile,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the invocation is to bring about."""
+
+    label: str
+    """The destination as it is shown."""
+    name: str
+    """The file's name on Drive."""
+    key: str
+    """Our ownership mark for the destination."""
+    stat: FileStat
+    policy: Policy
+    is_small: bool = True
+    """The content goes in one request, and is read before it."""
+    metadata: str = ""
+    """The digest of the caller's metadata; empty where there is none."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What this invocation knows, and will forget as soon as something contradicts it."""
+
+    nonce: str
+    """The mark of the claims that this invocation makes."""
+    now_ns: int = 0
+    """The time, in ns since the epoch."""
+    digests: Digests | None = None
+    """The source's."""
+    log_position: int = 0
+    """Bytes of the log before anything was claimed."""
+    logged_before: Sequence[LoggedUpload] = ()
+    """What the log tells of uploads to this destination, oldest first."""
+    leaf: FileId | None = None
+    """The destination's folder."""
+    may_create_unseen: bool = False
+    """The folder is known, and receipts know what we put there: a clash may be found after the create."""
+    fresh_id: FileId | None = None
+    """A reserved id that nothing was sent under."""
+    was_superseded: bool = False
+    """Somebody else wrote the receipt meanwhile, or removed it."""
+    is_own_claim: bool = False
+    """This invocation wrote the receipt's claim."""
+    last_sent: Sending | None = None
+    """The claim under which this invocation last sent something, until it has dropped it."""
+    listing: FolderListing | None = None
+    names_asked: int = 0
+    """How many names `Name (n)` the listing was asked for."""
+    looks_at_name: int = 0
+    """Listings since our file has its present name."""
+    answered_at: float = NEVER
+    """When Drive last answered a write, or a look by id, of this upload: only a listing begun later counts."""
+    files: dict[FileId, RemoteFile | None] = field(default_factory=dict)
+    """Looked at by id, or told by Drive's answer to a write of this invocation."""
+    arrived: set[FileId] = field(default_factory=set)
+    """Ids whose content is known to be what this invocation sent: Drive answered so to the last byte."""
+    in_use: set[FileId] = field(default_factory=set)
+    """Ids of which Drive has said that they are in use: where nothing stands under one, it is used up."""
+    revisions: dict[FileId, int] = field(default_factory=dict)
+    logged: dict[FileId, LoggedUpload | None] = field(default_factory=dict)
+    """What the log tells of an id since its claim."""
+    was_mended: bool = False
+    entry_written: bool | None = None
+    """Whether the log's entry for the claim was written now (True) or stood there (False)."""
+
+    def forget(self) -> None:
+        """Drop what Drive, the receipt and the log may contradict by now."""
+        self.was_superseded, self.is_own_claim = True, False
+        self.listing, self.leaf, self.entry_written = None, None, None
+        for known in (self.files, self.revisions, self.logged, self.arrived, self.in_use):
+            known.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class NeedDigests:
+    """Read the source; a file that shows its digests may save the slower half of the work."""
+
+    shown_by: RemoteFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedFolder:
+    """Find or make the destination's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedId:
+    """Take an id from the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedListing:
+    """Look at these names in the folder, by a look that begins after that moment."""
+
+    names: tuple[str, ...]
+    begun_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class NeedFile:
+    """Look at an id."""
+
+    id: FileId
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRevisions:
+    """Ask how many contents the file has had."""
+
+    id: FileId
+
+
+@dataclass(frozen=True, slots=True)
+class NeedLogEntry:
+    """Ask the log whether it tells of the claim's id."""
+
+    id: FileId
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteClaim:
+    """Write the claim into the receipt, or take it out."""
+
+    claim: Claim | None
+    discards_ids: bool = False
+    """The pool is old: it has handed out an id that is in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDone:
+    """Write what is done, with the claim as it is."""
+
+    done: tuple[CompletedUpload, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bring the source's content under the claim's id."""
+
+    claim: Sending
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move the file into the destination's folder."""
+
+    file: RemoteFile
+    folder: FileId
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """Give the file that name."""
+
+    file: RemoteFile
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trash:
+    """Put the file into the bin."""
+
+    file: RemoteFile
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMetadata:
+    """Tell Drive the caller's metadata for a file whose content is done; the receipt learns it then."""
+
+    done: CompletedUpload
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Append the entry `uploaded`, unless one of this content stands behind the claim's position already."""
+
+    file: RemoteFile
+    content: Fingerprint
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Record the file as done and drop the claim."""
+
+    file: RemoteRef
+    content: Fingerprint
+    has_our_metadata: bool = False
+    """Drive was told this call's metadata with the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The content is on Drive: `uploaded` where this invocation has logged it so, else `unchanged`."""
+
+    upload: CompletedUpload
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Leave Drive as it is: the name holds that file."""
+
+    file: RemoteFile
+
+
+Question: TypeAlias = NeedDigests | NeedFolder | NeedId | NeedListing | NeedFile | NeedRevisions | NeedLogEntry
+
+
+Effect: TypeAlias = WriteClaim | WriteDone | Send | Move | Rename | Trash | UpdateMetadata | Log | Finish
+
+
+End: TypeAlias = Done | Skip
+
+
+Step: TypeAlias = Question | Effect | End
