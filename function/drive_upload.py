@@ -9,6 +9,7 @@ The order, and what follows after a crash, a lost answer or a race, is the proto
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import uuid4
@@ -332,7 +333,8 @@ class Upload:
         cleared = dict.fromkeys(set(done.properties) - set(properties))
         file = self.to.context.drive.get(done.id)
         if file and not file.trashed:
-            self.to.context.drive.update(file, properties={**properties, **cleared}, description=description or "")
+            with suppress(BadRequest):  # metadata never makes an upload fail
+                self.to.context.drive.update(file, properties={**properties, **cleared}, description=description or "")
         told = replace(done, metadata=self.wanted.metadata, properties=tuple(properties))
         self.receipt.correct(tuple(told if each.id == done.id else each for each in self.receipt.current.done))
         self._message = "Its metadata on Drive was updated."

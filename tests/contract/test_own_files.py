@@ -96,7 +96,7 @@ BIND = """
 set -e
 mkdir -p Data/bound Data/below && touch Data/token.txt Data/receipt.txt
 mount --bind .drive_upload Data/bound
-mount --bind .drive_upload/*/receipts Data/below
+mount --bind .drive_upload/*/drives/*/receipts Data/below
 mount --bind drive_token.json Data/token.txt
 mount --bind "$(find .drive_upload -path '*receipts*.json' | head -1)" Data/receipt.txt
 cd "$PROJECT"

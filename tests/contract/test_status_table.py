@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from function.core.deadline import Deadline
 from function.core.errors import HTTP_CODE
+from function.core.naming import state_key
 from function.state.locks import Locks
 from function.upload.destination import receipt_name
 from local_runner.drive_emulator import DriveEmulator
@@ -109,7 +111,10 @@ def revoked(trouble: Trouble) -> Payload:
 def held_elsewhere(trouble: Trouble) -> Payload:
     """Another invocation holds the lock of the destination."""
     state = trouble.home.folder / ".drive_upload"
-    name = receipt_name("default", "MemoryVDB/Meta", "note.txt")
+    token = trouble.drive.authorized_user()["token"]
+    about = f"{trouble.drive.url}/drive/v3/about?fields=user(permissionId)"
+    user = requests.get(about, headers={"authorization": f"Bearer {token}"}, timeout=10).json()["user"]["permissionId"]
+    name = receipt_name(state_key(f"{user}\0root\0"), "MemoryVDB/Meta", "note.txt")
     trouble.lasting.enter_context(Locks(state.parent, state / "locks", "native").of(name, Deadline.after(1)))
     trouble.home.settings(deadline_s=0.5)
     return {"path": trouble.home.put(content="other")}

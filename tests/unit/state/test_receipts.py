@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from function.core.errors import VolumeUnavailable
-from function.core.receipt import DONE_MAX, VERSION, Claim, Done, Receipt
+from function.core.receipt import DONE_MAX, VERSION, CompletedUpload, Create, Receipt
 from function.core.types import Digests, FileId, FileStat, Fingerprint
 from function.state.receipts import Receipts, Superseded
 from tests.unit.state.conftest import without_temporaries
@@ -38,9 +38,9 @@ def file_of(folder: Path) -> Path:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Everything a receipt can say comes back; people can read the file, strangers can't."""
-    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT, session="https://secret", settled=False)
+    claim = Create(FileId("id"), "nonce", "note.txt", FileId("folder"), CONTENT, session="https://secret")
     whole = replace(BLANK, claim=claim, attempt=3, attempted=CONTENT).finished(
-        Done(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
+        CompletedUpload(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
     )
     whole = replace(whole, claim=claim)
 
@@ -178,97 +178,6 @@ def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str
     assert not list(tmp_path.glob("*/*damaged*"))
 
 
-CLAIM = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT)
-DONE = Done(FileId("id"), "note.txt", CONTENT, 1, 5, "link")
-
-ENDING = """
-import os, signal, sys
-from pathlib import Path
-from tests.unit.state.test_receipts import DONE, NAME, of
-receipts = of(Path(sys.argv[1]))
-real = os.pwrite
-def fatal(fd, content, offset):
-    if sys.argv[2] != "before":
-        real(fd, content if sys.argv[2] == "after" else content[: int(sys.argv[2])], offset)
-    os.kill(os.getpid(), signal.SIGKILL)
-old = receipts.read(NAME)
-os.pwrite = fatal
-receipts.finish(NAME, old, DONE)
-"""
-
-
-def test_a_claims_end_goes_into_its_own_file(tmp_path: Path) -> None:
-    """No new file, no old one freed; it is JSON still, and an older job would find the claim."""
-    claimed = of(tmp_path).swap(NAME, None, replace(BLANK, claim=CLAIM))
-    inode = file_of(tmp_path).stat().st_ino
-
-    ended = of(tmp_path).finish(NAME, claimed, DONE)
-
-    assert ended == replace(BLANK, generation=2, done=(DONE,))
-    assert of(tmp_path).read(NAME) == ended
-    assert file_of(tmp_path).stat().st_ino == inode
-    assert json.loads(file_of(tmp_path).read_text())["claim"]["id"] == "id"
-    assert of(tmp_path).swap(NAME, ended, replace(ended, attempt=7)) == of(tmp_path).read(NAME)
-    assert "ended" not in json.loads(file_of(tmp_path).read_text())
-
-
-@pytest.mark.parametrize("moment", ["before", "1", "12", "100", "after"])
-def test_a_claims_end_killed_at_any_byte(tmp_path: Path, moment: str) -> None:
-    """The claim stands as if nothing had been written, or its end is known; who comes next can write it."""
-    receipts = of(tmp_path)
-    claimed = receipts.swap(NAME, None, replace(BLANK, claim=CLAIM))
-
-    killed = subprocess.run([sys.executable, "-c", ENDING, tmp_path, moment], cwd=PROJECT, check=False)
-    found = receipts.read(NAME)
-    assert found
-    ended = receipts.finish(NAME, found, DONE) if found.claim else found
-
-    assert killed.returncode == -signal.SIGKILL
-    assert found == (claimed if moment != "after" else replace(BLANK, generation=2, done=(DONE,)))
-    assert receipts.read(NAME) == ended == replace(BLANK, generation=2, done=(DONE,))
-    assert not list(tmp_path.glob("*/*damaged*"))
-
-
-def test_two_ends_of_different_length_leave_the_claim_or_one_of_them(tmp_path: Path) -> None:
-    """Holders of an overlapping lease: the shorter one's write into the longer one's is no damage."""
-    receipts = of(tmp_path)
-    claimed = receipts.swap(NAME, None, replace(BLANK, claim=CLAIM))
-    plain = file_of(tmp_path).read_bytes()
-    receipts.finish(NAME, claimed, replace(DONE, link="a much longer link"))
-    longer = file_of(tmp_path).read_bytes()
-    file_of(tmp_path).write_bytes(plain)
-    receipts.finish(NAME, claimed, DONE)
-    shorter = file_of(tmp_path).read_bytes()
-
-    file_of(tmp_path).write_bytes(shorter + longer[len(shorter) :])
-
-    assert receipts.read(NAME) in (claimed, replace(BLANK, generation=2, done=(DONE,)))
-
-
-@pytest.mark.parametrize("meanwhile", ["replaced", "marked", "removed", "damaged"])
-def test_an_end_is_added_to_no_other_receipt(tmp_path: Path, meanwhile: str) -> None:
-    """Another wrote meanwhile, or is about to: as with any other write, the one who knew less is told."""
-    receipts = of(tmp_path)
-    claimed = receipts.swap(NAME, None, replace(BLANK, claim=CLAIM))
-    marker = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
-    match meanwhile:
-        case "replaced":
-            receipts.swap(NAME, claimed, replace(claimed, attempt=9))
-        case "marked":
-            marker.write_bytes(file_of(tmp_path).read_bytes().replace(b'"generation": 1', b'"generation": 2'))
-        case "removed":
-            file_of(tmp_path).unlink()
-        case "damaged":
-            file_of(tmp_path).write_bytes(b"{")
-
-    with pytest.raises(Superseded):
-        receipts.finish(NAME, claimed, DONE)
-
-    found = receipts.read(NAME)
-    assert (found and found.generation) == (2 if meanwhile in ("replaced", "marked") else None)
-    assert not marker.exists()
-
-
 def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
     """What was read is no longer there."""
     receipts = of(tmp_path)
@@ -328,8 +237,8 @@ def test_a_damaged_marker_is_set_aside(tmp_path: Path, content: bytes | None) ->
 @pytest.mark.parametrize("file_id", ["", " ", "a/b", "a\n"])
 def test_an_id_that_is_none_is_damage(tmp_path: Path, file_id: str) -> None:
     """Neither of a claim nor of what is done: Drive would be asked for something else."""
-    claim = Claim(FileId("id"), "note.txt", FileId("folder"), CONTENT)
-    done = Done(FileId("id"), "note.txt", CONTENT, 1, 5)
+    claim = Create(FileId("id"), "nonce", "note.txt", FileId("folder"), CONTENT)
+    done = CompletedUpload(FileId("id"), "note.txt", CONTENT, 1, 5)
 
     for each in (
         replace(BLANK, claim=replace(claim, id=FileId(file_id))),
@@ -359,7 +268,7 @@ def test_what_is_remembered_is_bounded() -> None:
     """The oldest content gives way; no file id is there twice."""
     receipt = BLANK
     for number in range(DONE_MAX + 10):
-        receipt = receipt.finished(Done(FileId(f"id{number % (DONE_MAX + 5)}"), "n", CONTENT, 1, number))
+        receipt = receipt.finished(CompletedUpload(FileId(f"id{number % (DONE_MAX + 5)}"), "n", CONTENT, 1, number))
 
     ids = [each.id for each in receipt.done]
     assert len(ids) == DONE_MAX == len(set(ids))
