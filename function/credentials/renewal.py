@@ -5,6 +5,7 @@ files, requests and answers. What passes are errors of ours, in our words, witho
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -113,7 +114,9 @@ def _told(file: TokenFile, endpoint: Endpoint | None, error: Exception) -> Uploa
         return _no_machine_identity()
     source = file.fields.get("credential_source")
     if isinstance(source, dict):
-        own = source.get("file") if isinstance(source.get("file"), str) else "its credential_source"
+        path = str(source.get("file"))
+        # Named only where it can be a path: what was pasted into the wrong field may be a secret.
+        own = path if path.startswith("/") and os.path.isdir(os.path.dirname(path)) else "its credential_source"
         return CredentialsError(
             f"{file.path}: the workload's own token can't be got from {own} ({name}); mend credential_source, or let "
             "the machine provide the token there.",
