@@ -311,8 +311,6 @@ class Credentials:
 def _held(file: TokenFile) -> AccessToken | None:
     """The token in the file itself. Raises CredentialsError."""
     if file.kind.startswith("pydrive2"):
-        if file.acts_for_another:
-            return None  # the file's is the service account's own
         return renewal.held_by_pydrive2(file)
     value = file.fields.get("token")
     if file.kind not in ("authorized_user", "external_account_authorized_user") or not value:

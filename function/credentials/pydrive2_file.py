@@ -73,6 +73,7 @@ def _load(file: TokenFile, token_uri: str | None, store: dict[str, str]) -> Goog
         auth.auth_method = "service"
         auth.credentials = ServiceAccountCredentials.from_json(store[_KEY])
         if file.acts_for_another:
+            # It has no token yet: the one in the file is the service account's own.
             auth.credentials = auth.credentials.create_delegated(file.subject)
     else:
         auth.LoadCredentials()

@@ -20,6 +20,7 @@ from pydrive2.auth import GoogleAuth
 
 from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, TransientDriveError, UploadError
+from function.credentials import token_save
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 
@@ -406,6 +407,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from filelock import FileLock
+from function.credentials import token_save
 from function.credentials.account_credentials import Credentials
 from function.core.deadline import Deadline
 
@@ -446,3 +448,21 @@ def test_processes_and_threads_renew_once(
     assert {process.returncode for process in processes} == {0}
     assert len({token for output in outputs for token in output.split()}) == 1
     assert renewals(drive) == 1
+
+
+def test_a_file_that_comes_just_after_a_renewal_was_saved_is_used(
+    drive: DriveEmulator, source: Source, token_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever authorizes another user in that moment: the token that was renewed for the old one isn't given out."""
+    other = {**expired(drive), "refresh_token": "1//other", "token": "ya29.other", "expiry": "2099-01-01T00:00:00Z"}
+
+    def save(path: Path, fields: dict[str, Any]) -> bool:
+        assert real(path, fields)
+        path.write_text(json.dumps(other))
+        return True
+
+    real = token_save.save
+    monkeypatch.setattr(token_save, "save", save)
+    credentials = source(expired(drive))
+
+    assert [credentials.access_token(Deadline.after(10)) for _ in range(2)] == ["ya29.other"] * 2

@@ -256,6 +256,20 @@ def test_a_token_of_the_old_user_is_never_used_for_the_new_one(
     assert source.identity_hint(Deadline.after(5)) != before
 
 
+def test_a_file_written_within_a_tick_of_the_clock_is_read_again(
+    credentials: Callable[..., Credentials], token_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a volume's clock is coarse, two writes can look the same: a young file is never trusted to be unchanged."""
+    looks_the_same = (1, 2, 3, 4, time.time_ns())
+    monkeypatch.setattr(Credentials, "_signature", lambda _: looks_the_same)
+    source = credentials({**AUTHORIZED, "token": "ya29.one", "expiry": "2099-01-01T00:00:00Z"}, lock=never)
+    assert source.access_token(Deadline.after(5)) == "ya29.one"
+
+    token_path.write_text(json.dumps({**OTHER_USER, "token": "ya29.two", "expiry": "2099-01-01T00:00:00Z"}))
+
+    assert source.access_token(Deadline.after(5)) == "ya29.two"
+
+
 def test_a_cached_token_is_never_used_for_another_subject(token_path: Path, tmp_path: Path, closed_port: str) -> None:
     """The user that a service account acts for is changed in the settings: tokens kept for the old one are no good."""
     key = {
