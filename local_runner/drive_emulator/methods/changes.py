@@ -7,7 +7,7 @@ drives".
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..context.request_context import Call, reply
@@ -89,12 +89,11 @@ def _page(call: Call, token: object, size: int) -> tuple[list[Seen], str | None]
     """Up to `size` changes from a token on, and the token after them, None at the end."""
     if not (isinstance(token, str) and token.isascii() and token.isdigit() and len(token) < 19):
         raise invalid_parameter("pageToken")
-    changes = list(call.drive.store.changes)
+    changes = call.drive.store.changes
     start = bisect_left(changes, int(token), key=lambda change: change.number)
-    latest = {change.file_id: change.number for change in changes[start:]}
     page: list[Seen] = []
-    for change in _wanted(call, changes[start:]):
-        if latest[change.file_id] != change.number:
+    for change in _wanted(call, (changes[at] for at in range(start, len(changes)))):
+        if not call.drive.store.is_latest(change):
             continue
         seen = _seen(call, change)
         if seen is None:
@@ -105,7 +104,7 @@ def _page(call: Call, token: object, size: int) -> tuple[list[Seen], str | None]
     return page, None
 
 
-def _wanted(call: Call, changes: list[Change]) -> Iterator[Change]:
+def _wanted(call: Call, changes: Iterable[Change]) -> Iterator[Change]:
     """Those of the feed that the parameters name: the user's, or one shared drive's."""
     params = call.params
     drive_id = params.get("driveId") or params.get("teamDriveId")

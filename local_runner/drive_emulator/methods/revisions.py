@@ -5,8 +5,9 @@ Source: discovery documents; Drive guide "Manage file revisions".
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..context import paging
 from ..context.request_context import Call, checked_body, reply

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..model.errors import ApiError
 from ..model.records import Content, FileRecord, JsonObject, Revision, Viewer

@@ -5,9 +5,10 @@ Every function takes the store's lock for itself, looks, decides, and changes; c
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import DRIVE_SDK, FOLDER, GOOGLE_TYPE_PREFIX, SHORTCUT, FileRecord, JsonObject, Viewer

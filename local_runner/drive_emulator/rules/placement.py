@@ -5,7 +5,7 @@ Source: Drive guides "Create and populate folders", "File and folder limits"; on
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..faults.network_conditions import Conditions
 from ..model.errors import ApiError, bad_request, file_not_found

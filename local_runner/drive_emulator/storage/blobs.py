@@ -12,10 +12,11 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from ..model.records import Content
 from .digests import EMPTY, SHAS, Digests
@@ -70,9 +71,14 @@ class Blobs:
         return content
 
     def keep(self, content: Content) -> None:
-        """One more use of a blob: a copy, or one found in the journal."""
+        """One more use of a blob: a copy."""
         with self._lock:
             self._uses[content.blob] += 1
+
+    def keep_all(self, contents: Iterable[Content]) -> None:
+        """The uses that were found in the journal."""
+        with self._lock:
+            self._uses.update(content.blob for content in contents)
 
     def release(self, content: Content) -> None:
         """One use less; the last one removes the bytes."""

@@ -2,10 +2,11 @@
 
     ["file", {...}]                                        one change
     ["all", [["revision", {...}], ["file", {...}], ...]]   changes that are kept together or not at all
+    ["files", [{...}, ...]]                                many of one kind, in a journal that was written anew
 
 A process that is killed leaves at most an unfinished last line, which the next start drops. A line in the middle that
 can't be read (a disk's fault, an editor's) is reported and left out, and the journal it stood in is kept beside the new
-one. At each start the journal is written anew without what was overwritten. Without a folder nothing is kept.
+one. A journal that is more than half out of date is written anew at the start. Without a folder nothing is kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,11 @@ KINDS: dict[str, type] = {
 Line = tuple[str, Any]
 """Kind and value."""
 
+BULK = {"files": "file", "revisions": "revision", "changes": "change"}
+"""Kinds of lines with many values -> the kind of each."""
+BULK_COUNT = 500
+"""Values in one such line."""
+
 
 class Journal:
     """Append-only lines of changes."""
@@ -53,49 +62,66 @@ class Journal:
         self._fd = -1
         self._size = 0
         self._damaged = False
+        self._count = 0
         self._encoder = msgspec.json.Encoder()
         self._line = msgspec.json.Decoder(tuple[str, msgspec.Raw])
         self._lines = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
-        self._values: dict[str, msgspec.json.Decoder[Any]] = {
-            kind: msgspec.json.Decoder(of) for kind, of in KINDS.items()
+        self._values: dict[str, Any] = {kind: msgspec.json.Decoder(of) for kind, of in KINDS.items()}
+        self._bulk: dict[str, Any] = {
+            many: msgspec.json.Decoder(types.GenericAlias(list, (KINDS[one],))) for many, one in BULK.items()
         }
 
-    def load(self) -> Iterator[Line]:
-        """Every change of the last run."""
+    def load(self) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Every change of the last run: kinds with their values, in order."""
         if self._path is None or not self._path.exists():
             return
         with self._path.open("rb") as journal:
             for number, text in enumerate(journal, 1):
                 if not text.endswith(b"\n"):
-                    return
+                    break
+                self._size += len(text)
                 try:
                     lines = self._decoded(text)
                 except (msgspec.DecodeError, KeyError, UnicodeDecodeError) as error:
                     self._damaged = True
                     print(f"{self._path}: line {number} can't be read and is left out: {error}", file=sys.stderr)
                     continue
-                yield from lines
+                for kind, values in lines:
+                    self._count += len(values)
+                    yield kind, values
 
-    def _decoded(self, text: bytes) -> Sequence[Line]:
+    def _decoded(self, text: bytes) -> list[tuple[str, Sequence[Any]]]:
         kind, value = self._line.decode(text)
+        if kind in BULK:
+            return [(BULK[kind], self._bulk[kind].decode(value))]
         lines = self._lines.decode(value) if kind == "all" else [(kind, value)]
-        return [(kind, self._values[kind].decode(value)) for kind, value in lines]
+        return [(kind, (self._values[kind].decode(value),)) for kind, value in lines]
 
-    def start(self, state: Iterable[Line]) -> None:
-        """Replace the journal by `state` and append from there."""
+    def start(self, state: Callable[[], Iterable[Line]], count: int) -> None:
+        """Append from here on, to the journal as it was read or to a new one of `state`, which has `count` lines."""
         if self._path is None:
             return
-        fresh = self._path.with_suffix(".new")
+        if self._damaged or self._count > 2 * count or not self._path.exists():
+            self._rewrite(self._path, state())
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        os.ftruncate(self._fd, self._size)
+
+    def write(self, state: Iterable[Line]) -> None:
+        """A journal of this state, for somebody else to start with."""
+        if self._path is not None:
+            self._rewrite(self._path, state)
+
+    def _rewrite(self, path: Path, state: Iterable[Line]) -> None:
+        fresh = path.with_suffix(".new")
         with fresh.open("wb") as journal:
-            for line in state:
+            for line in _in_bulk(state):
                 journal.write(self._encoder.encode(line) + b"\n")
             journal.flush()
             os.fsync(journal.fileno())
             self._size = journal.tell()
         if self._damaged:
-            self._keep_damaged(self._path)
-        fresh.replace(self._path)
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            self._keep_damaged(path)
+        fresh.replace(path)
 
     def _keep_damaged(self, path: Path) -> None:
         number = 1
@@ -122,3 +148,14 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _in_bulk(state: Iterable[Line]) -> Iterator[tuple[str, Any]]:
+    """The lines of a state, with those of one kind that follow each other drawn together."""
+    names = {one: many for many, one in BULK.items()}
+    for kind, lines in groupby(state, key=itemgetter(0)):
+        if kind not in names:
+            yield from lines
+            continue
+        while values := [value for _, value in islice(lines, BULK_COUNT)]:
+            yield names[kind], values

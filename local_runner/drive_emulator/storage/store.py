@@ -6,18 +6,24 @@ bytes move; readers take records without a lock, since a record is replaced and 
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import force_setattr
+
 from ..model.records import AccessToken, Account, Change, FileRecord, RefreshToken, Revision, SharedDrive, UploadSession
 from ..query.terms import name_key
 from .journal import Journal, Line
 
+_NONE: Mapping[str, Any] = {}
+
 Undo = Callable[[], object]
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
@@ -52,14 +58,14 @@ class Store:
         self.starts = 0
         """How many times this state was opened."""
         self._children: dict[str, dict[str, None]] = {}
-        self._names: dict[tuple[str, str], dict[str, None]] = {}
+        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._latest_changes: dict[str, int] = {}
         self._transaction: Transaction | None = None
         self._journal = Journal(folder / "journal.jsonl" if folder else None)
         self._appliers = self._line_kinds()
-        for kind, value in self._journal.load():
-            self._appliers[kind](value)
-        self.starts += 1
-        self._journal.start(self._state())
+        self._load()
+        self._journal.start(self._state, self._line_count())
+        self._save("starts", self.starts + 1)
 
     # ------------------------------------------------------------------ reading
 
@@ -77,7 +83,11 @@ class Store:
         """What lies in a folder under a name, compared without case."""
         return self._records(self._names.get((folder_id, folded_name)))
 
-    def _records(self, ids: dict[str, None] | None) -> list[FileRecord]:
+    def is_latest(self, change: Change) -> bool:
+        """Whether nothing has happened to the file since."""
+        return self._latest_changes.get(change.file_id) == change.number
+
+    def _records(self, ids: Iterable[str] | None) -> list[FileRecord]:
         found = (self.files.get(file_id) for file_id in list(ids or ()))
         return [record for record in found if record is not None]
 
@@ -193,14 +203,58 @@ class Store:
     def save(self, folder: Path) -> None:
         """Write this state as a journal into another folder, from which an emulator can start."""
         with self.lock:
-            journal = Journal(folder / "journal.jsonl")
-            journal.start(self._state())
-            journal.close()
+            Journal(folder / "journal.jsonl").write(self._state())
 
     def close(self) -> None:
         self._journal.close()
 
-    # ------------------------------------------------------------------ one line of the journal
+    # ------------------------------------------------------------------ the journal
+
+    def _load(self) -> None:
+        """Read the state, with the collector of cycles at rest: hundreds of thousands of records come at once."""
+        common: dict[Any, Any] = {}
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            for kind, values in self._journal.load():
+                apply = self._appliers[kind]
+                for value in values:
+                    self._share(value, common)
+                    apply(value)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _share(self, value: Any, common: dict[Any, Any]) -> None:
+        """What a record just read has in common with others is held once: half of the memory of a large Drive."""
+        if isinstance(value, FileRecord):
+            for name in ("mime_type", "owner", "last_modifying_user", "apps", "permissions", "parents"):
+                part = getattr(value, name)
+                force_setattr(value, name, common.setdefault(part, part))
+            if not value.app_properties:
+                force_setattr(value, "app_properties", _NONE)
+            for name, same in (
+                ("original_filename", "name"),
+                ("created_ms", "arrived_ms"),
+                ("modified_ms", "arrived_ms"),
+            ):
+                if getattr(value, name) == (part := getattr(value, same)):
+                    force_setattr(value, name, part)
+        elif isinstance(value, Revision | Change) and (record := self.files.get(value.file_id)) is not None:
+            force_setattr(value, "file_id", record.id)
+            if isinstance(value, Change):
+                force_setattr(value, "viewers", common.setdefault(value.viewers, value.viewers))
+                if value.time_ms == record.arrived_ms:
+                    force_setattr(value, "time_ms", record.arrived_ms)
+            elif (
+                value.id == record.head_revision_id
+                and value.content == record.content
+                and value.modified_ms == record.modified_ms
+            ):
+                force_setattr(value, "id", record.head_revision_id)
+                force_setattr(value, "content", record.content)
+                force_setattr(value, "original_filename", record.original_filename)
+                force_setattr(value, "modified_ms", record.modified_ms)
 
     def _line_kinds(self) -> dict[str, Callable[[Any], Undo]]:
         """What each kind of journal line does to the tables; each answers with how to take it back."""
@@ -238,8 +292,15 @@ class Store:
         return _nothing
 
     def _append_change(self, change: Change) -> Undo:
+        before = self._latest_changes.get(change.file_id)
         self.changes.append(change)
-        return self.changes.pop
+        self._latest_changes[change.file_id] = change.number
+
+        def undo() -> None:
+            self.changes.pop()
+            _put(self._latest_changes, change.file_id, before)
+
+        return undo
 
     def _index(self, record: FileRecord) -> Undo:
         """Put a record in its place. New places come before old ones go, so that no reader finds it nowhere."""
@@ -252,10 +313,12 @@ class Store:
         if before is not None:
             self._weigh(before, -1)
         if before is None or before.parents != record.parents or before.name != record.name:
-            folded = name_key(record.name)
+            folded = _folded(record.name)
             for parent in record.parents:
                 self._children.setdefault(parent, {})[record.id] = None
-                self._names.setdefault((parent, folded), {})[record.id] = None
+                named = self._names.get((parent, folded), ())
+                if record.id not in named:
+                    self._names[parent, folded] = (*named, record.id)
             if before is not None:
                 self._leave(before, now=record)
 
@@ -284,9 +347,14 @@ class Store:
         for parent in before.parents:
             stays = now is not None and parent in now.parents
             if not stays:
-                _drop(self._children, parent, before.id)
+                children = self._children[parent]
+                children.pop(before.id, None)
+                if not children:
+                    del self._children[parent]
             if not (stays and now is not None and name_key(now.name) == name_key(before.name)):
-                _drop(self._names, (parent, name_key(before.name)), before.id)
+                key = (parent, name_key(before.name))
+                left = tuple(file_id for file_id in self._names[key] if file_id != before.id)
+                _put(self._names, key, left or None)
 
     def _weigh(self, record: FileRecord, sign: int) -> None:
         if record.content is not None and record.owner:
@@ -300,6 +368,10 @@ class Store:
         _put(self.revisions, file_id, after or None)
         return lambda: _put(self.revisions, file_id, before or None)
 
+    def _line_count(self) -> int:
+        """About how many lines `_state` has."""
+        return 100 + 2 * len(self.files) + len(self._latest_changes) + len(self.tokens) + len(self.reserved)
+
     def _state(self) -> Iterator[Line]:
         """The journal lines that make this state."""
         yield "starts", self.starts
@@ -311,7 +383,7 @@ class Store:
             ("drive", self.drives.values()),
             ("file", self.files.values()),
             ("revision", [revision for of_file in self.revisions.values() for revision in of_file.values()]),
-            ("change", self.changes),
+            ("change", filter(self.is_latest, self.changes)),
             ("token", self.tokens.values()),
             ("refresh", self.refresh_tokens.values()),
             ("session", self.sessions.values()),
@@ -321,11 +393,17 @@ class Store:
                 yield kind, value
 
 
+def _folded(name: str) -> str:
+    """The name as the index has it; the very name where it is folded already, to hold it once."""
+    folded = name_key(name)
+    return name if folded == name else folded
+
+
 def _nothing() -> None:
     """Nothing is to be taken back."""
 
 
-def _put(table: dict[str, Value], key: str, value: Value | None) -> Undo:
+def _put(table: dict[Key, Value], key: Key, value: Value | None) -> Undo:
     """Set an entry of a table, or remove it (None)."""
     before = table.get(key)
     if value is None:
@@ -333,10 +411,3 @@ def _put(table: dict[str, Value], key: str, value: Value | None) -> Undo:
     else:
         table[key] = value
     return lambda: _put(table, key, before)
-
-
-def _drop(index: dict[Any, dict[str, None]], key: Any, file_id: str) -> None:
-    ids = index[key]
-    ids.pop(file_id, None)
-    if not ids:
-        del index[key]
