@@ -46,6 +46,9 @@ WRITE_SCOPES: Final = (DRIVE_FILE_SCOPE, DRIVE_SCOPE)
 _LIMIT_BYTES = 1024 * 1024
 """More than any token file: a few kilobytes."""
 
+_OBJECTS_MAX = 200
+"""Objects and lists, more than in any token file; it bounds how deep they lie in each other, too."""
+
 _REWRITE_S = 0.3
 """How long a file that was just written may hold broken JSON: oauth2client rewrites in place, not atomically."""
 
@@ -196,6 +199,8 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
         raise CredentialsError(f"{path}: the token file is not valid JSON ({where}); {AUTHORIZE}.") from None
     except (RecursionError, ValueError) as error:
         raise CredentialsError(f"{path}: the token file is not valid JSON; {AUTHORIZE}.") from error
+    if content.count(b"{") + content.count(b"[") > _OBJECTS_MAX:
+        raise CredentialsError(f"{path}: holds too many objects to be a token file; {AUTHORIZE}.")
     if not isinstance(fields, dict):
         raise CredentialsError(f"{path}: the token file must hold a JSON object; {AUTHORIZE}.")
     return fields

@@ -102,6 +102,10 @@ def test_each_kind_is_recognised(tmp_path: Path, fields: dict[str, Any], kind: s
         (b"\xff\xfe1//0", "not UTF-8"),
         (b"[" * 100_000, "not valid JSON"),
         (b"[]", "JSON object"),
+        (
+            b'{"type": "external_account", "credential_source": ' + b'{"a":' * 800 + b"1" + b"}" * 801,
+            "too many objects",
+        ),
         (b"9" * 5000, "not valid JSON"),
         (b'{"a": "' + b"x" * 2_000_000 + b'"}', "no token file"),
         ({}, "no credentials of a known kind"),
