@@ -69,22 +69,12 @@ def serve() -> None:
 
 
 def run_server() -> NoReturn:
-    """Replace this process by functions-framework, so that signals reach it. It reads HOST and PORT."""
-    main_file = str(Path(__file__).with_name("main.py"))
+    """Replace this process by the server, so that signals reach it. It reads HOST and PORT."""
     root = str(Path(__file__).resolve().parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    code = """
-import sys
-from functions_framework._cli import _cli
-from function.serving import shutdown
-from gunicorn import config
-config.ControlSocketDisable.default = True  # it would be a socket in the user's home that nobody asked for
-config.PostWorkerInit.default = staticmethod(lambda worker: shutdown.on_sigterm())
-sys.argv[0] = 'functions-framework'
-_cli()
-"""
-    # -P: a module in the working folder, which may be a home, is never imported.
-    command = [sys.executable, "-P", "-c", code, "--source", main_file, "--target", "drive_upload"]
+    code = "from function.command_line import leave; from function.serving.server import serve; leave(serve())"
+    # -P: a module in the working folder, which may be a home, is never imported. utf8: names of files are UTF-8.
+    command = [sys.executable, "-P", "-X", "utf8", "-c", code]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted

@@ -1,4 +1,21 @@
-"""HTTP entry point, target `drive_upload`: request in, response out. `function.serving.flask_adapter` has the rest."""
+"""HTTP entry point, target `drive_upload`: request in, response out. `function.serving.flask_adapter` has the rest.
+
+functions-framework loads this file by its path, from any folder: the package `function` is the folder it lies in.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+if "function" not in sys.modules:
+    _here = Path(__file__).resolve().parent
+    _spec = importlib.util.spec_from_file_location(
+        "function", _here / "__init__.py", submodule_search_locations=[str(_here)]
+    )
+    assert _spec
+    assert _spec.loader
+    sys.modules["function"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["function"])
 
 import functions_framework
 from flask import Request, Response, current_app

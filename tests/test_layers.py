@@ -37,12 +37,13 @@ MAY_IMPORT = {
 WALLS = {
     "filelock": ["function.state.locks", "function.pacing.rate_limiter"],
     "flask": ["function.serving.flask_adapter", "function.main", "local_runner"],
-    "functions_framework": ["function.main", "local_runner"],
+    "functions_framework": ["function.main", "function.serving.server", "local_runner"],
     "googleapiclient": ["function.drive.client", "local_runner.drive_emulator"],
     "httplib2": ["function.credentials.pydrive2_file"],
     "oauth2client": ["function.credentials.pydrive2_file"],
     "pydrive2": ["function.credentials.pydrive2_file"],
     "rich": ["local_runner"],
+    "waitress": ["function.serving.server"],
 }
 """Third-party package -> the modules and packages that may import it."""
 

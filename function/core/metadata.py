@@ -10,6 +10,12 @@ PROPERTIES_MAX = 30
 PROPERTY_MAX_BYTES = 124
 """Public properties per file; UTF-8 bytes of key plus value. Source: Drive guide, 'Add custom file properties'."""
 
+DESCRIPTION_MAX_CHARS = 2_000_000
+"""Longer metadata is in the log only: no limit of Drive's is known, and nobody reads that in a file's details."""
+
+_ESCAPE_CHARS = 6
+"""Characters of a JSON escape such as \\u00e9."""
+
 _TYPES: Final = """
 application/epub+zip epub
 application/gzip gz tgz
@@ -116,12 +122,28 @@ def mime_type(name: str) -> str | None:
 
 def marks(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
     """Metadata as (properties, description): what fits Drive's limits, and the whole where not all of it fits."""
-    texts = {_text(name): _text(value) if isinstance(value, str) else _json(value) for name, value in metadata.items()}
+    texts = ((_text(key), _property(value)) for key, value in metadata.items())
     fitting = {
-        name: text for name, text in texts.items() if name and len(f"{name}{text}".encode()) <= PROPERTY_MAX_BYTES
+        name: text
+        for name, text in texts
+        if name and text is not None and len(f"{name}{text}".encode()) <= PROPERTY_MAX_BYTES
     }
     properties = dict(itertools.islice(fitting.items(), PROPERTIES_MAX))
-    return properties, None if len(properties) == len(metadata) else _json(metadata)
+    if len(properties) == len(metadata) or _is_longer(metadata, DESCRIPTION_MAX_CHARS):
+        return properties, None
+    return properties, _json(metadata)
+
+
+def _property(value: object) -> str | None:
+    """The value as a text, None where it can't fit whatever its name is."""
+    if isinstance(value, str):
+        return _text(value) if len(value) <= PROPERTY_MAX_BYTES else None
+    return None if _is_longer(value, PROPERTY_MAX_BYTES * _ESCAPE_CHARS) else _json(value)
+
+
+def _is_longer(value: object, chars: int) -> bool:
+    """Whether its JSON in ASCII is longer: with wide characters a text of 10 MB would have four times as many bytes."""
+    return len(json.dumps(value)) > chars
 
 
 def _json(value: object) -> str:

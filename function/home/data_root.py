@@ -46,21 +46,24 @@ class Location:
 
 
 def _look_in_folder(path: str) -> os.stat_result:
-    """The status of a path, without following it, after the folders that lead to it were listed. Raises OSError."""
-    folder, name = os.path.split(path)
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        if folder == path:
-            raise
-        _look_in_folder(folder)
-        names = os.listdir(folder)
-    try:
-        return os.lstat(path)
-    except FileNotFoundError as error:
-        if name in names:  # the volume contradicts itself
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path) from error
-        raise
+    """The status of an absolute path, not followed; what isn't there is looked for again after its folder was listed.
+
+    Raises OSError.
+    """
+    at, status = "/", os.lstat("/")
+    for name in path.strip("/").split("/"):
+        folder, at = at, os.path.join(at, name)
+        try:
+            status = os.lstat(at)
+        except FileNotFoundError:
+            names = os.listdir(folder)
+            try:
+                status = os.lstat(at)
+            except FileNotFoundError as error:
+                if name in names:  # the volume contradicts itself
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), at) from error
+                raise
+    return status
 
 
 @dataclass(slots=True)
@@ -92,15 +95,17 @@ class DataRoot:
                 return self._located(given, os.path.realpath(asked), lexical)
             real = os.path.join(self._real(folder), name)
             status = _look(real)
-            if status is None or stat.S_ISLNK(status.st_mode):
+            if status and stat.S_ISLNK(status.st_mode):
                 return self._located(given, os.path.realpath(real), lexical)
-            return self._located(given, real, lexical, status)
+            return self._located(given, real, lexical, status, is_plain=True)
         except ValueError as error:  # NUL, lone surrogates
             raise SourceError(f"{quoted(given)} is no path of this system.", reason="source_missing") from error
         except OSError as error:
             raise unusable(quoted(given), error) from error
 
-    def _located(self, given: str, real: str, lexical: str, status: os.stat_result | None = None) -> Location:
+    def _located(
+        self, given: str, real: str, lexical: str, status: os.stat_result | None = None, *, is_plain: bool = False
+    ) -> Location:
         root = self._real(str(self.path))
         if real == root:
             raise SourceError(f"{quoted(given)} is a folder; name a file in it.", reason="source_not_a_file")
@@ -115,7 +120,7 @@ class DataRoot:
                 f"{self.path}: data_root is not there; mount it or mend the setting, and call again."
             )
         shown = _below(lexical, os.path.normpath(self.path)) or _below(lexical, root)
-        if shown and (status or os.path.realpath(lexical) == real):
+        if shown and (is_plain or os.path.realpath(lexical) == real):
             return Location(real, shown, status)
         return Location(real, inside, status)
 

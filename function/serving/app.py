@@ -33,7 +33,13 @@ GRACE_S = 3.0
 """Time after the deadline in which failures are still logged; the answer comes at most 5 s after the deadline."""
 
 LAST_LOG_S = 1.0
-"""Time for the log after that, or of a request that was refused."""
+"""Time for the log after that, or of a request that was refused, to be had."""
+
+LAST_WRITE_S = 0.5
+"""Time for it to be written."""
+
+SHOWN_MAX = 1000
+"""Characters of a line's message in the process's own log; its entry has the whole."""
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with a path, the bytes of it that were sent, and its bytes in all."""
@@ -90,7 +96,7 @@ class App:
             except UploadError as error:
                 _log.error("upload_log.json: %s", error.message)
 
-        if not ended_in_time(append, seconds_from_now(LAST_LOG_S)):
+        if not ended_in_time(append, seconds_from_now(LAST_LOG_S + LAST_WRITE_S)):
             _log.error("upload_log.json: can't be written in time; the volume may hang.")
 
     def _requests(self, asked: Job) -> list[tuple[FileRequest, Sequence[AccountSession]]]:
@@ -137,7 +143,8 @@ class _Invocation:
         for item in late:
             item.give_up(deadline.exceeded())
         if late:
-            ended_in_time(partial(self._log, late, Deadline.after(LAST_LOG_S)), seconds_from_now(LAST_LOG_S))
+            log = partial(self._log, late, Deadline.after(LAST_LOG_S))
+            ended_in_time(log, seconds_from_now(LAST_LOG_S + LAST_WRITE_S))
         return result_of(self._items, from_queue=from_queue)
 
     def _never_located(self, deadline: Deadline, *, from_queue: bool) -> InvocationResult:
@@ -240,7 +247,9 @@ def _show(entry: LogEntry) -> None:
     if entry.reason:
         level = logging.WARNING if entry.retryable else logging.ERROR
     text = f"{entry.status} {entry.path or 'request'} -> {entry.destination or 'nowhere'}"
-    _log.log(level, "%s%s", text, f": {entry.message}" if entry.message else "", extra={"entry": entry})
+    if entry.message:
+        text = f"{text}: {entry.message}"
+    _log.log(level, "%s", text[:SHOWN_MAX], extra={"entry": entry})
 
 
 def _no_progress(path: str, sent: int, size: int) -> None:

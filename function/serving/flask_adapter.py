@@ -1,59 +1,82 @@
 """Flask's request -> the job's answer as a response: always JSON, never the framework's pages."""
 
+import io
 import json
 import logging
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 from flask import Flask, Request, Response
 from werkzeug.exceptions import HTTPException
 
 import function
-from function.core.errors import InvalidPayload, UploadError
+from function.core.errors import SOON_S, InvalidPayload, UploadError
+from function.core.text import quoted
 from function.serving import trace
 from function.serving.app import current
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
 from function.serving.result import InvocationResult, refusal
+
+_BLOCK_BYTES = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
 
 def respond(request: Request) -> Response:
     """`GET /` is health and touches neither volume nor Drive; `POST` is a job."""
-    if request.method in ("GET", "HEAD"):
-        if request.path != "/":
-            return _json({"status": "failed", "message": f"{request.path}: nothing is served here."}, 404)
-        return _json({"status": "ok", "version": function.__version__}, 200)
-    if request.method != "POST":
-        response = _json({"status": "failed", "message": f"{request.method} is not served; POST a payload."}, 405)
-        response.headers["Allow"] = "GET, HEAD, POST"
-        return response
-    return _answered(request)
+    try:
+        return _answered(request) if request.method == "POST" else _small_talk(request)
+    finally:
+        _pass_over_body(request)
 
 
 def speak_json(app: Flask) -> None:
-    """Let the framework's own refusals be JSON too: of paths and methods that never reach the function, of crashes."""
+    """Let the framework's own refusals be JSON too: of paths and methods that never reach the function, of crashes.
+
+    DEBUG=1, which functions-framework listens to, opens no debugger: it runs whatever its caller sends.
+    """
     app.url_map.merge_slashes = False  # a redirect would be a page
+    app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(HTTPException, _refusal)
     app.register_error_handler(500, _refusal)
+    app.run = partial(app.run, use_debugger=False, use_reloader=False)  # type: ignore[method-assign]
+
+
+def _small_talk(request: Request) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        response = _json(
+            {"status": "failed", "message": f"{quoted(request.method)} is not served; POST a payload."}, 405
+        )
+        response.headers["Allow"] = "GET, HEAD, POST"
+        return response
+    if request.path != "/":
+        return _json({"status": "failed", "message": f"{quoted(request.path)}: nothing is served here."}, 404)
+    return _json({"status": "ok", "version": function.__version__}, 200)
 
 
 def _refusal(error: HTTPException) -> Response:
-    response = _json({"status": "failed", "message": f"{error.name}; POST a payload to /."}, error.code or 500)
-    if response.status_code == 500:
-        response.headers["X-Google-Status"] = "crash"  # as the framework says it to the platform
+    if (error.code or 500) < 500:
+        return _json({"status": "failed", "message": f"{error.name}; POST a payload to /."}, error.code or 400)
+    response = _json({"status": "failed", "message": "An internal error stopped the call; call again."}, 503)
+    response.headers["Retry-After"] = str(int(SOON_S))
+    response.headers["X-Google-Status"] = "crash"  # as the framework says it to the platform
     return response
 
 
 def _answered(request: Request) -> Response:
     since = time.monotonic()
+    if "Origin" in request.headers:  # browsers send it with every POST, and nothing else does
+        return _json({"status": "failed", "message": "Web pages can't call this service; call it from a program."}, 403)
     headers = dict(request.headers)
     trace.begin(headers)
     body = b""
     try:
-        body = _body(request)
         app = current()
+        body = _body(request)
+    except InvalidPayload as error:
+        return _response(app.refuse(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
     except UploadError as error:
         _log.error("%s", error.message)
         return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
@@ -61,18 +84,27 @@ def _answered(request: Request) -> Response:
 
 
 def _body(request: Request) -> bytes:
-    """The whole body, no longer than is allowed. Raises InvalidPayload."""
+    """The whole body, or one byte more than is allowed. Raises InvalidPayload."""
     try:
-        body = request.stream.read(BODY_MAX_BYTES + 1)
-    except (HTTPException, OSError) as error:
+        return bytes(request.stream.read(BODY_MAX_BYTES + 1))
+    except Exception as error:  # the server's own kinds, too: a bad chunk, a caller who is gone
         raise InvalidPayload("The body could not be read to its end; send it again.") from error
-    return bytes(body)
 
 
-def _response(answer: InvocationResult) -> Response:
-    response = _json(answer.document(), answer.code)
-    if answer.retry_after_s is not None:
-        response.headers["Retry-After"] = str(answer.retry_after_s)
+def _pass_over_body(request: Request) -> None:
+    """Read what is left of the body, in constant memory; functions-framework would take it all into memory."""
+    try:
+        while request.stream.read(_BLOCK_BYTES):
+            pass
+    except Exception:  # noqa: BLE001 - as in _body; there is nothing left to read
+        _log.debug("The body could not be read to its end.")
+    request.stream = io.BytesIO()
+
+
+def _response(result: InvocationResult) -> Response:
+    response = _json(result.document(), result.code)
+    if result.retry_after_s is not None:
+        response.headers["Retry-After"] = str(result.retry_after_s)
     return response
 
 

@@ -1,38 +1,66 @@
-"""Structured logs: one JSON object a line on stderr, as Cloud Logging reads them."""
+"""Structured logs: one JSON object a line on stderr, as Cloud Logging reads them.
+
+What a library says of an error may hold what it was given: a token with a line break in it, an address with a key. So a
+traceback tells kinds and places of errors without their texts, and of a library's own record its template.
+"""
 
 import json
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TextIO
 
 import msgspec
 
+from function.core.errors import UploadError
 from function.serving import trace
+
+METADATA_MAX_BYTES = 64 * 1024
+"""Longer metadata is left out of the line; upload_log.json has it. Cloud Logging takes 256 KB an entry."""
+
+_OURS = ("function", "local_runner")
 
 
 class JsonLines(logging.Formatter):
-    """severity, message, time; the entry of an attempt where there is one; a traceback with an internal error.
+    """severity, message, time; the entry of an attempt where there is one; where an internal error came from.
 
     Source: Cloud Logging, 'Structured logging'.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line."""
+        is_ours = record.name.partition(".")[0] in _OURS
         line: dict[str, object] = {
             "severity": record.levelname,
-            "message": record.getMessage(),
+            "message": record.getMessage() if is_ours else str(record.msg)[:1000],
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "logger": record.name,
             **trace.fields(),
         }
         entry = getattr(record, "entry", None)
         if entry is not None:
-            line["entry"] = msgspec.to_builtins(entry)
-        if record.exc_info:
-            line["stack_trace"] = self.formatException(record.exc_info)
+            line["entry"] = _shown(msgspec.to_builtins(entry))
+        if record.exc_info and record.exc_info[1]:
+            line["stack_trace"] = _trace(record.exc_info[1])
         return json.dumps(line)
+
+
+def _shown(entry: dict[str, object]) -> dict[str, object]:
+    size = len(json.dumps(entry["metadata"]))
+    return entry if size <= METADATA_MAX_BYTES else entry | {"metadata": f"left out: {size} bytes, see upload_log.json"}
+
+
+def _trace(error: BaseException) -> str:
+    """The error and what it came from, without the texts of others' errors."""
+    parts: list[str] = []
+    each: BaseException | None = error
+    while each is not None and len(parts) < 20:
+        text = f": {each.message}" if isinstance(each, UploadError) else ""
+        parts.append("".join(traceback.format_tb(each.__traceback__)) + type(each).__qualname__ + text)
+        each = each.__cause__ or each.__context__
+    return "\n\nraised by\n\n".join(reversed(parts))
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -48,7 +76,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 def set_up() -> None:
-    """Log the job's own doings to stderr at LOG_LEVEL (default INFO)."""
+    """Log the job's own doings to stderr at LOG_LEVEL (default INFO), and warnings of libraries."""
     handler = _Stderr()
     handler.setFormatter(JsonLines())
     logger = logging.getLogger("function")
@@ -56,3 +84,6 @@ def set_up() -> None:
     logger.propagate = False
     level = os.environ.get("LOG_LEVEL", "INFO").upper()
     logger.setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
+    root = logging.getLogger()
+    if not any(isinstance(each, _Stderr) for each in root.handlers):
+        root.addHandler(handler)

@@ -1,12 +1,14 @@
 """A request's body and headers -> Job, whichever way it was delivered.
 
-A plain JSON body, a Cloud Tasks HTTP task, a Pub/Sub push message, a CloudEvent (binary or structured), and a
-CloudEvent around a Pub/Sub message carry the same payload. After `parse` nothing is unvalidated.
+A plain JSON body, a Cloud Tasks HTTP task, a Pub/Sub push message (wrapped or not), a CloudEvent (binary or
+structured), and a CloudEvent around a Pub/Sub message carry the same payload. After `parse` nothing is unvalidated, and
+nothing is larger than its bound.
 """
 
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard, TypeVar
 
@@ -14,16 +16,33 @@ import msgspec
 
 from function.core.errors import InvalidPayload, field_first
 from function.core.request import FileRequest, Job
+from function.core.text import quoted
+from function.core.types import Policy
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
 """Longest body accepted: Pub/Sub's limit for a message, the largest of those who call."""
 
-T = TypeVar("T")
+VALUES_MAX = 100_000
+"""Most values in a payload: 10 MB of the smallest lists would be a gigabyte of objects."""
+
+PATH_MAX_BYTES = 4096
+"""Longest path accepted: Linux's PATH_MAX."""
 
 DEPTH_MAX = 64
 """Deepest nesting accepted in a payload."""
 
 BATCH_MAX_FILES = 1000
+
+_QUEUE_HEADERS = ("x-cloudtasks-taskname", "x-goog-pubsub-message-id", "ce-id", "ce-specversion")
+"""Cloud Tasks, unwrapped Pub/Sub pushes and binary CloudEvents carry one of them; their senders repeat a failed call.
+
+Sources: Cloud Tasks, 'Write HTTP task handlers'; Pub/Sub, 'Payload unwrapping'; CloudEvents, 'HTTP protocol binding'.
+"""
+
+_STRUCTURAL = re.compile(rb'"(?:[^"\\]|\\.)*+"|[,\[{]', re.DOTALL)
+"""A text, which is passed over, or what begins another value."""
+
+T = TypeVar("T")
 
 
 class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,8 +51,10 @@ class _Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def is_from_queue(headers: Mapping[str, str], body: bytes) -> bool:
     """Whether the request carries a queue's mark, even where its payload is no good."""
+    if _has_queue_header(headers):
+        return True
     try:
-        return _is_task(headers) or _is_pubsub(_opened(headers, loads(body)))
+        return _is_pubsub(_opened(headers, loads(body)))
     except InvalidPayload:
         return False
 
@@ -45,7 +66,7 @@ def parse(body: bytes, headers: Mapping[str, str]) -> Job:
     document = _opened(headers, loads(body))
     if _is_pubsub(document):
         return Job(parse_files(_pubsub_data(document)), from_queue=True)
-    return Job(parse_files(document), from_queue=_is_task(headers))
+    return Job(parse_files(document), from_queue=_has_queue_header(headers))
 
 
 def parse_files(document: object) -> tuple[FileRequest, ...]:
@@ -66,13 +87,24 @@ def parse_files(document: object) -> tuple[FileRequest, ...]:
 
 
 def loads(body: bytes | str) -> object:
-    """Strict JSON: no NaN, no Infinity, not nested too deeply. Raises InvalidPayload."""
+    """Strict JSON: no NaN, no Infinity, not nested too deeply, not too many values. Raises InvalidPayload."""
+    _check_count(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
     try:
         document = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise InvalidPayload(f"The body is not valid JSON ({error}).") from error
+        raise InvalidPayload(f"The body is not valid JSON ({str(error)[:200]}).") from error
     _check_depth(document)
     return document
+
+
+def _check_count(body: bytes) -> None:
+    if sum(map(body.count, (b",", b"[", b"{"))) <= VALUES_MAX:
+        return
+    count = 0
+    for found in _STRUCTURAL.finditer(body):
+        count += body[found.start()] != ord('"')
+        if count > VALUES_MAX:
+            raise InvalidPayload(f"The body holds more than {VALUES_MAX} values; send fewer files or less metadata.")
 
 
 def _refuse_constant(name: str) -> None:
@@ -100,11 +132,35 @@ def _check_depth(document: object) -> None:
     raise InvalidPayload(f"The body is nested more than {DEPTH_MAX} levels deep.")
 
 
-def _convert(document: object, kind: type[T]) -> T:
+def _convert(document: dict[str, Any], kind: type[T]) -> T:
+    files = document.get("files")
+    for each in files if isinstance(files, list) else [document]:
+        if isinstance(each, dict) and each.get("metadata", ...) is None:  # null is none
+            del each["metadata"]
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise InvalidPayload(field_first(error)) from error
+        raise InvalidPayload(_short(field_first(error))) from error
+    except UnicodeError as error:  # msgspec meets a lone surrogate, as a key or where it compares texts
+        raise InvalidPayload(_surrogate(document)) from error
+
+
+def _short(sentence: str) -> str:
+    return sentence if len(sentence) <= 300 else f"{sentence[:300]}…."
+
+
+def _surrogate(document: dict[str, Any]) -> str:
+    """The sentence about what isn't text: a key, a choice, or what stands in another thing's place."""
+    files = document.get("files")
+    for each in [document, *(files if isinstance(files, list) else ())]:
+        for key, value in each.items() if isinstance(each, dict) else ():
+            if key not in ("path", "metadata", "account", "if_exists", "files"):
+                return f"{quoted(key)}: there is no such field."
+            if key == "if_exists" and isinstance(value, str) and value not in list(Policy):
+                return f"if_exists: {quoted(value)} is no choice; give one of {', '.join(Policy)}."
+            if key in ("metadata", "files") and isinstance(value, str):
+                return f"{key}: is a text; give {'an object' if key == 'metadata' else 'a list of files'}."
+    return "The payload holds characters that are not text (lone surrogates) where they can't be."
 
 
 def _checked(request: FileRequest, field: str) -> FileRequest:
@@ -112,17 +168,23 @@ def _checked(request: FileRequest, field: str) -> FileRequest:
         raise InvalidPayload(f"{field}: is empty; name a file such as Data/Meta/AI_Architecture.txt.")
     if "\0" in request.path:
         raise InvalidPayload(f"{field}: contains a NUL character, which no file name can.")
+    if len(request.path) > PATH_MAX_BYTES or len(request.path.encode("utf-8", "surrogatepass")) > PATH_MAX_BYTES:
+        raise InvalidPayload(f"{field}: is longer than {PATH_MAX_BYTES} bytes, which no path can be.")
     return request
 
 
-def _is_task(headers: Mapping[str, str]) -> bool:
-    return any(name.lower() == "x-cloudtasks-taskname" for name in headers)
+def _has_queue_header(headers: Mapping[str, str]) -> bool:
+    return any(name.lower() in _QUEUE_HEADERS for name in headers) or _is_structured_event(headers)
+
+
+def _is_structured_event(headers: Mapping[str, str]) -> bool:
+    kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    return kind.lower().startswith("application/cloudevents+json")
 
 
 def _opened(headers: Mapping[str, str], document: object) -> object:
     """What is inside a structured CloudEvent, or the document itself: a binary one is its data."""
-    kind = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
-    return _event_data(document) if kind.lower().startswith("application/cloudevents+json") else document
+    return _event_data(document) if _is_structured_event(headers) else document
 
 
 def _event_data(event: object) -> object:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("unreported")
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer comes soon after the deadline."""
-    monkeypatch.setattr(app, "GRACE_S", 0.1)
+    monkeypatch.setattr(app, "GRACE_S", 1.3)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -92,7 +92,8 @@ def test_whatever_hangs_the_answer_comes(
 
     home.environ["DRIVE_UPLOAD_DEADLINE_S"] = "60"
     home.put(path)
-    assert (late.code, late.entry["reason"]) == (503, reason)
+    assert late.code == 503
+    assert late.entry["reason"] in (reason, "locked")  # where the log's lock hangs as well
     assert took_s < 20  # a hang lasts for ever
     until(lambda: post(home, {"path": path}).code == 200)
 

@@ -19,7 +19,7 @@ documents = st.recursive(
 )
 bodies = st.binary(max_size=50) | documents.map(lambda each: json.dumps(each).encode())
 headers = st.dictionaries(
-    st.sampled_from(["Content-Type", "X-CloudTasks-TaskName", "ce-specversion"]),
+    st.sampled_from(["Content-Type", "X-CloudTasks-TaskName", "ce-specversion", "x-goog-pubsub-message-id"]),
     st.sampled_from(["application/json", "application/cloudevents+json", "application/CloudEvents+json; a=b", "1"]),
 )
 

@@ -1,0 +1,68 @@
+"""The function as it is served, over a real socket."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from urllib3 import Retry
+
+from tests.support.home import PROJECT, Home
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running function."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    stderr: Path
+    """What it printed: a pipe that nobody reads would stop it."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on the loopback address."""
+        return int(self.url.rpartition(":")[2])
+
+    def memory_bytes(self) -> int:
+        """The most memory that the process ever had resident."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(each for each in status.splitlines() if each.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+
+@contextmanager
+def serving(
+    home: Home,
+    *,
+    command: tuple[str, ...] = ("-m", "function", "serve"),
+    folder: Path = PROJECT,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Served]:
+    """The server on that home, when it answers; gone at the end."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    stderr = home.folder.with_name(f"{home.folder.name}-{port}.stderr")
+    with stderr.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=folder,
+            env=os.environ | home.environ | {"PORT": str(port), "HOST": "127.0.0.1"} | dict(environ or {}),
+            stderr=output,
+            text=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with requests.Session() as session:
+            patient = Retry(total=None, connect=300, read=0, backoff_factor=0.05, backoff_max=0.2)
+            session.mount("http://", requests.adapters.HTTPAdapter(max_retries=patient))
+            assert session.get(url, timeout=30).json()["status"] == "ok"
+        yield Served(url, process, stderr)
+    finally:
+        process.kill()
+        process.wait()
