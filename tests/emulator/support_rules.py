@@ -211,6 +211,7 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "admin endpoint": ("faults::the_same_over_http",),
     },
     "Unmodified clients": {
+        "rclone's own Go suite, but the import of Word files": ("rclone_suite::rclones_own_suite",),
         "rclone": (
             "rclone::a_tree_of_a_thousand_files_goes_up_in_sync_and_out",
             "rclone::twins_are_seen_and_renamed",
