@@ -13,11 +13,13 @@ import ssl
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ProxyError
 
 from function import __version__
@@ -71,6 +73,7 @@ class Connections:
             if found is None:
                 manager = self._manager(proxy_for(uri), is_secure=url.scheme == "https")
                 found = manager.connection_from_host(url.hostname, url.port, url.scheme)
+                found.ConnectionCls = _SecureInTime if url.scheme == "https" else _InTime
                 self._hosts[url.scheme, url.netloc] = found
             return found
 
@@ -95,6 +98,29 @@ def _manager(proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
         options["proxy_ssl_context"] = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
     login = urllib3.make_headers(proxy_basic_auth=proxy.login) if proxy.login else None
     return urllib3.ProxyManager(proxy.url, proxy_headers=login, **options)
+
+
+class _InTime(HTTPConnection):
+    """Ends the wait for an answer's head when its time is over: a socket's timeout starts anew with each byte."""
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
+        assert self.sock is not None
+        cut = threading.Timer(float(self.timeout or READ_TIMEOUT_S), _cut, [self.sock])
+        cut.daemon = True
+        cut.start()
+        try:
+            return super().getresponse()
+        finally:
+            cut.cancel()
+
+
+class _SecureInTime(_InTime, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Resuming(ssl.SSLContext):

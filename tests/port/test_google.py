@@ -5,14 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from function.core.deadline import Deadline
-from function.core.errors import BadRequest, DeadlineExceeded, DriveError, LookFailed, NotFound, TransientDriveError
+from function.core.errors import BadRequest, DeadlineExceeded, LookFailed, NotFound, TransientDriveError
 from function.core.types import FileId, NewFile, RemoteFile
 from function.drive.google import GoogleDrive
 from function.drive.port import Drive, Usage
@@ -248,25 +248,25 @@ def test_a_create_is_sent_once() -> None:
     assert len(heads) == 1
 
 
-def test_an_answer_that_drips_ends_with_the_deadline() -> None:
-    """A byte now and then keeps nobody waiting."""
+@pytest.mark.parametrize(
+    "begin", [b"", b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"],
+    ids=["nothing", "head", "body"],
+)  # fmt: skip
+def test_an_answer_that_drips_ends_with_the_deadline(begin: bytes) -> None:
+    """A byte now and then keeps nobody waiting, in the head or in the body."""
+    gone = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def drip() -> None:
-            connection = listener.accept()[0]
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-                try:
-                    while connection.send(b" ") != 0:
-                        if gone.wait(0.02):
-                            return
-                except OSError:
-                    return
-
-        gone = threading.Event()
-        threading.Thread(target=drip, daemon=True).start()
+        threading.Thread(target=_drip, args=(listener, begin, gone), daemon=True).start()
         drive: GoogleDrive = google_drive(f"http://127.0.0.1:{listener.getsockname()[1]}", TOKEN)
-        with pytest.raises((DeadlineExceeded, DriveError)):
+        with pytest.raises((DeadlineExceeded, TransientDriveError)):
             drive.bound(Usage(), Deadline.after(0.5)).get("1")
         gone.set()
+
+
+def _drip(listener: socket.socket, begin: bytes, gone: threading.Event) -> None:
+    connection = listener.accept()[0]
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(begin)
+        while not gone.wait(0.02):
+            connection.send(b"H")
