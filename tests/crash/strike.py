@@ -8,6 +8,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +19,18 @@ import httplib2
 import urllib3.connectionpool
 
 WRITES_BY_PATH = ("replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir")
+FREEZE_S = 2.0
+"""Longer than the leases of the tests, and the time that another invocation needs to take over."""
+
 WRITES_BY_FD = ("fsync", "pwrite", "ftruncate", "write")
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """SIGKILL at one event: `before` it, `after` it, or with half of its bytes written (`torn`)."""
+    """SIGKILL at one event: `before` it, `after` it, or with half of its bytes written (`torn`).
+
+    `frozen` before it instead, the process stands still for FREEZE_S, as a paused machine does, and then goes on.
+    """
 
     event: int
     when: str = "before"
@@ -61,6 +68,8 @@ class Observer:
             at = next(self._count) if label.startswith(self.strike.only if self.strike else "") else -1
             self.tell(label)
         struck = self.strike.when if self.strike and self.strike.event == at else None
+        if struck == "frozen":
+            freeze()
         if struck == "torn" and torn:
             torn()
         if struck in ("before", "torn"):
@@ -127,6 +136,16 @@ class Observer:
 
     def _short(self, path: Any) -> str:
         return str(Path(path)).removeprefix(self.home).lstrip("/")
+
+
+def freeze() -> None:
+    """SIGSTOP, and SIGCONT from a process that waits for the end of the freeze."""
+    frozen = os.getpid()
+    if os.fork() == 0:
+        time.sleep(FREEZE_S)
+        os.kill(frozen, signal.SIGCONT)
+        os._exit(0)
+    os.kill(frozen, signal.SIGSTOP)
 
 
 def die() -> None:

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import urllib3
 
-Before = Callable[[str, str, bytes], None]
-"""Told method, path and body of a request before it goes on."""
+Before = Callable[[str, str, bytes], bytes | None]
+"""Method, path and body of a request before it goes on -> the body that goes on, of the same length; None: as it is."""
 
 After = Callable[[str, str, bytes], bytes | None]
 """Method, path and body of an answer -> the body that goes back; None for a 404 in its place."""
@@ -27,7 +27,8 @@ def between(
 
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            before(self.command, self.path, body)
+            changed = before(self.command, self.path, body)
+            body = body if changed is None else changed
             del self.headers["accept-encoding"]  # so that `after` sees plain text
             answer = urllib3.request(
                 self.command, url + self.path, headers=dict(self.headers), body=body, retries=False, redirect=False
