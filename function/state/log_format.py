@@ -28,7 +28,7 @@ UNSYNCED_BYTES = 32 * 1024
 TAIL_BYTES = 2 * UNSYNCED_BYTES
 """What is read of the log's end at first."""
 
-TAIL_MAX_BYTES = 64 * 1024 * 1024
+TAIL_MAX_BYTES = 16 * 1024 * 1024
 """The most that is read of it: more than the longest entry takes."""
 
 WHOLE_MAX_BYTES = 4 * 1024 * 1024
@@ -188,9 +188,14 @@ def _entries_of_line(view: bytes, start: int, end: int, *, is_first: bool) -> tu
     if not text.startswith(b"{"):
         return None
     for whole in (text, text.removesuffix(b"]").rstrip(_BLANK).removesuffix(b",").rstrip(_BLANK)):
-        if whole.endswith(b"}") and (is_entry(whole) or is_array(b"[" + whole + b"]")):
+        if whole.endswith(b"}") and (is_entry(whole) or _are_entries(whole)):
             return begin, begin + len(whole)
     return None
+
+
+def _are_entries(text: bytes) -> bool:
+    """Whether it is several entries with commas between them. Many megabytes of them aren't made values of."""
+    return len(text) <= WHOLE_MAX_BYTES and is_array(b"[" + text + b"]")
 
 
 def _opening(text: bytes) -> tuple[Damage, ...] | None:

@@ -94,7 +94,10 @@ def _clean(document: dict[str, Any]) -> Entry:
         cleaned = {name: _of_type(value, _TYPES[name]) if name in _TYPES else value for name, value in document.items()}
     if not _is_time(cleaned.get("time")):
         cleaned = cleaned | {"time": None}
-    return {name: value if _is_plain(value) else None for name, value in cleaned.items()}
+    return {
+        name: value if not isinstance(value, dict | list | float) or _is_plain(value) else None
+        for name, value in cleaned.items()
+    }
 
 
 def _of_type(value: Any, kind: Any) -> Any:

@@ -21,7 +21,7 @@ __all__ = ["NotALog", "entries", "newest_first", "parse", "torn_lines"]
 
 BLOCK_BYTES = 256 * 1024
 
-ENTRY_MAX_BYTES = 64 * 1024 * 1024
+ENTRY_MAX_BYTES = 16 * 1024 * 1024
 """What is longer is no entry."""
 
 _BLANKS = re.compile(r"[\0 \t\r\n,]*")

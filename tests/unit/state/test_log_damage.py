@@ -6,6 +6,7 @@ DRIVE_UPLOAD_TEST_LOGS sets how many mutated logs are tried (300; 50,000 take a 
 import json
 import os
 import random
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,9 @@ import pytest
 from function.core.deadline import Deadline
 from function.state import log_files
 from function.state.log import UploadLog
-from function.state.log_format import UNSYNCED_BYTES
+from function.state.log_format import TAIL_BYTES, TAIL_MAX_BYTES, UNSYNCED_BYTES
+from function.state.log_index import LogIndex
+from local_runner.log import reader
 from tests.support.mutated_logs import entry, laid_out, mutated, odd_entry, whole_entries
 from tests.unit.state import test_log as logs
 
@@ -161,3 +164,70 @@ def test_an_array_stands_there_after_each_call_of_an_append(tmp_path: Path, monk
         log.append([logs.entry(number + each) for each in range(10)], Deadline.after(10))
 
     assert {*range(1, 11)} <= set(seen)
+
+
+def test_zeros_behind_the_log_hide_no_damage_in_front_of_them(tmp_path: Path) -> None:
+    """The file became long before its bytes arrived: all that may be damaged is looked at, not only the file's end."""
+    path = tmp_path / "upload_log.json"
+    lines = [json.dumps(entry(number)).encode() for number in range(300)]
+    log = laid_out(lines)
+    at = len(log) - UNSYNCED_BYTES + 3000
+    path.write_bytes(log[:at] + bytes(600) + log[at + 600 :] + bytes(TAIL_BYTES - UNSYNCED_BYTES + 8000))
+
+    logs.append(path, logs.entry(1000))
+
+    assert len(everything(path)) >= 298
+
+
+def test_a_mended_stretch_is_on_the_disk_before_the_next_entry_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the entry on the disk and the comma not, the damage would soon be too far in front to be seen again."""
+    path = tmp_path / "upload_log.json"
+    path.write_bytes(laid_out([json.dumps(entry(1)).encode(), b"%%%", json.dumps(entry(3)).encode()]))
+    steps: list[str] = []
+    pwrite, fsync = os.pwrite, os.fsync
+
+    def write(fd: int, content: bytes, offset: int) -> int:
+        if os.path.samestat(path.stat(), os.fstat(fd)):
+            steps.append("entry" if b'"invocation_id":"1000"' in content else "mend")
+        return pwrite(fd, content, offset)
+
+    def sync(fd: int) -> None:
+        fsync(fd)
+        if os.path.samestat(path.stat(), os.fstat(fd)):
+            steps.append("sync")
+
+    monkeypatch.setattr(os, "pwrite", write)
+    monkeypatch.setattr(os, "fsync", sync)
+
+    logs.append(path, logs.entry(1000))
+
+    assert steps == ["mend", "sync", "entry", "sync"]
+
+
+def peak_bytes(act: Callable[[], object]) -> int:
+    """The most memory that Python held for what is done."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_log_on_one_line_costs_no_memory(tmp_path: Path) -> None:
+    """40 MB that somebody laid out anew: the append closes it, reading it takes a block at a time."""
+    path = tmp_path / "upload_log.json"
+    line = json.dumps(entry(2)).encode()
+    path.write_bytes(b"[" + b",".join([line] * (40_000_000 // len(line))) + b"]")
+
+    for_reading = peak_bytes(lambda: next(iter(reader.entries(path))))
+    for_the_index = peak_bytes(LogIndex(path).read_on)
+    for_appending = peak_bytes(lambda: logs.append(path, logs.entry(1000)))
+
+    assert for_reading < 5_000_000
+    assert for_the_index < 2 * TAIL_MAX_BYTES
+    assert for_appending < 5 * TAIL_MAX_BYTES
+    assert logs.ids(path) == ["1000"]
+    assert [each.stat().st_size > 39_000_000 for each in log_files.closed_logs(path)] == [True]

@@ -55,6 +55,19 @@ def test_who_lost_its_lease_writes_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert ids(path) == ["1", "2", "3", "4", "5"]
 
 
+def test_a_lease_that_is_lost_before_a_write_stops_it(tmp_path: Path) -> None:
+    """Nobody has written yet, but its successor may be about to: immediately before the write it is asked for again."""
+    path = tmp_path / "upload_log.json"
+    append(leased(path), 1)
+    before = path.read_bytes()
+    answers = iter([False, True, True, True])
+
+    with pytest.raises(Locked, match="was lost"):
+        append(leased(path, lambda: next(answers)), 2)
+
+    assert path.read_bytes() == before
+
+
 def test_who_cannot_see_that_it_lost_its_lease_sees_that_the_log_grew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
