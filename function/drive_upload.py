@@ -96,7 +96,7 @@ class Upload:
     @cached_property
     def content(self) -> ContentUpload:
         """The source's content."""
-        return ContentUpload(self.source, self.to.context.deadline.check, self.to.progress)
+        return ContentUpload(self.source, self.to.context.deadline.check, self.to.progress, self.to.context.pace)
 
     def advance(self, round_began: float) -> Outcome | None:
         """Go as far as this round of the batch allows; None where a listing is needed that begins in the next one.

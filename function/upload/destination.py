@@ -39,6 +39,8 @@ class UploadContext:
     """Makes `uploaded` durable in the log, unless an entry behind that position says so of the file and content;
     whether it was written."""
     deadline: Deadline
+    pace: Callable[[int], None]
+    """Waits until so many bytes may be sent (`bandwidth_limit`); may raise (the deadline)."""
 
     @cached_property
     def drive(self) -> Drive:

@@ -24,6 +24,8 @@ class ContentUpload:
     check: Callable[[], None]
     """Called between blocks; may raise (the deadline)."""
     progress: ProgressCallback
+    pace: Callable[[int], None]
+    """Waits until so many bytes may be sent; may raise (the deadline)."""
     has_progressed: bool = False
     """Drive has kept more of the content than before, in the last call."""
 
@@ -39,7 +41,9 @@ class ContentUpload:
 
     def create(self, drive: Drive, file: NewFile) -> RemoteFile:
         """A new file, in one request. Raises what `drive.create` raises, SourceError, and what `check` raises."""
-        created = drive.create(file, self.source.read(self.check))
+        content = self.source.read(self.check)
+        self.pace(self.size)
+        created = drive.create(file, content)
         self.progress(self.size, self.size)
         return created
 
@@ -74,6 +78,7 @@ class ContentUpload:
 
     def _blocks(self, offset: int) -> Iterator[memoryview]:
         for block in self.source.blocks(offset, self.check):
+            self.pace(len(block))
             yield block
             offset += len(block)
             self.progress(offset, self.size)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from typing import Any
 
 import pytest
@@ -257,3 +258,15 @@ def test_secrets_never_show(home: Home, fault: dict[str, Any]) -> None:
     issued = [each for each in home.drive.drive.store.tokens if each != token["client_id"]]
     for secret in [token["token"], token["refresh_token"], token["client_secret"], "upload_id=", "Bearer", *issued]:
         assert secret not in shown
+
+
+def test_the_bandwidth_limit_holds_for_all_files_together(home: Home, post: Post) -> None:
+    """Large and small ones, side by side: the second half of the bytes waits for the first."""
+    home.settings(bandwidth_limit="8M")
+    paths = [home.put(f"Data/Meta/{index}.bin", bytes(size)) for index, size in enumerate((7_000_000, 3_000_000, 9))]
+    began = time.monotonic()
+
+    answer = post(home, {"files": [{"path": path} for path in paths]})
+
+    assert answer.body["status"] == "uploaded"
+    assert time.monotonic() - began > 0.7  # the last megabyte may go at once: 7 to 9 of 10 MB at 8 MB/s come before it
