@@ -20,8 +20,8 @@ VERSIONS: tuple[discovery.Version, ...] = (3, 2)
 
 NOTES = {
     "files.export": "documents as text and HTML, spreadsheets as CSV and tab-separated values",
-    "files.watch": "nobody is notified",
-    "changes.watch": "nobody is notified",
+    "files.watch": "receivers on this machine and in its network are notified",
+    "changes.watch": "receivers on this machine and in its network are notified",
 }
 
 

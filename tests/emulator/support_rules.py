@@ -112,6 +112,10 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "discovery::a_body_that_does_not_fit_is_refused",
             "public_suites::a_parameter_in_the_body_is_disregarded",
         ),
+        "`watch` tells receivers on this machine and in its network": (
+            "notifications::a_files_receiver_is_told_of_everything",
+            "notifications::the_feeds_receiver_is_told_that_something_changed",
+        ),
         "answers fit Google's schemas": (
             "answers_fit_schemas::every_v3_answer_fits_its_schema",
             "answers_fit_schemas::every_v2_answer_fits_its_schema",

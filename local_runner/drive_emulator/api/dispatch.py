@@ -50,6 +50,7 @@ def answer(drive: Drive, request: Request, *, in_batch: bool = False) -> tuple[R
         traceback.print_exc(file=sys.stderr)
         response = refusal(ApiError(500, "internalError", "Internal Error"))
     finally:
+        drive.notifier.look(drive.store, drive.clock.now_ms())
         record.bytes_in = request.body.received
         record.duration_ms = (time.perf_counter() - started) * 1000
     record.status = response.status

@@ -18,6 +18,7 @@ from ..model.ids import IdMaker
 from ..model.records import FOLDER, Account, FileRecord
 from ..oauth.endpoints import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
 from .blobs import Blobs
+from .notifications import Notifier
 from .page_tokens import Cursors
 from .request_log import RequestLog
 from .store import Store
@@ -69,8 +70,8 @@ class Drive:
     """What a reset goes back to."""
     seed_folder: Path | None = None
     """The local folder from which a reset fills the Drive again."""
-    channels: dict[str, str] = field(default_factory=dict)
-    """Open notification channels: id -> the resource they watch."""
+    notifier: Notifier = field(default_factory=Notifier)
+    """Open notification channels, and who is told."""
 
     def set_conditions(self, conditions: Conditions) -> None:
         """Change the settings; everybody's quota starts afresh."""
@@ -99,6 +100,7 @@ class Drive:
 
     def close(self) -> None:
         """End the journal; drop what isn't to be kept."""
+        self.notifier.close()
         self.store.close()
         self.blobs.close()
         self.locked.close()
