@@ -216,13 +216,16 @@ class GoogleDrive:
         looks by their ids whether the folders are there, and asks again.
         """
         try:
-            return self._repeated(lambda: _read(read, self._send(request, units)))
+            return self._repeated(partial(self._asked, request, units, read))
         except BadRequest as error:
             raise BadRequest(error.message, reason="drive_unavailable") from None
         except NotFound as error:
             if request.methodId != "drive.files.list":
                 raise
             raise LookFailed(error.message) from None
+
+    def _asked(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
+        return _read(read, self._send(request, units))
 
     def _session(self, uri: str, ask: Callable[[Transport], dict[str, Any] | int]) -> RemoteFile | int:
         resumable.check_endpoint(uri, self.endpoint)
@@ -231,37 +234,30 @@ class GoogleDrive:
         return progress if isinstance(progress, int) else _read(_remote, progress)
 
     def _send(self, request: Any, units: int) -> Any:
-        """What a good answer says; sent again only with a new token after a 401."""
+        """What a good answer says; sent once, or again with a new token after a 401."""
         deadline = self.transport.deadline
-        token = self.tokens.access_token(deadline)
-        try:
-            return self._send_paced(request, units, token)
-        except _TokenRefused:
-            self.tokens.refused(token, deadline)
-        try:
-            return self._send_paced(request, units, self.tokens.access_token(deadline))
-        except _TokenRefused as error:
-            raise error.refusal from None
-
-    def _send_paced(self, request: Any, units: int, token: str) -> Any:
         write = units == WRITE_UNITS
-        self.pacer.acquire(write=write, deadline=self.transport.deadline)
-        self.usage.count(units)
-        request.headers["authorization"] = f"Bearer {token}"
-        try:
-            answer = request.execute(http=self._http, num_retries=0)
-        except HttpError as error:
-            # What was sent may come back in the answer: a token never gets into a message.
-            content = error.content.replace(token.encode(), b"")
-            refusal = translate(error.resp.status, error.resp, content, to_content="uploadType=" in request.uri)
-            self._report(error.resp.status, refusal, write=write)
-            raise _TokenRefused(refusal) if error.resp.status == 401 else refusal from None
-        except (ValueError, AttributeError, TypeError, RecursionError):  # the client's own reading of an odd answer
-            raise malformed_response() from None
-        self._report(200, None, write=write)
-        return answer
+        for is_last in (False, True):
+            token = self.tokens.access_token(deadline)
+            self.pacer.acquire(write=write, deadline=deadline)
+            self.usage.count(units)
+            request.headers["authorization"] = f"Bearer {token}"
+            try:
+                answer = request.execute(http=self._http, num_retries=0)
+            except HttpError as error:
+                refusal = _refusal(error, request, token)
+                self._report(error.resp.status, refusal, write=write)
+                if error.resp.status != 401 or is_last:
+                    raise refusal from None
+                self.tokens.refused(token, deadline)
+            except (ValueError, AttributeError, TypeError, RecursionError):  # the client's reading of an odd answer
+                raise malformed_response() from None
+            else:
+                self.pacer.succeeded(write=write)
+                return answer
+        raise AssertionError("the last try returns or raises")
 
-    def _report(self, status: int, refusal: UploadError | None, *, write: bool) -> None:
+    def _report(self, status: int, refusal: UploadError, *, write: bool) -> None:
         """Tell the pacer whether Drive let the request in, whatever it thought of it. A day's limit is no rate."""
         if isinstance(refusal, TransientDriveError) and refusal.reason == "rate_limited":
             self.pacer.refused(write=write, retry_after_s=refusal.wait_s)
@@ -269,11 +265,10 @@ class GoogleDrive:
             self.pacer.succeeded(write=write)
 
 
-class _TokenRefused(Exception):
-    """401: once, another token is tried."""
-
-    def __init__(self, refusal: UploadError) -> None:
-        self.refusal = refusal
+def _refusal(error: Any, request: Any, token: str) -> UploadError:
+    """What a refusal stands for. What was sent may come back in it: the token never gets into a message."""
+    content = error.content.replace(token.encode(), b"")
+    return translate(error.resp.status, error.resp, content, to_content="uploadType=" in request.uri)
 
 
 def _read(read: Callable[[dict[str, Any]], T], answer: object) -> T:
