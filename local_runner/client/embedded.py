@@ -24,11 +24,8 @@ import click
 import msgspec
 
 from function.home.settings import Settings, load
+from local_runner.client.home import FOLDER, PATHS
 from local_runner.drive_emulator import DriveEmulator
-
-FOLDER = ".drive_emulator"
-
-PATHS = ".drive_emulator.json"
 
 
 @dataclass(frozen=True, slots=True)

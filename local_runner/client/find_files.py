@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    from pathspec import PathSpec
 
 EXCLUDED: Final = "excluded"
 
@@ -34,7 +34,7 @@ class Found:
     home: str
     data_root: str | None
     """None where the function runs elsewhere and this machine has no settings."""
-    exclude: "GitIgnoreSpec"
+    exclude: "PathSpec[Any]"
     files: dict[str, None] = field(default_factory=dict)
     _left_out: dict[str, LeftOut] = field(default_factory=dict)
 
@@ -69,9 +69,9 @@ def find(arguments: Iterable[str], cwd: Path, home: Path, data_root: Path | None
 
     `exclude` are gitignore patterns; raises ValueError for one that is none.
     """
-    from pathspec import GitIgnoreSpec
+    from pathspec import PathSpec
 
-    found = Found(str(home), str(data_root) if data_root else None, GitIgnoreSpec.from_lines(exclude))
+    found = Found(str(home), str(data_root) if data_root else None, PathSpec.from_lines("gitignore", exclude))
     for argument in arguments:
         paths, is_named = _meant(argument, str(cwd), found)
         for path in paths:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from function.command_line import EX_CONFIG, EX_DATAERR
 from function.core.errors import SettingsError
 from function.home.settings import load
 from function.serving.app import open_app
@@ -17,7 +18,8 @@ from local_runner.doctor.findings import Finding, fail, has_failed, ok
 from local_runner.terminal import warnings_shown
 from local_runner.terminal.screen import cell, output, table
 
-EX_DATAERR = 65
+SETTINGS = "settings"
+"""The area of what paths.json and the environment say."""
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -25,7 +27,10 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def doctor(as_json: bool) -> None:
-    """Check whether uploads can work from here, and say what to mend. Exits 65 where something fails."""
+    """Check whether uploads can work from here, and say what to mend.
+
+    Exits 65 where something fails, 78 where it is the settings.
+    """
     with warnings_shown.on():
         findings = list(_findings())
     if as_json:
@@ -35,6 +40,8 @@ def doctor(as_json: bool) -> None:
         for each in findings:
             rows.add_row(cell(each.level, STYLES[each.level]), cell(each.area), cell(each.what), cell(each.mend))
         output().print(rows)
+    if any(each.area == SETTINGS and each.level == "fail" for each in findings):
+        sys.exit(EX_CONFIG)
     sys.exit(EX_DATAERR if has_failed(findings) else 0)
 
 
@@ -42,11 +49,11 @@ def _findings() -> Iterator[Finding]:
     try:
         settings = load()
     except SettingsError as error:
-        yield fail("settings", error.message, "mend the settings: the rest can't be checked without them")
+        yield fail(SETTINGS, error.message, "mend the settings: the rest can't be checked without them")
         return
     where = f"the emulator at {settings.emulator}" if settings.emulator else "Google Drive"
     names = ", ".join(each.name for each in settings.accounts)
-    yield ok("settings", f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
+    yield ok(SETTINGS, f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
     yield check_home.check_data(settings)
     yield from volume.check(settings)
     yield from check_home.check_log(settings)

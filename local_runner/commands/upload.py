@@ -1,7 +1,8 @@
 """The command `upload`: the function's invocation, emulated here for any number of files."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import click
 from function.command_line import job_options
 from function.home.settings import EXCLUDE, Settings
 from local_runner.client.find_files import Found, find
+from local_runner.client.home import FOLDER, PATHS
 from local_runner.commands.run_uploads import function, run, where_options
+
+STATE_FILES = ("upload_log*.json*", "drive_upload.lock*")
 
 EXAMPLES = """\b
 Examples:
@@ -51,12 +55,24 @@ def upload(
         sys.exit(run(call, requests, found.left_out, settings, as_json=as_json, dry_run=dry_run))
 
 
+def _own_files(settings: Settings) -> Iterator[str]:
+    """Patterns of the job's own files that lie in data_root: it refuses each, so a walk doesn't offer them."""
+    tokens = [each.token for each in settings.accounts if not each.is_application_default]
+    files = [settings.paths_json, settings.home / "paths.json", settings.home / PATHS, settings.home / FOLDER, *tokens]
+    for own in [*files, settings.state_folder, settings.state_root]:
+        if own.is_relative_to(settings.data_root):
+            path = re.sub(r"([\\*?\[\]!# ])", r"\\\1", own.relative_to(settings.data_root).as_posix())
+            path = "" if path == "." else f"/{path}"
+            yield from (f"{path}/{each}" for each in STATE_FILES) if own == settings.state_root else (path,)
+
+
 def find_paths(paths: Sequence[str], settings: Settings | None, exclude: Sequence[str]) -> Found:
     """The files that the arguments mean. Raises UsageError where a pattern is none."""
     cwd = Path.cwd()
     try:
         if settings is None:
             return find(paths, cwd, cwd, None, [*EXCLUDE, *exclude])
-        return find(paths, cwd, settings.home, settings.data_root, [*settings.exclude, *exclude])
+        patterns = [*settings.exclude, *exclude, *_own_files(settings)]
+        return find(paths, cwd, settings.home, settings.data_root, patterns)
     except ValueError as error:
         raise click.UsageError(f"--exclude, or the setting exclude: no pattern of gitignore ({error}).") from error

@@ -10,7 +10,6 @@ from rich.filesize import decimal
 from local_runner.client.find_files import EXCLUDED, LeftOut
 from local_runner.client.invoke import Entry
 from local_runner.client.tally import ROWS_MAX, Tally
-from local_runner.log import advice
 from local_runner.terminal.printable import printable
 from local_runner.terminal.screen import Rows, cell, size_cell, status_cell, table
 
@@ -78,7 +77,7 @@ def _causes(rows: Sequence[Entry], many: Iterable[object]) -> Iterator[str]:
             first = failed[0]
             yield (
                 f"{len(failed)} failed with {reason}, the first {first.get('path')}: {first.get('message')} "
-                f"{advice.for_reason(reason)} All of them: drive-upload status --open."
+                f"All of them: drive-upload status --open."
             )
 
 

@@ -368,3 +368,17 @@ def test_ctrl_c_is_one_sentence_and_the_next_run_sends_the_rest(home: Path, driv
     totals = json.loads(again.stdout)["totals"]
     assert totals["failed"] == 0
     assert 0 < totals["bytes_sent"] < size
+
+
+def test_a_walk_over_the_whole_home_leaves_the_jobs_own_files_out(home: Path, run: Run) -> None:
+    """With data_root "." neither settings nor tokens, log, state or the embedded Drive go up or fail, twice."""
+    (home / "paths.json").write_text('{"drive_root": "M", "data_root": "."}', encoding="utf-8")
+
+    first = run("upload", ".", "--emulator", "--json")
+    second = run("upload", ".", "--emulator", "--exclude", "!*", "--json")
+
+    for result, status in ((first, "uploaded"), (second, "unchanged")):
+        document = json.loads(result.stdout)
+        assert {each["path"]: each["status"] for each in document["results"]} == dict.fromkeys(
+            ("Data/Meta/a.txt", "Data/Meta/b.txt", "Data/Notes/c.txt"), status
+        )
