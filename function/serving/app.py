@@ -15,6 +15,7 @@ from function.core.errors import InvalidPayload, UploadError, VolumeUnavailable
 from function.core.request import FileRequest, Job
 from function.core.text import quoted
 from function.core.types import LogEntry, Status
+from function.drive.port import Drive
 from function.home.data_root import DataRoot
 from function.home.own_files import OwnFiles
 from function.home.settings import VARIABLES, Settings, load
@@ -25,7 +26,7 @@ from function.serving.result import InvocationResult, failure, refusal, refused_
 from function.state.locks import Locks
 from function.state.log import UploadLog
 from function.state.log_index import LogIndex
-from function.upload.account import AccountSession
+from function.upload.account import AccountSession, as_it_is
 from function.upload.batch import Batch
 from function.upload.item import Item, log_items
 
@@ -257,12 +258,12 @@ def _no_progress(path: str, sent: int, size: int) -> None:
 
 
 @lru_cache(maxsize=8)
-def open_app(settings: Settings) -> App:
-    """The App of those settings, kept between invocations."""
+def open_app(settings: Settings, around: Callable[[Drive], Drive] = as_it_is) -> App:
+    """The App of those settings, kept between invocations; `around` is what the job gets to see of a Drive."""
     locks = Locks(settings.state_root, settings.state_folder / "locks", settings.lock)
     log = UploadLog(settings.log, locks.shared, _log.warning, int(settings.log_max_mb * 1024 * 1024))
     memory = LogIndex(settings.log)
-    accounts = {each.name: AccountSession(settings, each, locks, memory) for each in settings.accounts}
+    accounts = {each.name: AccountSession(settings, each, locks, memory, around) for each in settings.accounts}
     return App(settings, locks, log, accounts)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,6 +63,11 @@ class _BoundTokens:
         self.tokens.refused(access_token, deadline)
 
 
+def as_it_is(drive: Drive) -> Drive:
+    """The Drive itself."""
+    return drive
+
+
 @dataclass(frozen=True)
 class AccountSession:
     """The adapters of one account; what talks to Drive is imported when its Drive is first needed."""
@@ -71,6 +76,8 @@ class AccountSession:
     account: AccountConfig
     locks: Locks
     memory: LogIndex
+    around: Callable[[Drive], Drive] = as_it_is
+    """What the job gets to see of its Drive: in a dry run one that changes nothing."""
     _sessions: dict[str, DriveSession] = field(default_factory=dict)
     """By the identity of the token."""
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -96,7 +103,7 @@ class AccountSession:
 
     def _opened(self, identity: str, usage: Usage, deadline: Deadline) -> DriveSession:
         state, root = self.settings.state, self.account.root
-        drive = self._drive(identity)
+        drive = self.around(self._drive(identity))
         user = self._user(state / "identities" / identity, drive.bound(usage, deadline))
         key = state_key(f"{user}\0{root.base}\0{root.drive_id or ''}")
         ids = IdPool(state / "ids" / f"{state_key(user)}.txt", self.locks.shared)

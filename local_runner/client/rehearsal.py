@@ -201,10 +201,7 @@ def rehearsing(settings: Settings) -> Iterator[Call]:
     json_logs.set_up()
     with tempfile.TemporaryDirectory(prefix="drive-upload-dry-run-") as folder:
         _copy_state(settings, Path(folder))
-        app = open_app(msgspec.structs.replace(settings, state_root=Path(folder)))
-        for account in app.accounts.values():
-            # Where the account keeps its Drive once it is open.
-            vars(account)["_drive"] = Rehearsal(account.drive)
+        app = open_app(msgspec.structs.replace(settings, state_root=Path(folder)), Rehearsal)
 
         def call(body: bytes, progress: Progress) -> Reply:
             result = app.handle(body, {}, lambda path, sent, size: None)
