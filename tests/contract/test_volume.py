@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from function.core.errors import HTTP_CODE
-from tests.support.home import Home, Post
+from tests.support.home import PROJECT, Home, Post
 
 
 def record(monkeypatch: pytest.MonkeyPatch, home: Path) -> list[tuple[str, str]]:
@@ -170,3 +171,25 @@ def test_a_log_that_cant_be_written_is_no_success(
     assert post(home, {"path": "Data/Meta/note.txt"}).code == 200
     assert [each["status"] for each in home.log()] == ["uploaded"]
     assert home.stored() == {"MemoryVDB/Meta/note.txt": b"remember me\n"}
+
+
+def described() -> list[re.Pattern[str]]:
+    """The paths in the table of docs/state-files.md, with anything for each <name>."""
+    text = (PROJECT / "docs/state-files.md").read_text(encoding="utf-8")
+    paths = re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+    return [re.compile(re.sub(r"<\w+>", "[^/]+", re.escape(each))) for each in paths]
+
+
+@pytest.mark.parametrize("lock", ["native", "lease"])
+def test_every_file_of_a_home_is_described(home: Home, post: Post, lock: str) -> None:
+    """docs/state-files.md names all that an upload leaves behind."""
+    home.settings(lock=lock)
+    home.put()
+    assert post(home, {"path": "Data/Meta/note.txt"}).code == 200
+
+    paths = [str(each.relative_to(home.folder)) for each in home.folder.rglob("*") if each.is_file()]
+    unknown = [
+        each for each in paths if not each.startswith("Data/") and not any(p.fullmatch(each) for p in described())
+    ]
+    assert len(paths) > 6
+    assert unknown == []
