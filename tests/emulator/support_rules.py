@@ -107,7 +107,7 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "batch::each_call_has_its_own_answer_and_price",
         ),
         "long queries by POST": ("files_v3::a_long_query_may_come_as_form",),
-        "unknown parameters and fields are refused; misplaced ones in a body are disregarded": (
+        "unknown parameters are disregarded, unknown fields refused; misplaced ones in a body are disregarded": (
             "discovery::wrong_parameters_are_refused",
             "discovery::a_body_that_does_not_fit_is_refused",
             "public_suites::a_parameter_in_the_body_is_disregarded",
@@ -171,6 +171,23 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "public_links::a_private_file_has_no_public_link",
         ),
         "storage quota per account": ("files_v3::full_storage_refuses_content",),
+    },
+    "Honest refusals": {
+        "`fullText` finds text in contents, and can't be sorted": (
+            "honesty::full_text_finds_what_a_text_says",
+            "files_v3::what_is_wrong_is_refused_as_google_refuses_it",
+        ),
+        "inherited permissions are visible": ("honesty::what_a_folder_grants_shows_on_what_lies_in_it",),
+        "expiry, role and address of permissions": (
+            "honesty::permissions_are_checked",
+            "honesty::a_grant_ends_when_it_says",
+        ),
+        "a service account has no storage": ("honesty::a_service_account_has_no_storage",),
+        "the bin is emptied after 30 days, expired sessions leave the disk": (
+            "honesty::the_bin_is_emptied_after_thirty_days",
+            "honesty::expired_sessions_leave_the_disk",
+        ),
+        "`driveId` in a create's body is taken": ("honesty::a_create_may_name_its_drive",),
     },
     "Robustness": {
         "one session makes one file, whoever sends at once and wherever it is killed": (

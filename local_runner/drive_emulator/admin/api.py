@@ -88,6 +88,9 @@ def add_account(call: Call) -> Response:
         given = msgspec.convert(_json(call), _NewAccount)
     except msgspec.ValidationError as error:
         raise bad_request(f"Account: {error}") from error
+    known = call.drive.store.accounts.get(given.email)
+    if known is not None and given.service_account and not known.is_service_account:
+        raise bad_request(f"{given.email} is a person's account.")
     made = account(call.drive, given.email, storage_limit=given.storage_limit, service_account=given.service_account)
     return reply(_account(call, made.email) | {"token": call.drive.credentials(made.email, call.origin)})
 
@@ -114,7 +117,7 @@ def _account(call: Call, email: str) -> dict[str, Any]:
         "email": of.email,
         "display_name": of.display_name,
         "root_id": of.root_id,
-        "storage_limit": of.storage_limit,
+        "storage_limit": 0 if of.is_service_account else of.storage_limit,
         "usage": call.drive.store.usage.get(email, 0),
         "service_account": of.is_service_account,
     }

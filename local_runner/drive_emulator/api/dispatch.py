@@ -17,6 +17,7 @@ from ..context.request_context import Call, refusal
 from ..http.read import BadRequest, Body, BodyTooLarge, Request, parse_query
 from ..http.write import Disconnected, Response
 from ..model.errors import ApiError
+from ..rules import expiry
 from ..schema import conformance
 from ..schema.discovery import document
 from ..storage.request_log import RequestRecord
@@ -38,6 +39,7 @@ def answer(drive: Drive, request: Request, *, in_batch: bool = False) -> tuple[R
     record = drive.requests.open(route.method_id if route else "unknown", request.method, request.path)
     record.in_batch = in_batch
     try:
+        expiry.sweep(drive)
         response = _answer(drive, request, route, record)
         record.status = response.status
         return response, record

@@ -60,8 +60,7 @@ class Call:
 
     def check_parameters(self, query: Mapping[str, str], method_id: str) -> None:
         """Set `params` from a query; 400 for what that method doesn't have."""
-        upload = self.request.path.startswith(("/upload/", "/resumable/"))
-        self.params = conformance.check_parameters(self.version, method_id, query, upload=upload)
+        self.params = conformance.check_parameters(self.version, method_id, query)
         for name in REFUSED_WHEN_TRUE:
             if self.params.get(name) is True:
                 raise not_emulated(f"{name}=true")

@@ -14,6 +14,7 @@ from ..model.records import FileRecord
 from ..query import language
 from ..render.file_v3 import file_resource
 from ..rules import access
+from ..rules.search import SearchFacts
 from ..schema import conformance
 from ..storage.page_tokens import Cursor
 
@@ -53,6 +54,11 @@ V2_ORDERS: Mapping[str, str] = {
     "title": "name",
     "title_natural": "name_natural",
 }
+
+
+TEXT_ORDER = (
+    "Sorting is not supported for queries with fullText terms. Results are always in descending relevance order."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,10 @@ def _cut(call: Call, cursor: Cursor, size: int) -> Page:
 
 def _matching(call: Call, folder_id: str | None) -> list[FileRecord]:
     store, viewer = call.drive.store, call.viewer
-    wanted = language.parse(call.params.get("q", ""), version=call.version, viewer=viewer)
+    q = call.params.get("q", "")
+    wanted = language.parse(q, version=call.version, viewer=viewer, facts=SearchFacts(store, call.drive.blobs))
+    if call.params.get("orderBy") and language.searches_text(q):
+        raise ApiError(403, "forbidden", TEXT_ORDER, location_type="parameter", location="orderBy")
     parents = wanted.parents
     for parent in parents or ():
         _check_parent(call, parent)

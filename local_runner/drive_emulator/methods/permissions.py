@@ -5,6 +5,7 @@ Nobody is notified; addresses without an account get one. Source: discovery docu
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 
@@ -15,13 +16,15 @@ from ..context.request_context import Call, checked_body, reply
 from ..http.write import Response
 from ..model.clock import from_rfc3339
 from ..model.errors import ApiError, bad_request, not_emulated
-from ..model.records import FileRecord, JsonObject, Permission
+from ..model.records import EMAIL, FileRecord, JsonObject, Permission
 from ..render import file_v2, others_v2
 from ..render.file_v3 import grants_of, may_share, permission_resource
 from ..rules import access
+from ..rules.access import Grant
 from ..storage.state import account
 
 ROLES = frozenset(access.RANK)
+LONGEST_GRANT_MS = 366 * 24 * 3600 * 1000
 
 
 def permissions_list(call: Call) -> Response:
@@ -50,11 +53,12 @@ def create(call: Call) -> Response:
     body = _body(call)
     if body.get("role") not in ROLES or body.get("type") not in {"user", "group", "domain", "anyone"}:
         raise bad_request("A permission needs a valid role and type.", reason="invalid")
+    _check_role(record, body["type"], body["role"])
     if body["role"] == "owner":
         return _new_owner(call, record, _new_grant(call, body))
     grant = _new_grant(call, body)
-    present = {one.id: one for one in grants_of(record, call.view)}.get(grant.id)
-    if present is not None and access.RANK[present.role] >= access.RANK[grant.role]:
+    present = {one.permission.id: one for one in grants_of(record, call.view)}.get(grant.id)
+    if present is not None and access.RANK[present.permission.role] >= access.RANK[grant.role]:
         return _answer(call, record, present)
     return _save(call, record, grant)
 
@@ -62,9 +66,10 @@ def create(call: Call) -> Response:
 def update(call: Call) -> Response:
     """Another role, or another end."""
     record = _shared(call)
-    grant, body = _grant(call, record), _body(call)
+    grant, body = _grant(call, record).permission, _body(call)
     if body.get("role") not in {None, *ROLES}:
         raise bad_request("A permission needs a valid role.", reason="invalid")
+    _check_role(record, grant.type, body.get("role") or grant.role)
     if body.get("role") == "owner":
         return _new_owner(call, record, grant)
     changed = replace(grant, role=body.get("role") or grant.role, expires_ms=_expiry(call, body, grant))
@@ -74,7 +79,7 @@ def update(call: Call) -> Response:
 def delete(call: Call) -> Response:
     """Take a grant away."""
     record = _shared(call)
-    grant = _own(record, _grant(call, record), call)
+    grant = _own(record, _grant(call, record).permission, call)
     _replace(call, record, lambda grants: tuple(one for one in grants if one.id != grant.id))
     return Response(204)
 
@@ -94,11 +99,11 @@ def _shared(call: Call) -> FileRecord:
     return record
 
 
-def _grant(call: Call, record: FileRecord) -> Permission:
+def _grant(call: Call, record: FileRecord) -> Grant:
     wanted = call.args["permissionId"]
     wanted = call.viewer.permission_id if wanted == "me" and call.version == 2 else wanted
     for grant in grants_of(record, call.view):
-        if grant.id == wanted:
+        if grant.permission.id == wanted:
             return grant
     message = f"Permission not found: {wanted}."
     raise ApiError(404, "notFound", message, location_type="parameter", location="permissionId")
@@ -126,6 +131,9 @@ def _new_grant(call: Call, body: JsonObject) -> Permission:
         found = bool(body.get("allowFileDiscovery"))
         return Permission(f"{zlib.crc32(domain.encode())}k", kind, role, domain=domain, allow_file_discovery=found)
     email = _required(body, "emailAddress")
+    if re.fullmatch(EMAIL, email) is None:
+        message = f'Bad Request. User message: "The address {email} isn\'t valid."'
+        raise bad_request(message, reason="invalidSharingRequest")
     known = account(call.drive, email)
     return Permission(known.permission_id, kind, role, email, known.display_name, expires_ms=expires_ms)
 
@@ -141,7 +149,27 @@ def _expiry(call: Call, body: JsonObject, before: Permission | None) -> int | No
         return None
     if body.get("expirationTime") is None:
         return before.expires_ms if before else None
-    return from_rfc3339(body["expirationTime"])
+    kind, now_ms = before.type if before else body["type"], call.drive.clock.now_ms()
+    try:
+        expires_ms = from_rfc3339(body["expirationTime"])
+    except ValueError:
+        raise bad_request("Invalid value for: expirationTime is no date and time.", reason="invalid") from None
+    if kind not in {"user", "group"}:
+        raise bad_request("An expiration can only be set on permissions of users and groups.", reason="invalid")
+    if not now_ms < expires_ms <= now_ms + LONGEST_GRANT_MS:
+        raise bad_request("The expiration must be in the future, and a year away at most.", reason="invalid")
+    call.drive.sweep_at_ms = min(call.drive.sweep_at_ms, expires_ms)
+    return expires_ms
+
+
+def _check_role(record: FileRecord, kind: str, role: str) -> None:
+    """Which roles a kind of grantee may have, here. Source: Drive guide "Roles and permissions"."""
+    if role in {"organizer", "fileOrganizer"} and not record.drive_id:
+        raise bad_request("This role is for shared drives only.", reason="invalid")
+    if (role == "owner" and kind != "user") or (
+        role in {"organizer", "fileOrganizer"} and kind in {"domain", "anyone"}
+    ):
+        raise bad_request(f"The role {role} can't be granted to {kind}.", reason="invalid")
 
 
 def _new_owner(call: Call, record: FileRecord, grant: Permission) -> Response:
@@ -158,13 +186,13 @@ def _new_owner(call: Call, record: FileRecord, grant: Permission) -> Response:
     changed = replace(record, owner=grant.email, permissions=(*others, kept), version=record.version + 1)
     with call.drive.store.transaction():
         call.drive.store.put_file(changed, now_ms=call.drive.clock.now_ms())
-    return _answer(call, changed, replace(grant, role="owner"))
+    return _answer(call, changed, Grant(replace(grant, role="owner")))
 
 
 def _save(call: Call, record: FileRecord, grant: Permission) -> Response:
     """Put a grant in the place of one with its id, or behind the others."""
     changed = _replace(call, record, lambda grants: (*(one for one in grants if one.id != grant.id), grant))
-    return _answer(call, changed, grant)
+    return _answer(call, changed, Grant(grant))
 
 
 Change = Callable[[tuple[Permission, ...]], tuple[Permission, ...]]
@@ -195,10 +223,10 @@ def _body(call: Call) -> JsonObject:
     return others_v2.permission_body(body) if call.version == 2 else body
 
 
-def _resource(call: Call, record: FileRecord, grant: Permission) -> JsonObject:
+def _resource(call: Call, record: FileRecord, grant: Grant) -> JsonObject:
     resource = permission_resource(grant)
     return file_v2.permission_resource(resource, record.id, call.site) if call.version == 2 else resource
 
 
-def _answer(call: Call, record: FileRecord, grant: Permission) -> Response:
+def _answer(call: Call, record: FileRecord, grant: Grant) -> Response:
     return reply(call.mask("Permission").apply(_resource(call, record, grant)))

@@ -12,14 +12,14 @@ is refused. Source: Drive guides "Search for files and folders", "Search query t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..model.records import FileRecord, Viewer
+from ..model.records import FileRecord, Permission, Viewer
 from ..schema.discovery import Version
 from . import terms
-from .terms import Predicate, TextOf, name_key
+from .terms import Facts, Predicate, name_key
 
 __all__ = ["FileQuery", "name_key", "parse"]
 
@@ -64,29 +64,43 @@ class FileQuery:
         return self.condition.holds(record, self.viewer)
 
 
-def parse(q: str, *, version: Version, viewer: Viewer, text_of: TextOf | None = None) -> FileQuery:
-    """The query's predicate for this viewer; `text_of` gives what `fullText` searches (default: name, description).
+def parse(q: str, *, version: Version, viewer: Viewer, facts: Facts | None = None) -> FileQuery:
+    """The query's predicate for this viewer; `facts` are what records lack (by default there are none).
 
     An empty query matches everything. Raises ApiError: 400 `invalid` at `q`, and 500 for `name >` and `name >=`, as
     Drive does.
     """
-    condition = _parsed(q, version, text_of or _name_and_description)
+    condition = _parsed(q, version, facts or _RECORDS_ALONE)
     parents = condition.parents
     if parents is not None and "root" in parents:
         parents = parents - {"root"} | {viewer.root_id}
     return FileQuery(viewer, condition, parents, condition.names)
 
 
-def _name_and_description(record: FileRecord) -> str:
-    return f"{record.name} {record.description or ''}"
+def searches_text(q: str) -> bool:
+    """Whether a query that `parse` accepts has the term `fullText`."""
+    return ("word", "fullText") in list(_tokens(q))
 
 
-@lru_cache(maxsize=1024)
-def _parsed(q: str, version: Version, text_of: TextOf) -> _Condition:
+class _RecordsAlone:
+    """Facts that a record holds itself."""
+
+    def text_of(self, record: FileRecord) -> str:
+        return f"{record.name} {record.description or ''}"
+
+    def grants_of(self, record: FileRecord) -> Iterable[Permission]:
+        return record.permissions
+
+
+_RECORDS_ALONE = _RecordsAlone()
+
+
+@lru_cache(maxsize=256)
+def _parsed(q: str, version: Version, facts: Facts) -> _Condition:
     tokens = list(_tokens(q))
     if not tokens:
         return _Condition(lambda record, viewer: True)
-    parser = _Parser(tokens, version, text_of)
+    parser = _Parser(tokens, version, facts)
     condition = parser.expression(0)
     parser.expect_end()
     return condition
@@ -107,11 +121,11 @@ def _tokens(q: str) -> Iterator[tuple[str, str]]:
 class _Parser:
     """Recursive descent over the tokens; every refusal is the same 400, for Drive doesn't say what is wrong either."""
 
-    def __init__(self, tokens: list[tuple[str, str]], version: Version, text_of: TextOf) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], version: Version, facts: Facts) -> None:
         self._tokens = [*tokens, ("end", "")]
         self._at = 0
         self._version = version
-        self._text_of = text_of
+        self._facts = facts
 
     def expect_end(self) -> None:
         self._take("end")
@@ -139,7 +153,7 @@ class _Parser:
         value = self._take("string")
         self._take("word", "in")
         collection = self._term()
-        holds = terms.membership(value, collection)
+        holds = terms.membership(value, collection, self._facts)
         return _Condition(holds, parents=frozenset({value}) if collection == "parents" else None)
 
     def _comparison(self) -> _Condition:
@@ -152,7 +166,7 @@ class _Parser:
         if self._peek()[0] == "word":
             return _Condition(terms.flag_comparison(term, op, self._flag()))
         value = self._take("string")
-        holds = terms.text_comparison(term, op, value, self._text_of)
+        holds = terms.text_comparison(term, op, value, self._facts)
         return _Condition(holds, names=frozenset({name_key(value)}) if (term, op) == ("name", "=") else None)
 
     def _pairs(self) -> dict[str, str]:

@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from ..model.errors import ApiError, invalid_parameter
 from ..model.records import FileRecord, Permission, Viewer
 from ..schema.discovery import Version
 
-TextOf = Callable[[FileRecord], str]
+
+class Facts(Protocol):
+    """What a query asks about a file that its record doesn't hold. Equal facts hash alike: queries are remembered."""
+
+    def __hash__(self) -> int: ...
+
+    def text_of(self, record: FileRecord) -> str:
+        """What `fullText` searches."""
+
+    def grants_of(self, record: FileRecord) -> Iterable[Permission]:
+        """Who has which role, by the file itself or by what it lies in."""
+
+
 Predicate = Callable[[FileRecord, Viewer], bool]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,16 +92,16 @@ def time_ms(value: str) -> int:
     return (aware - _EPOCH) // timedelta(milliseconds=1)
 
 
-def text_comparison(term: str, op: str, value: str, text_of: TextOf) -> Predicate:
+def text_comparison(term: str, op: str, value: str, facts: Facts) -> Predicate:
     """The predicate of `term op 'value'`; raises ApiError where Drive doesn't take the operator or value."""
     if term == "name":
         return _name(op, value)
     if term == "fullText":
-        return _full_text(op, value, text_of)
+        return _full_text(op, value, facts)
     if term == "mimeType":
         return _mime_type(op, value)
     if term == "visibility":
-        return _equality(op, lambda record: _visibility(record.permissions), value)
+        return _equality(op, lambda record: _visibility(facts.grants_of(record)), value)
     if term == "shortcutDetails.targetId":
         return _equality(op, lambda record: record.shortcut_target_id, value)
     if term in _TIMES:
@@ -105,15 +118,22 @@ def flag_comparison(term: str, op: str, value: bool) -> Predicate:
     return lambda record, viewer: flag(record, viewer) is wanted
 
 
-def membership(value: str, collection: str) -> Predicate:
+def membership(value: str, collection: str, facts: Facts) -> Predicate:
     """The predicate of `'value' in collection`; `root` and `me` mean the viewer's own."""
     if collection == "parents":
         return lambda record, viewer: (viewer.root_id if value == "root" else value) in record.parents
-    people = _PEOPLE.get(collection)
-    if people is None:
+    roles = _ROLES_OF.get(collection)
+    if roles is None:
         raise refused()
     wanted = value.casefold()
-    return lambda record, viewer: (viewer.email.casefold() if wanted == "me" else wanted) in people(record)
+
+    def holds(record: FileRecord, viewer: Viewer) -> bool:
+        email = viewer.email.casefold() if wanted == "me" else wanted
+        if email == record.owner.casefold():
+            return True
+        return any(grant.email.casefold() == email and grant.role in roles for grant in facts.grants_of(record))
+
+    return holds
 
 
 def possession(collection: str, pairs: Mapping[str, str], version: Version) -> Predicate:
@@ -151,7 +171,7 @@ def _name(op: str, value: str) -> Predicate:
     return _negatable(op, lambda record, viewer: name_key(record.name) == key)
 
 
-def _full_text(op: str, value: str, text_of: TextOf) -> Predicate:
+def _full_text(op: str, value: str, facts: Facts) -> Predicate:
     """Whole words in any order; a phrase where the value stands in double quotes."""
     if op != "contains":
         raise refused()
@@ -159,7 +179,7 @@ def _full_text(op: str, value: str, text_of: TextOf) -> Predicate:
         wanted = [words(value[1:-1]) + " "]
     else:
         wanted = [f" {word} " for word in words(value).split()]
-    return lambda record, viewer: all(word in words(text_of(record)) + " " for word in wanted)
+    return lambda record, viewer: all(word in words(facts.text_of(record)) + " " for word in wanted)
 
 
 def _mime_type(op: str, value: str) -> Predicate:
@@ -194,7 +214,7 @@ def _time(term: str, op: str, wanted_ms: int) -> Predicate:
     return holds
 
 
-def _visibility(permissions: tuple[Permission, ...]) -> str:
+def _visibility(permissions: Iterable[Permission]) -> str:
     found = {(grant.type, grant.allow_file_discovery) for grant in permissions}
     for kind in ("anyone", "domain"):
         if (kind, True) in found:
@@ -205,26 +225,19 @@ def _visibility(permissions: tuple[Permission, ...]) -> str:
 
 
 def _is_shared_with(record: FileRecord, viewer: Viewer) -> bool:
-    return record.drive_id is None and record.owner != viewer.email and viewer.email.casefold() in _readers(record)
+    return (
+        record.drive_id is None
+        and record.owner != viewer.email
+        and viewer.email.casefold() in {grant.email.casefold() for grant in record.permissions}
+    )
 
 
-def _owners(record: FileRecord) -> frozenset[str]:
-    return frozenset({record.owner.casefold()} - {""})
-
-
-def _writers(record: FileRecord) -> frozenset[str]:
-    return _owners(record) | {grant.email.casefold() for grant in record.permissions if grant.role in _WRITER_ROLES}
-
-
-def _readers(record: FileRecord) -> frozenset[str]:
-    return _owners(record) | {grant.email.casefold() for grant in record.permissions}
-
-
-_PEOPLE: Mapping[str, Callable[[FileRecord], frozenset[str]]] = {
-    "owners": _owners,
-    "writers": _writers,
-    "readers": _readers,
+_ROLES_OF: Mapping[str, frozenset[str]] = {
+    "owners": frozenset({"owner"}),
+    "writers": _WRITER_ROLES,
+    "readers": _WRITER_ROLES | {"reader", "commenter"},
 }
+"""Collection of people -> the roles that put somebody into it."""
 _FLAGS: Mapping[str, Predicate] = {
     "trashed": lambda record, viewer: record.trashed,
     "starred": lambda record, viewer: record.starred,

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..model.clock import rfc3339
-from ..model.records import FOLDER, FileRecord, JsonObject, Mask, Permission, Viewer
+from ..model.records import FOLDER, FileRecord, JsonObject, Mask, Viewer
 from ..rules import access, editors
+from ..rules.access import Grant
 from ..storage.state import Drive
 from .capabilities import capabilities
 
@@ -73,8 +74,9 @@ def _in_order(names: frozenset[str]) -> tuple[str, ...]:
     return tuple(name for name in FIELDS if name in names)
 
 
-def permission_resource(grant: Permission) -> JsonObject:
+def permission_resource(granted: Grant) -> JsonObject:
     """The resource `Permission` of a grant."""
+    grant = granted.permission
     resource: JsonObject = {"kind": "drive#permission", "id": grant.id, "type": grant.type, "role": grant.role}
     if grant.type in {"user", "group"}:
         resource |= {
@@ -89,19 +91,16 @@ def permission_resource(grant: Permission) -> JsonObject:
         resource["allowFileDiscovery"] = grant.allow_file_discovery
     if grant.expires_ms is not None:
         resource["expirationTime"] = rfc3339(grant.expires_ms)
+    inherited: JsonObject = {"inherited": granted.inherited_from is not None}
+    if granted.inherited_from is not None:
+        inherited["inheritedFrom"] = granted.inherited_from
+    resource["permissionDetails"] = [{"permissionType": "file", "role": grant.role, **inherited}]
     return resource
 
 
-def grants_of(record: FileRecord, view: View) -> list[Permission]:
-    """All grants on a file: its own, its owner's, those of the shared drive, in the order in which Drive lists them."""
-    grants = list(record.permissions)
-    owner = view.drive.store.accounts.get(record.owner)
-    if owner:
-        grants.append(Permission(owner.permission_id, "user", "owner", owner.email, owner.display_name))
-    if record.drive_id and record.drive_id in view.drive.store.drives:
-        known = {grant.id for grant in grants}
-        grants += [grant for grant in view.drive.store.drives[record.drive_id].members if grant.id not in known]
-    return grants
+def grants_of(record: FileRecord, view: View) -> list[Grant]:
+    """All grants on a file, inherited ones, too, in the order in which Drive lists them."""
+    return access.grants(view.drive.store, record)
 
 
 def may_share(view: View, record: FileRecord) -> bool:
@@ -150,7 +149,7 @@ def _permissions(record: FileRecord, view: View) -> list[JsonObject] | None:
 
 
 def _permission_ids(record: FileRecord, view: View) -> list[str] | None:
-    return [grant.id for grant in grants_of(record, view)] if may_share(view, record) else None
+    return [grant.permission.id for grant in grants_of(record, view)] if may_share(view, record) else None
 
 
 def _owners(record: FileRecord, view: View) -> list[JsonObject] | None:
@@ -204,7 +203,9 @@ FIELDS: dict[str, Field] = {
     "driveId": lambda record, view: record.drive_id,
     "teamDriveId": lambda record, view: record.drive_id,
     "lastModifyingUser": lambda record, view: view.user(record.last_modifying_user),
-    "shared": lambda record, view: bool(record.permissions) if not record.drive_id else None,
+    "shared": lambda record, view: (
+        any(grant.permission.role != "owner" for grant in grants_of(record, view)) if not record.drive_id else None
+    ),
     "ownedByMe": lambda record, view: record.owner == view.viewer.email if not record.drive_id else None,
     "capabilities": lambda record, view: capabilities(record, view.role(record), is_root=_is_root(record, view)),
     "viewersCanCopyContent": lambda record, view: not record.copy_requires_writer_permission,

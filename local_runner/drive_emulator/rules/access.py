@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..model.errors import ApiError, file_not_found, not_emulated
 from ..model.records import FileRecord, Permission, Viewer
@@ -38,6 +39,39 @@ def role_of(store: Store, email: str, record: FileRecord) -> str | None:
     if record.drive_id and record.drive_id in store.drives:
         grants += store.drives[record.drive_id].members
     return strongest(grant.role for grant in grants if _is_for(grant, email))
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who has which role on a file, and the folder or shared drive that it comes from; None = the file itself."""
+
+    permission: Permission
+    inherited_from: str | None = None
+
+
+def grants(store: Store, record: FileRecord) -> list[Grant]:
+    """All grants on a file, one for each id: the strongest of its own, its owner's, and those of what it lies in."""
+    found = [Grant(permission) for permission in record.permissions]
+    found += [Grant(permission) for permission in _owner(store, record, "owner")]
+    for above in store.ancestors(record):
+        found += [Grant(permission, above.id) for permission in above.permissions]
+        if above.owner != record.owner:
+            found += [Grant(permission, above.id) for permission in _owner(store, above, "writer")]
+    if record.drive_id in store.drives:
+        source = None if record.id == record.drive_id else record.drive_id
+        found += [Grant(permission, source) for permission in store.drives[record.drive_id].members]
+    best: dict[str, Grant] = {}
+    for grant in found:
+        known = best.get(grant.permission.id)
+        if known is None or RANK[grant.permission.role] > RANK[known.permission.role]:
+            best[grant.permission.id] = grant
+    return list(best.values())
+
+
+def _owner(store: Store, record: FileRecord, role: str) -> list[Permission]:
+    """What ownership grants, as a permission of that role; nothing for items of a shared drive."""
+    owner = store.accounts.get(record.owner)
+    return [] if owner is None else [Permission(owner.permission_id, "user", role, owner.email, owner.display_name)]
 
 
 def strongest(roles: Iterable[str]) -> str | None:

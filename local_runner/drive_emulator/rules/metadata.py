@@ -21,6 +21,9 @@ ALL_PROPERTIES = 100
 _NOT_KEPT = frozenset({"contentHints"})
 """Writable and without any visible effect here: contentHints are never returned."""
 
+_BESIDE_PARENTS = frozenset({"driveId", "teamDriveId"})
+"""Sent by real clients beside `parents` of a new file, and disregarded: the parent says which drive it is."""
+
 _PLACES = frozenset({"id", "parents", "mimeType", "shortcutDetails", "trashed", "kind"})
 """Fields that the operations themselves read."""
 
@@ -65,7 +68,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str, Any], Any], Any]] = {
 def changes_of(body: JsonObject, *, client_id: str, before: FileRecord | None) -> dict[str, Any]:
     """The record fields that a body sets; the body was held against the schema File before.
 
-    Raises ApiError: 403 `fieldNotWritable` for fields that only Drive sets, 400 for properties over the limits.
+    Raises ApiError: 403 for fields that only Drive sets and for properties over the limits.
     """
     changes: dict[str, Any] = {}
     for name, value in body.items():
@@ -76,7 +79,9 @@ def changes_of(body: JsonObject, *, client_id: str, before: FileRecord | None) -
             changes[field] = empty if value is None else check(name, value)
         elif name in _REFUSED:
             raise not_emulated(f"File.{name}")
-        elif name not in _PLACES | _NOT_KEPT | {"properties", "appProperties"}:
+        elif name not in _PLACES | _NOT_KEPT | {"properties", "appProperties"} | (
+            _BESIDE_PARENTS if not before else set()
+        ):
             message = "The resource body includes fields which are not directly writable."
             raise ApiError(403, "fieldNotWritable", message)
     _merge_properties(changes, body, client_id, before)
@@ -108,6 +113,8 @@ def _merged(before: dict[str, str], name: str, given: Any) -> dict[str, str]:
             continue
         after[key] = _text(f"{name}.{key}", value)
         if len(key.encode()) + len(after[key].encode()) > PROPERTY_BYTES:
-            message = f"Key and value of property {key!r} exceed {PROPERTY_BYTES} bytes in UTF-8."
-            raise bad_request(message, reason="invalid")
+            message = (
+                f"The size of the property {key!r} exceeds {PROPERTY_BYTES} bytes in UTF-8, key and value together."
+            )
+            raise ApiError(403, "propertyLengthLimitExceeded", message)
     return after

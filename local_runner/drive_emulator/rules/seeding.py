@@ -46,10 +46,8 @@ def empty(drive: Drive) -> None:
     with store.transaction() as kept_together:
         for session_id in list(store.sessions):
             live = drive.live.pop(session_id, None)
-            if live is not None and live.part is not None:
-                live.turn += 1
-                live.part.discard()
-                live.part = None
+            if live is not None:
+                live.end()
             drive.blobs.drop_part(session_id)
             store.delete_session(session_id)
         kept = {account.root_id for account in store.accounts.values()}

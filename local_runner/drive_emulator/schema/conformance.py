@@ -16,10 +16,6 @@ from .discovery import Parameter, Schema, Version, document
 
 ParameterValue = str | int | bool
 
-UPLOAD_EXTRAS = frozenset({"upload_id", "setModifiedDate"})
-"""Parameters that upload paths take beside the documented ones: the session's id, and v2's `setModifiedDate`, which
-rclone sends to v3 as well and the service disregards. Source: rclone, backend/drive/upload.go."""
-
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
@@ -37,26 +33,26 @@ class Problem:
     unknown: bool = False
 
 
-def check_parameters(
-    version: Version, method_id: str, query: Mapping[str, str], *, upload: bool = False
-) -> dict[str, ParameterValue]:
+def check_parameters(version: Version, method_id: str, query: Mapping[str, str]) -> dict[str, ParameterValue]:
     """The query's parameters as values, with the documented defaults for those that are absent.
 
-    Raises ApiError (400) for a parameter that the method doesn't have, that is missing, ill-typed or out of bounds.
+    One that the method doesn't have is disregarded: real clients send some, and work at Google. Raises ApiError (400)
+    for one that is missing, ill-typed or out of bounds, and for `alt=media` where there is no content to be had.
     """
-    known = document(version).methods[method_id].parameters
+    method = document(version).methods[method_id]
+    known = method.parameters
     values: dict[str, ParameterValue] = {}
     for name, text in query.items():
         if name in known:
             values[name] = _value(known[name], text)
-        elif not (upload and name in UPLOAD_EXTRAS):
-            raise _unknown_parameter(name)
     for parameter in known.values():
         if parameter.name not in values:
             if parameter.required:
                 raise invalid_parameter(parameter.name, f"Required parameter: {parameter.name}", reason="required")
             if parameter.default is not None:
                 values[parameter.name] = _value(parameter, parameter.default)
+    if values.get("alt") == "media" and not method.gives_media:
+        raise _ill_typed(known["alt"], f"{method_id} gives no content: alt=media can't be answered.")
     return values
 
 
@@ -156,11 +152,6 @@ def _snake(name: str) -> str:
 
 def _ill_typed(parameter: Parameter, message: str) -> ApiError:
     return invalid_parameter(parameter.name, message, reason="invalidParameter")
-
-
-def _unknown_parameter(name: str) -> ApiError:
-    detail = f"Cannot bind query parameter. Field '{name}' could not be found in request message."
-    return bad_request(f'Invalid JSON payload received. Unknown name "{name}": {detail}')
 
 
 def _problems(schema: Schema, value: object, path: str, *, writing: bool) -> Iterator[Problem]:

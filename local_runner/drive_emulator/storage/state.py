@@ -24,6 +24,8 @@ from .request_log import RequestLog
 from .store import Store
 from .upload_part import Part
 
+SERVICE_ACCOUNTS = ".gserviceaccount.com"
+"""What the addresses of service accounts end with."""
 DEFAULT_EMAIL = "user@example.com"
 """The account that is there from the start."""
 
@@ -43,6 +45,13 @@ class LiveSession:
         self.part: Part | None = None
         self.lock = threading.Lock()
         self.turn = 0
+
+    def end(self) -> None:
+        """Forget what arrived; a request that still feeds it stops at its next block."""
+        self.turn += 1
+        if self.part is not None:
+            self.part.discard()
+            self.part = None
 
 
 @dataclass(slots=True)
@@ -72,11 +81,14 @@ class Drive:
     """The local folder from which a reset fills the Drive again."""
     notifier: Notifier = field(default_factory=Notifier)
     """Open notification channels, and who is told."""
+    sweep_at_ms: int = 0
+    """When something next has to go: what is in the bin for too long, sessions, tokens, grants."""
 
     def set_conditions(self, conditions: Conditions) -> None:
         """Change the settings; everybody's quota starts afresh."""
         self.clock.advance(conditions.advance_s - self.conditions.advance_s)
         self.conditions = conditions
+        self.sweep_at_ms = 0
         self.quota.reset()
 
     def credentials(self, email: str, origin: str) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def account(
             permission_id=drive.ids.permission_id(),
             root_id=drive.ids.drive_id(),
             storage_limit=storage_limit,
-            is_service_account=service_account,
+            is_service_account=service_account or email.endswith(SERVICE_ACCOUNTS),
         )
         now_ms = drive.clock.now_ms()
         root = FileRecord(made.root_id, "My Drive", FOLDER, email, (), now_ms, now_ms, last_modifying_user=email)

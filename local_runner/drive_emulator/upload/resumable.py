@@ -195,10 +195,7 @@ def drop(call: Call, session: UploadSession) -> None:
 
 def _end(call: Call, session: UploadSession, live: LiveSession) -> None:
     """Forget a session that is held."""
-    live.turn += 1
-    if live.part is not None:
-        live.part.discard()
-        live.part = None
+    live.end()
     call.drive.blobs.drop_part(session.id)
     call.drive.store.delete_session(session.id)
     call.drive.live.pop(session.id, None)
