@@ -30,7 +30,7 @@ LABEL org.opencontainers.image.title="drive-upload" \
 COPY --from=build /install /usr/local
 RUN pip uninstall --quiet --yes --root-user-action ignore pip \
     && rm -rf /usr/local/lib/python3.13/ensurepip \
-    && python -c "import functions_framework._http.gunicorn, pydrive2.auth, rich.progress, urllib3" \
+    && python -c "import functions_framework, pydrive2.auth, rich.progress, urllib3, waitress" \
     && printf '#!/bin/sh\nexec python -P -m local_runner.image "$@"\n' > /usr/local/bin/drive-upload \
     && chmod 755 /usr/local/bin/drive-upload \
     && mkdir /mnt/home /mnt/drive \
@@ -39,7 +39,7 @@ RUN pip uninstall --quiet --yes --root-user-action ignore pip \
 COPY --from=build /app /app
 
 # Safe path: a module in the working folder, which may be a mounted volume, is never imported.
-# /dev/shm is writable when the root is read-only; gunicorn keeps its heartbeat and its control socket there.
+# /dev/shm is writable when the root is read-only; what a request's body doesn't leave in memory goes there.
 ENV PYTHONPATH=/app \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
