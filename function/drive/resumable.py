@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from function.core.errors import BadRequest, CredentialsError, DriveError, NotFound, SessionLost, UploadError
+from function.core.errors import (
+    BadRequest,
+    CredentialsError,
+    DriveError,
+    MetadataRefused,
+    NotFound,
+    SessionLost,
+    UploadError,
+)
 from function.drive.client import HttpError, HttpRequest, Media
 from function.drive.errors import translate
 from function.drive.http import Transport, document, malformed_response
@@ -103,6 +111,8 @@ def _kept(error: Any) -> int:
             raise malformed_response()
         return int(last) + 1
     refusal = translate(error.resp.status, error.resp, error.content, to_content=True)
+    if isinstance(refusal, MetadataRefused):  # Drive may look at it only when the content is there
+        raise refusal from None
     if _ends_the_session(error.resp.status, refusal):
         raise SessionLost("The session is unknown or has ended.") from None
     raise refusal from None

@@ -1,12 +1,13 @@
 """What a session's answers say of where it is, and whom its bytes are sent to."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from function.core.errors import SessionLost, TransientDriveError
+from function.core.errors import MetadataRefused, SessionLost, TransientDriveError
 from function.drive import resumable
 from function.drive.http import Response
 
@@ -69,6 +70,14 @@ def test_a_refusal_after_the_bytes_were_taken_loses_nothing() -> None:
     assert send((400, {}, b"Failed to parse Content-Range header."), (200, {}, FILE)) == {"id": "1", "name": "a"}
     with pytest.raises(SessionLost):
         send(GONE, GONE, GONE)
+
+
+def test_metadata_that_is_refused_at_the_end_is_said() -> None:
+    """Drive may look at it only when the content is there; a new session with the same would end the same."""
+    error = {"code": 403, "message": "No.", "errors": [{"reason": "propertyLengthLimitExceeded"}]}
+
+    with pytest.raises(MetadataRefused):
+        send((403, {}, json.dumps({"error": error}).encode()))
 
 
 @pytest.mark.parametrize("code", [302, 403, 407, 411, 423, 499, 503])
