@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from function.state import files
 from function.state.log_format import CLOSE, TAIL_MAX_BYTES
 
 LogPosition: TypeAlias = int
@@ -28,15 +29,17 @@ def position_of(status: os.stat_result, offset: int) -> LogPosition:
 def end_position(path: Path) -> LogPosition:
     """Where the current log ends; 0 where there is none, and while its end is torn, since the next append moves it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            status = os.fstat(fd)
-            is_whole = os.pread(fd, len(CLOSE), max(0, status.st_size - len(CLOSE))) == CLOSE
-            return position_of(status, status.st_size) if is_whole else 0
-        finally:
-            os.close(fd)
+        with open_log(path) as file:
+            status = os.fstat(file.fileno())
+            end = os.pread(file.fileno(), len(CLOSE), max(0, status.st_size - len(CLOSE)))
     except OSError:
         return 0
+    return position_of(status, status.st_size) if end == CLOSE else 0
+
+
+def open_log(path: str | os.PathLike[str]) -> BinaryIO:
+    """The file, to be read; the log may be a link. Raises FileNotFoundError; UnexpectedFile where it is no file."""
+    return os.fdopen(files.open_existing(os.path.realpath(path)), "rb")
 
 
 def closed_path(path: str, now: datetime) -> str:
@@ -87,7 +90,7 @@ def lines_since(path: Path, position: LogPosition) -> Iterator[bytes]:
     started = False
     for index, each in enumerate(logs):
         try:
-            with open(each, "rb") as file:
+            with open_log(each) as file:
                 is_here = bool(inode) and (os.fstat(file.fileno()).st_ino & _INODE_MASK) == inode
                 if is_here and not started:
                     _seek_behind(file, offset)

@@ -41,7 +41,7 @@ class LogIndex:
     def read_on(self) -> None:
         """Learn what was logged since the last time. Raises VolumeUnavailable."""
         try:
-            with self._lock, open(self.path, "rb") as file:
+            with self._lock, log_files.open_log(self.path) as file:
                 self._read_current(file)
         except FileNotFoundError:
             return
@@ -84,7 +84,7 @@ class LogIndex:
     def _finish_closed(self) -> None:
         """Read the rest of the file that was read last, under the name that it has now."""
         for path in log_files.closed_logs(self.path):
-            with open(path, "rb") as file:
+            with log_files.open_log(path) as file:
                 if os.fstat(file.fileno()).st_ino == self._inode:
                     self._read(file)
                     self._end = 0
@@ -95,7 +95,7 @@ class LogIndex:
         """Learn from the last bytes of the log that was closed last, where the current one is short."""
         closed = log_files.closed_logs(self.path)
         if length > 0 and closed:
-            with open(closed[-1], "rb") as file:
+            with log_files.open_log(closed[-1]) as file:
                 self._end = max(0, os.fstat(file.fileno()).st_size - length)
                 self._read(file)
             self._end = 0

@@ -77,7 +77,7 @@ def _logs(path: Path, *, newest_first: bool = False) -> Iterator[tuple[Path, Bin
     with ExitStack() as stack:
         current: BinaryIO | None = None
         with suppress(FileNotFoundError), _readable(path):
-            current = stack.enter_context(open(path, "rb"))
+            current = stack.enter_context(log_files.open_log(path))
         closed = log_files.closed_logs(path)
         if current is not None:
             status = os.fstat(current.fileno())
@@ -86,7 +86,7 @@ def _logs(path: Path, *, newest_first: bool = False) -> Iterator[tuple[Path, Bin
             yield path, current
         for each in reversed(closed) if newest_first else closed:
             with suppress(FileNotFoundError), _readable(each):
-                yield each, stack.enter_context(open(each, "rb"))
+                yield each, stack.enter_context(log_files.open_log(each))
         if current is not None and not newest_first:
             yield path, current
 

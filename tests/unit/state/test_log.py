@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,10 +24,12 @@ from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
 from function.core.types import LogEntry
 from function.serving.result import refused_entry
-from function.state import log_schema
+from function.state import log_files, log_schema
 from function.state.locks import HeldLock
 from function.state.log import UploadLog, encode
 from function.state.log_format import TAIL_BYTES, examine
+from function.state.log_index import LogIndex
+from local_runner.log import reader
 
 SCHEMA = Path(__file__).parents[3] / "function/upload_log.schema.json"
 
@@ -456,3 +459,81 @@ def test_the_schema_refuses_what_no_entry_is(change: dict[str, Any]) -> None:
     assert validator.is_valid(valid)
     assert not validator.is_valid(valid | change)
     assert not validator.is_valid({name: value for name, value in valid.items() if name != "link"})
+
+
+@pytest.mark.parametrize("max_bytes", [10**9, 50])
+def test_a_log_that_is_a_link_stays_one(tmp_path: Path, max_bytes: int) -> None:
+    """The log lies where the link leads, closed logs beside it."""
+    path, place = tmp_path / "home" / "upload_log.json", tmp_path / "elsewhere" / "log.json"
+    path.parent.mkdir()
+    path.symlink_to(place)
+    log = UploadLog(path, unlocked, pytest.fail, max_bytes)
+
+    for number in range(3):
+        log.append([entry(number)], Deadline.after(10))
+
+    assert path.is_symlink()
+    assert path.resolve() == place
+    assert [each for one in log_files.all_logs(path) for each in ids(one)] == ["0", "1", "2"]
+    assert len(list(place.parent.iterdir())) == (1 if max_bytes > 50 else 3)
+
+
+@pytest.mark.parametrize("change", ["renamed", "truncated", "removed", "linked"])
+def test_a_log_that_is_rotated_while_the_server_runs_goes_on(tmp_path: Path, change: str) -> None:
+    """By logrotate or by hand: the next entry begins a log where the log's name leads now."""
+    path = tmp_path / "upload_log.json"
+    log = open_log(path, pytest.fail)
+    log.append([entry(1), entry(2)], Deadline.after(10))
+    match change:
+        case "renamed":
+            path.rename(tmp_path / "upload_log.json.1")
+        case "truncated":
+            os.truncate(path, 0)
+        case "removed":
+            path.unlink()
+        case "linked":
+            path.rename(tmp_path / "upload_log.json.1")
+            path.symlink_to(tmp_path / "elsewhere.json")
+
+    log.append([entry(3)], Deadline.after(10))
+    log.append([entry(4)], Deadline.after(10))
+
+    assert ids(path) == ["3", "4"]
+
+
+def test_a_log_of_gigabytes_is_appended_to_in_bounded_memory(tmp_path: Path) -> None:
+    """Only its end is read, by the log and by the index of uploads."""
+    path = tmp_path / "upload_log.json"
+    line = encode(entry(1)) + b",\n"
+    with open(path, "wb") as file:
+        file.write(b"[\n" + line)
+        file.seek(3 * 2**30)  # a hole: what stands there is of no concern
+        file.write(b"\n" + line * 20_000 + encode(entry(2)) + b"\n]\n")
+    before = path.stat().st_size
+    index = LogIndex(path)
+
+    tracemalloc.start()
+    try:
+        UploadLog(path, unlocked, pytest.fail, 2**40).append([entry(3)], Deadline.after(60))
+        index.read_on()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert before < path.stat().st_size < before + 2000
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A folder (as a container engine makes it for a mount of nothing) or a pipe is not moved away, nor waited for."""
+    make(tmp_path / "upload_log.json")
+
+    with pytest.raises(VolumeUnavailable, match="not a regular file"):
+        append(tmp_path / "upload_log.json", entry(1))
+    with pytest.raises(VolumeUnavailable, match="not a regular file"):
+        LogIndex(tmp_path / "upload_log.json").read_on()
+    with pytest.raises(reader.NotALog, match="not a regular file"):
+        list(reader.entries(tmp_path / "upload_log.json"))
+
+    assert len(list(tmp_path.iterdir())) == 1
