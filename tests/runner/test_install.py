@@ -1,5 +1,6 @@
 """The package: built, installed into an environment of its own, and used from a folder that has traps in it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from packaging.requirements import Requirement
 
 import function
-from local_runner.cli import COMMANDS
+from function.credentials import renewal
+from local_runner.cli import COMMANDS, cli
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.home import PROJECT
 
@@ -125,6 +128,18 @@ def test_the_home_is_chosen_before_the_subcommand(
     assert (trapped / "upload_log.json").exists()
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(installed: Path, tmp_path: Path, shell: str) -> None:
+    """The script for a shell, and what it then asks for, come from the command itself."""
+    script = run([installed], tmp_path, _DRIVE_UPLOAD_COMPLETE=f"{shell}_source")
+    word = "st" if shell == "fish" else "1"  # the word itself, or its number
+    asked = {"_DRIVE_UPLOAD_COMPLETE": f"{shell}_complete", "COMP_WORDS": "drive-upload st", "COMP_CWORD": word}
+    offered = run([installed], tmp_path, **asked)
+
+    assert "drive-upload" in script.stdout
+    assert "status" in offered.stdout
+
+
 def test_the_wheel_holds_what_is_no_code(wheel: Path) -> None:
     """The log's schema, the emulator's own documents and the demo's files travel along; tests and settings don't."""
     names = zipfile.ZipFile(wheel).namelist()
@@ -136,6 +151,28 @@ def test_the_wheel_holds_what_is_no_code(wheel: Path) -> None:
         "local_runner/sample_data/Meta/AI_Architecture.txt",
     } <= set(names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"function", "local_runner", "drive_upload"}
+
+
+def test_a_pydrive2_token_without_the_extra_is_one_sentence(
+    trapped: Path, drive: DriveEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where PyDrive2 isn't installed, its token file names the extra and the other way out, and is for later."""
+    token = drive.authorized_user()
+    saved = {
+        "_class": "OAuth2Credentials", "_module": "oauth2client.client", "access_token": token["token"],
+        "refresh_token": token["refresh_token"], "client_id": token["client_id"], "client_secret": "x",
+        "token_uri": token["token_uri"], "token_expiry": "2020-01-01T00:00:00Z", "invalid": False, "scopes": [],
+    }  # fmt: skip
+    (trapped / "drive_token.json").write_text(json.dumps(saved), encoding="utf-8")
+    monkeypatch.setenv("DRIVE_UPLOAD_HOME", "")  # so that what --home sets is undone
+    monkeypatch.setenv("DRIVE_UPLOAD_PATHS", "")
+    monkeypatch.setattr(renewal, "find_spec", lambda name: None)
+    monkeypatch.setenv("DRIVE_EMULATOR_HOST", drive.url)
+
+    result = CliRunner().invoke(cli, ["--home", str(trapped), "upload", "Data"])
+
+    assert result.exit_code == 75
+    assert "install 'drive-upload[pydrive2]'" in result.stdout
 
 
 def test_a_plain_resolver_can_install_it() -> None:
