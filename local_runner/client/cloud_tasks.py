@@ -17,6 +17,7 @@ from typing import Any, Literal
 import click
 import urllib3
 
+from function.drive.http import Connections
 from local_runner.client.invoke import Request
 
 GOOGLE = "https://cloudtasks.googleapis.com"
@@ -131,7 +132,7 @@ def enqueue(
     queue: Queue, files: list[tuple[Request, Path]], endpoint: str, authorize: Authorize, done: Callable[[], object]
 ) -> list[Enqueued]:
     """A task for each file; `done` is called after each. Raises CannotEnqueue where none could be made at all."""
-    connections = urllib3.PoolManager(maxsize=AT_ONCE, retries=RETRIES, timeout=TIMEOUT_S)
+    connections = Connections()
 
     def one(request: Request, file: Path) -> Enqueued:
         try:
@@ -146,12 +147,17 @@ def enqueue(
 
 
 def _create(
-    connections: urllib3.PoolManager, endpoint: str, authorize: Authorize, queue: Queue, request: Request, name: str
+    connections: Connections, endpoint: str, authorize: Authorize, queue: Queue, request: Request, name: str
 ) -> Enqueued:
     path = request["path"]
     try:
         answer = connections.request(
-            "POST", f"{endpoint}/v2/{queue.name}/tasks", json={"task": task(queue, request, name)}, headers=authorize()
+            "POST",
+            f"{endpoint}/v2/{queue.name}/tasks",
+            json={"task": task(queue, request, name)},
+            headers=authorize(),
+            retries=RETRIES,
+            timeout=TIMEOUT_S,
         )
     except urllib3.exceptions.HTTPError as error:
         return Enqueued(path, name, "failed", f"Cloud Tasks can't be reached ({type(error).__name__}); try again")
