@@ -4,6 +4,9 @@ from function.safe_path import leave_out_working_folder
 
 if __name__ == "__main__":
     leave_out_working_folder()
+    from function.home import utf8
+
+    utf8.restart_where_off()
     from function.command_line import leave, main
 
     leave(main())

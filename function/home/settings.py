@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -17,6 +18,7 @@ import msgspec
 from function.core.errors import SettingsError
 from function.core.text import quoted
 from function.core.types import Policy
+from function.home import utf8
 from function.home.drive_root import Root, parse_root
 from function.home.endpoint import emulator
 
@@ -174,6 +176,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises SettingsError naming the file or variable, the key's path and what is expected.
     """
+    if not utf8.is_on():
+        raise SettingsError(f"The locale's names of files are {sys.getfilesystemencoding()}; set PYTHONUTF8=1.")
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
     _refuse_unknown(given)
     path = Path(given.get(PATHS) or Path(given.get(HOME, "."), "paths.json")).absolute()

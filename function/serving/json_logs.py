@@ -31,7 +31,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line."""
-        is_ours = record.name.partition(".")[0] in _OURS
+        is_ours = (record.name or "").partition(".")[0] in _OURS
         line: dict[str, object] = {
             "severity": record.levelname,
             "message": record.getMessage() if is_ours else str(record.msg)[:1000],

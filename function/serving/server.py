@@ -26,7 +26,10 @@ from function.serving import json_logs, shutdown
 from function.serving.payload import BODY_MAX_BYTES
 
 THREADS = 16
-"""Requests answered at a time: more than a deployment sends (its concurrency is 8), so that health has one left."""
+"""Uploads at a time, unless THREADS says otherwise: a deployment sets it to its concurrency."""
+
+SPARE_THREADS = 2
+"""Besides them, for health while all of them upload."""
 
 CONNECTIONS_MAX = 900
 """Below the 1024 descriptors that a process usually has."""
@@ -63,7 +66,7 @@ def serve() -> int:
         _log.error("Can't listen on HOST %s, PORT %s (%s).", host, port, error.strerror)
         return EX_TEMPFAIL
     _log.info("%s", _where(listener))
-    _run(_server(app, listener, threads))
+    _run(_server(app, listener, threads + SPARE_THREADS))
     return 0
 
 
