@@ -99,13 +99,13 @@ class UploadLog:
         tells behind that position that the same content was `uploaded` under that id. That is decided under the lock
         under which entries are appended, so of two processes that log one upload, one writes it.
 
-        Raises Locked and VolumeUnavailable, at the latest HANG_S after the deadline, whatever the volume does. After
-        an error an entry may still appear where the volume answers late.
+        Raises Locked and VolumeUnavailable, at the latest twice HANG_S after the deadline, whatever the volume does.
+        After an error an entry may still appear where the volume answers late.
         """
         ticket = _Ticket(entries, [encode(each) for each in entries], unless_logged or {}, deadline)
         self._enqueue(ticket)
         try:
-            return ticket.written.result(deadline.remaining_s())
+            return ticket.written.result(max(deadline.remaining_s(), HANG_S))
         except TimeoutError:
             if self._taken_back(ticket):
                 raise Locked(f"{self.path.name} is being written by other uploads; call again later.") from None

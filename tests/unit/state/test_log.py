@@ -438,6 +438,13 @@ def test_who_gives_up_waiting_is_not_logged_later(tmp_path: Path) -> None:
     assert ids(tmp_path / "log.json") == ["1"]
 
 
+def test_a_deadline_that_is_past_still_logs_where_nobody_is_in_the_way(tmp_path: Path) -> None:
+    """What failed because its time was up has to be told, too."""
+    open_log(tmp_path / "log.json").append([entry(1)], Deadline.after(0))
+
+    assert ids(tmp_path / "log.json") == ["1"]
+
+
 def test_the_schema_that_ships_is_the_models() -> None:
     """`python -m function.state.log_schema` was run after the last change of LogEntry; each field is described."""
     shipped = json.loads(SCHEMA.read_text(encoding="utf-8"))
