@@ -88,6 +88,7 @@ def test_a_body_that_fits_passes(body: dict[str, Any]) -> None:
         ({"starred": "true"}, "Invalid value at 'starred'"),
         ({"parents": "p"}, "Invalid value at 'parents'"),
         ({"parents": [1]}, "Invalid value at 'parents[0]'"),
+        ({"parents": [None]}, "null is no item of a list"),
         ({"modifiedTime": "yesterday"}, "Invalid value at 'modifiedTime'"),
         ([], "an object is expected"),
         (None, "an object is expected"),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from local_runner.drive_emulator import DriveEmulator
 from local_runner.drive_emulator.http import read
 from local_runner.drive_emulator.methods import about
 from local_runner.drive_emulator.storage.state import DataFolderInUse
+from tests.emulator import fuzz
 from tests.emulator.launching import Launch
 from tests.emulator.wire import Api
 
@@ -149,6 +150,8 @@ BAD_CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/drive/v3/files", b'{"name": "\\ud800"}'),
     ("POST", "/drive/v3/files", {"modifiedTime": "0001-01-01T00:00:00+14:00"}),
     ("POST", "/drive/v3/files", {"modifiedTime": "9999-12-31T23:59:59-14:00"}),
+    ("PUT", "/drive/v2/files/root", {"parents": [{}]}),
+    ("PUT", "/drive/v2/files/root", {"parents": [None]}),
     ("GET", f"/drive/v3/changes?pageToken={'9' * 6000}", None),
     ("GET", f"/drive/v3/files/root/permissions?pageToken={'OTk5' * 2000}", None),
     ("GET", f"/drive/v2/changes?startChangeId={'9' * 6000}", None),
@@ -340,3 +343,49 @@ def test_answers_that_no_drive_gives(drive: DriveEmulator, api: Api) -> None:
     assert [one["name"] for one in drive.files()] == ["made all the same"]
     drive.faults.add({"on": "files.list", "do": "edit_answer", "drop": ["files.parents"]})
     assert ["parents" in one for one in listed().json()["files"]] == [False]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_calls_at_random_are_never_a_500(tmp_path: Path, seed: int) -> None:
+    """Nonsense of all kinds, and a restart after each thousand. (`python -m tests.emulator.fuzz` runs longer.)"""
+    statuses = fuzz.run(1100, seed, tmp_path)
+
+    assert {200, 400, 404} <= statuses.keys()
+
+
+def test_sixteen_writers_and_a_kill_lose_nothing_acknowledged(tmp_path: Path, launch: Launch) -> None:
+    """kill -9 in the middle of it, twice: every file that was answered 200 is there, whole, and none is there twice."""
+    data, token = tmp_path / "data", tmp_path / "token.json"
+    acknowledged: dict[str, bytes] = {}
+    process, url = launch("--data", str(data), "--write-token", str(token))
+    headers = {"Authorization": f"Bearer {json.loads(token.read_text())['token']}"}
+    for _ in range(2):
+        enough = threading.Event()
+
+        def write(thread: int, url: str = url, enough: threading.Event = enough) -> None:
+            with requests.Session() as session, suppress(requests.RequestException):
+                for number in range(10_000):
+                    content = f"{thread} {number} {len(acknowledged)}".encode() * (1 + 3000 * (number % 2))
+                    made = session.post(
+                        f"{url}/upload/drive/v3/files?uploadType=media", data=content, headers=headers, timeout=10
+                    )
+                    acknowledged[made.json()["id"]] = content
+                    if number == 5:
+                        enough.set()
+
+        threads = [threading.Thread(target=write, args=(thread,)) for thread in range(16)]
+        for thread in threads:
+            thread.start()
+        assert enough.wait(60)
+        process.kill()
+        process.wait()
+        for thread in threads:
+            thread.join()
+
+        process, url = launch("--data", str(data))
+        files = requests.get(f"{url}/emulator/files", timeout=30).json()
+        assert acknowledged.keys() <= {one["id"] for one in files}
+        with requests.Session() as session:
+            for file_id, content in acknowledged.items():
+                got = session.get(f"{url}/drive/v3/files/{file_id}?alt=media", headers=headers, timeout=10)
+                assert got.content == content

@@ -303,3 +303,10 @@ def test_metadata_errors_come_at_the_start(api: Api) -> None:
     """An unknown parent or field is refused before any byte is sent."""
     assert api.reason(api.start({"parents": ["nowhere"]}, total=5)) == (404, "notFound")
     assert api.start({"nonsense": 1}, total=5).status_code == 400
+
+
+def test_a_session_keeps_its_version_whatever_path_it_is_continued_at(api: Api) -> None:
+    """v3's session sent to v2's address is answered as v3."""
+    uri = api.session_uri({"name": "a"})
+
+    assert api.send(uri.replace("/v3/", "/v2/"), b"x").json()["name"] == "a"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -197,7 +197,7 @@ class UploadSession(Record, frozen=True):
 
     id: str
     method_id: str
-    version: int
+    version: Literal[2, 3]
     email: str
     client_id: str
     scopes: frozenset[str]

@@ -67,7 +67,9 @@ def file_body(body: JsonObject) -> JsonObject:
     labels = body.get("labels") or {}
     changed |= {v3: labels[v2] for v2, v3 in _LABELS.items() if v2 in labels}
     if "parents" in body:
-        changed["parents"] = [parent.get("id") for parent in body["parents"] or ()]
+        if not all(parent.get("id") for parent in body["parents"] or ()):
+            raise bad_request("A parent reference needs an id.", reason="required")
+        changed["parents"] = [parent["id"] for parent in body["parents"] or ()]
     if "properties" in body:
         changed |= _property_maps(body["properties"] or ())
     hints = {name: body[name] for name in ("indexableText", "thumbnail") if name in body}

@@ -162,6 +162,8 @@ def _problems(schema: Schema, value: object, path: str, *, writing: bool) -> Ite
     elif schema.kind == "array":
         if isinstance(value, list) and schema.items is not None:
             for at, item in enumerate(value):
+                if item is None:
+                    yield Problem(f"{path}[{at}]", "null is no item of a list")
                 yield from _problems(schema.items, item, f"{path}[{at}]", writing=writing)
         else:
             yield Problem(path, "a list is expected")

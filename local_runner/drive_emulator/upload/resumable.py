@@ -222,6 +222,7 @@ def _become(call: Call, session: UploadSession) -> None:
     account = call.drive.store.accounts[session.email]
     call.viewer = Viewer(session.email, account.permission_id, account.root_id, session.client_id, session.scopes)
     call.record.user = session.email
+    call.version = session.version
     call.check_parameters(session.query, session.method_id)
     call.args = {"fileId": session.file_id} if session.file_id else {}
     fault_injection.trash_parents(call, session.body.get("parents", ()))
