@@ -14,9 +14,10 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
+
+from msgspec.structs import replace
 
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import GOOGLE_TYPE_PREFIX, FileRecord, JsonObject, Revision, Viewer
