@@ -39,6 +39,9 @@ LAST_LOG_S = 1.0
 LAST_WRITE_S = 0.5
 """Time for it to be written."""
 
+LONGEST_READ_S = 300.0
+"""For the settings to be read."""
+
 SHOWN_MAX = 1000
 """Characters of a line's message in the process's own log; its entry has the whole."""
 
@@ -289,6 +292,7 @@ def current() -> App:
 def _patience_s() -> float:
     """How long the settings may take to be read: as long as they would say, as far as that is known without them."""
     try:
-        return min(float(os.environ.get(VARIABLES["deadline_s"]) or 300), 300)
+        seconds = float(os.environ.get(VARIABLES["deadline_s"]) or LONGEST_READ_S)
     except ValueError:
-        return 300
+        return LONGEST_READ_S
+    return seconds if 0 < seconds < LONGEST_READ_S else LONGEST_READ_S

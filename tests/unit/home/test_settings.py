@@ -135,7 +135,7 @@ def mutated(dice: random.Random, document: Any) -> Any:
 def damaged(dice: random.Random, content: bytes) -> bytes:
     """The bytes with some of them changed, gone or doubled."""
     for _ in range(dice.randint(1, 3)):
-        at = dice.randrange(len(content))
+        at = dice.randrange(len(content) + 1)
         content = (
             content[:at] + dice.choice([b"", b"\0", b"\xff", b'"', b"{", b"\\ud800", content[:9]]) + content[at + 1 :]
         )
