@@ -13,7 +13,7 @@ import msgspec
 
 from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import BadRequest, LookFailed, NotFound, TransientDriveError, UploadError
+from function.core.errors import BadRequest, DeadlineExceeded, LookFailed, NotFound, TransientDriveError, UploadError
 from function.core.types import (
     CLAIM_PROPERTY,
     FOLDER_MIME_TYPE,
@@ -75,6 +75,8 @@ class GoogleDrive:
     drive_id: str | None
     """The shared drive that listings are confined to."""
     usage: Usage = field(default_factory=Usage)
+    rate_refusals: dict[bool, TransientDriveError] = field(default_factory=dict)
+    """Of writes (True) and of reads: what Drive last said against the account's rate, until it lets one in again."""
 
     def bound(self, usage: Usage, deadline: Deadline) -> Drive:
         return replace(self, usage=usage, transport=replace(self.transport, deadline=deadline))
@@ -239,7 +241,7 @@ class GoogleDrive:
         write = units == WRITE_UNITS
         for is_last in (False, True):
             token = self.tokens.access_token(deadline)
-            self.pacer.acquire(write=write, deadline=deadline)
+            self._wait_for_room(write=write)
             self.usage.count(units)
             request.headers["authorization"] = f"Bearer {token}"
             try:
@@ -254,12 +256,23 @@ class GoogleDrive:
                 raise malformed_response() from None
             else:
                 self.pacer.succeeded(write=write)
+                self.rate_refusals.pop(write, None)
                 return answer
         raise AssertionError("the last try returns or raises")
+
+    def _wait_for_room(self, *, write: bool) -> None:
+        """Return when the pacer lets a request go. Where that is too late, Drive's last word tells why."""
+        try:
+            self.pacer.acquire(write=write, deadline=self.transport.deadline)
+        except DeadlineExceeded as late:
+            if late.reason == "rate_limited" and (refusal := self.rate_refusals.get(write)):
+                raise refusal from late
+            raise
 
     def _report(self, status: int, refusal: UploadError, *, write: bool) -> None:
         """Tell the pacer whether Drive let the request in, whatever it thought of it. A day's limit is no rate."""
         if isinstance(refusal, TransientDriveError) and refusal.reason == "rate_limited":
+            self.rate_refusals[write] = refusal
             self.pacer.refused(write=write, retry_after_s=refusal.wait_s)
         elif status < 500 and status != 401:
             self.pacer.succeeded(write=write)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from function.core.types import FileId, NewFile, RemoteFile
 from function.drive.google import GoogleDrive
 from function.drive.port import Drive, Usage
 from function.drive.query import LIVE, Query, inside, marked
+from function.pacing.rate_limiter import Pacer
 from local_runner.drive_emulator import DriveEmulator
 from tests.port.conftest import google_drive
 
@@ -270,3 +271,27 @@ def _drip(listener: socket.socket, begin: bytes, gone: threading.Event) -> None:
         connection.sendall(begin)
         while not gone.wait(0.02):
             connection.send(b"H")
+
+
+class NoRoom(Pacer):
+    """Lets one request go, and has no room for another before the deadline."""
+
+    def acquire(self, *, write: bool, deadline: Deadline) -> None:
+        if self.asked:
+            raise DeadlineExceeded("No room.", reason="rate_limited", retry_after_s=9)
+        self.asked = True
+
+    asked = False
+
+
+def test_the_pace_says_what_drive_said() -> None:
+    """A day's limit met by one request is what the next one tells, which the pacer holds back."""
+    body = envelope(403, "userRateLimitExceeded", "User rate limit exceeded.")
+    with answering(403, body) as (url, heads):
+        drive = replace(google_drive(url, TOKEN), pacer=NoRoom(None))
+        for _ in range(2):
+            with pytest.raises(TransientDriveError, match="750 GB") as error:
+                CALLS["create"](drive.bound(Usage(), Deadline.after(60)))
+
+    assert error.value.retry_after_s == 3600
+    assert len(heads) == 1
