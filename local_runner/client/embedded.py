@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,19 @@ def _write_settings(settings: Settings, drive: DriveEmulator, environ: Mapping[s
     accounts = document.get("accounts") or {each.name: {} for each in settings.accounts}
     for each in settings.accounts:
         email = quote(each.name, safe="")
-        drive.write_token(settings.home / FOLDER / f"{email}.json", f"{email}@example.com")
+        _write_token(drive, settings.home / FOLDER / f"{email}.json", f"{email}@example.com")
         accounts[each.name] = {**accounts[each.name], "token": f"{FOLDER}/{email}.json"}
     fresh = settings.home / f"{PATHS}.{os.getpid()}.new"
     fresh.write_text(json.dumps(document | {"accounts": accounts}, indent=2), encoding="utf-8")
     return fresh.replace(settings.home / PATHS)
+
+
+def _write_token(drive: DriveEmulator, path: Path, email: str) -> None:
+    """A token for that account; the grant stays what it was, so that the job need not ask anew whose token it is."""
+    before: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        before = json.loads(path.read_bytes())
+    drive.write_token(path, email)
+    if "refresh_token" in before:
+        token = json.loads(path.read_bytes()) | {"refresh_token": before["refresh_token"]}
+        path.write_text(json.dumps(token, indent=2), encoding="utf-8")

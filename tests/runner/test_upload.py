@@ -206,7 +206,7 @@ def test_the_embedded_drive_is_the_same_one_at_another_port(home: Path, run: Run
         document = json.loads(run("upload", "Data", "--emulator", "--json").stdout)
 
     assert document["status"] == "unchanged"
-    assert document["totals"]["requests"] == 0
+    assert document["totals"]["requests"] <= 1  # whose token it is: its token endpoint is another one
 
 
 def test_files_that_were_only_touched_cost_no_request(home: Path, drive: DriveEmulator, run: Run) -> None:

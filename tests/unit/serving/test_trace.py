@@ -13,7 +13,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 def line() -> dict[str, object]:
     """What is logged now, as Cloud Logging gets it."""
-    told = json.loads(JsonLines().format(logging.makeLogRecord({"msg": "hello", "levelname": "INFO"})))
+    told = json.loads(
+        JsonLines().format(logging.makeLogRecord({"name": "function.x", "msg": "hello", "levelname": "INFO"}))
+    )
     assert isinstance(told, dict)
     return {name.rpartition("/")[2]: value for name, value in told.items() if name.startswith("logging.")}
 
