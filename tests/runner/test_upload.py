@@ -246,8 +246,8 @@ def test_more_files_than_the_time_allows_all_arrive(
     """Files that ran out of the function's time are called again while some get on."""
     for number in range(60):
         (home / "Data" / f"n{number}").write_text(str(number), encoding="utf-8")
-    monkeypatch.setenv("DRIVE_UPLOAD_DEADLINE_S", "1")
-    drive.set_weather(latency_ms=250)
+    monkeypatch.setenv("DRIVE_UPLOAD_DEADLINE_S", "3")
+    drive.set_weather(latency_ms=500)
 
     result = run("upload", "Data", "--json")
 
