@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.drive_emulator.model.records import FOLDER
 from local_runner.drive_emulator.schema import discovery
+from tests.support.browser import chromium
 
 NASTY = "<script>document.title='owned'</script> & \"quotes\" Ünïcode 📁"
 
@@ -70,23 +69,10 @@ def authorized(token: str) -> Any:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Debian's Chromium without a screen; CI must have it, elsewhere the tests that need it are skipped."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI needs a browser: apt-get install chromium chromium-driver")
-        pytest.skip("no browser here: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    flags = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-    for flag in f"{flags} disable-component-update disable-sync disable-dev-shm-usage".split():
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.add_argument("--window-size=1200,900")
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path_factory.mktemp("downloads"))})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
+    """Chromium, that downloads into a folder of its own."""
+    downloads = {"download.default_directory": str(tmp_path_factory.mktemp("downloads"))}
+    with chromium(tmp_path_factory.mktemp("chromium"), downloads) as started:
+        yield started
 
 
 def follow(browser: webdriver.Chrome, label: str) -> None:

@@ -1,8 +1,7 @@
-"""Reading the log, whatever its state; `status` and `report`."""
+"""Reading the log, whatever its state; `status`."""
 
 import json
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from local_runner.drive_emulator import DriveEmulator
 from local_runner.log import reader
 
 Run = Callable[..., Result]
-
-VOID = {"meta", "br", "link", "rect"}
 
 
 def write_log(path: Path, entries: list[dict[str, Any]], end: str = "\n]\n") -> None:
@@ -94,80 +91,3 @@ def test_status_of_a_fresh_home_says_so(run: Run) -> None:
 
     assert result.exit_code == 0
     assert "no attempts yet" in result.stdout
-
-
-class _Page(HTMLParser):
-    """Checks that tags are closed in order, and collects tags and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def parsed(page: str) -> _Page:
-    """The page, found well-formed."""
-    found = _Page()
-    found.feed(page)
-    assert found.open == []
-    return found
-
-
-HOSTILE: list[dict[str, Any]] = [
-    {"time": "2026-11-21T10:00:00Z", "path": "Data/<script>alert(1)</script>", "status": "failed", "reason": "network",
-     "message": "</th></table><img src=x onerror=alert(1)>", "account": '"><b>', "size": None},
-    {"time": '"><svg onload=alert(1)>', "path": "Data/\udcff\x1b[31m", "status": "<i>", "destination": "M/'\"&",
-     "link": "javascript:alert(1)", "size": "12"},
-    {"time": "2026-11-22T10:00:00Z", "path": "Data/ok", "status": "uploaded", "destination": "M/ok", "size": 1,
-     "link": 'https://drive.google.com/"onclick="alert(1)'},
-]  # fmt: skip
-
-
-def test_the_report_is_whole_html_with_everything_escaped(home: Path, run: Run) -> None:
-    """Names, messages and links from the log stay text; nothing is loaded from elsewhere and no script runs."""
-    write_log(home / "upload_log.json", HOSTILE)
-
-    result = run("report", "-o", str(home / "report.html"))
-
-    assert result.exit_code == 0
-    page = parsed((home / "report.html").read_text(encoding="utf-8"))
-    names = [name for name, _ in page.tags]
-    assert not {"script", "img", "i"} & set(names)
-    assert names.count("svg") == 1
-    assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
-    assert [each["href"] for name, each in page.tags if name == "a"] == ['https://drive.google.com/"onclick="alert(1)']
-    assert "Data/<script>alert(1)</script>" in page.text
-    assert "Data/\\xff\\x1b[31m" in page.text
-
-
-def test_the_report_can_be_read_without_eyes_and_colours(home: Path, run: Run) -> None:
-    """Language, title, caption and scopes are there; a status has a sign besides its colour."""
-    write_log(home / "upload_log.json", HOSTILE)
-
-    page = parsed(run("report", "-o", "-").stdout)
-
-    assert ("html", {"lang": "en"}) in page.tags
-    assert [name for name, _ in page.tags].count("caption") == 1
-    assert all("scope" in attributes for name, attributes in page.tags if name == "th")
-    assert next(attributes for name, attributes in page.tags if name == "svg")["role"] == "img"
-    assert "✗ failed" in page.text
-
-
-def test_the_report_of_a_fresh_home_says_so(run: Run) -> None:
-    """No log gives a page too."""
-    assert "No attempts yet." in run("report", "-o", "-").stdout
