@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 import function
 from function.core.errors import SOON_S, InvalidPayload, UploadError
 from function.core.text import quoted
-from function.serving import trace
+from function.serving import openapi, trace
 from function.serving.app import current
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
 from function.serving.result import InvocationResult, refusal
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def respond(request: Request) -> Response:
-    """`GET /` is health and touches neither volume nor Drive; `POST` is a job."""
+    """`GET /` is health, `GET /openapi.json` a description; neither touches volume or Drive. `POST` is a job."""
     try:
         return _answered(request) if request.method == "POST" else _small_talk(request)
     finally:
@@ -51,6 +51,8 @@ def _small_talk(request: Request) -> Response:
         )
         response.headers["Allow"] = "GET, HEAD, POST"
         return response
+    if request.path == "/openapi.json":
+        return _json(openapi.document(), 200)
     if request.path != "/":
         return _json({"status": "failed", "message": f"{quoted(request.path)}: nothing is served here."}, 404)
     return _json({"status": "ok", "version": function.__version__}, 200)
