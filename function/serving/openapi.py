@@ -31,7 +31,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "pattern": r"^[^\u0000]*[^\u0000\s][^\u0000]*$",
         "examples": ["Data/Meta/AI_Architecture.txt"],
     },
-    "metadata": {"description": "Travels with the file: properties or description on Drive, whole in the log."},
+    "metadata": {
+        "description": "Travels with the file: properties or description on Drive, whole in the log. null is none.",
+        "type": ["object", "null"],
+    },
     "account": {"description": "A name of the settings; every account where it is left out."},
     "if_exists": {"description": "What to do where the name on Drive holds other content; else the settings decide."},
 }
