@@ -12,7 +12,7 @@ import function
 from function.core.errors import HTTP_CODE
 from function.core.request import FileRequest
 from function.core.types import Status
-from function.serving.payload import BATCH_MAX_FILES
+from function.serving.payload import BATCH_MAX_FILES, PATH_MAX_BYTES
 from function.state import log_schema
 
 _MEANINGS = {
@@ -28,6 +28,7 @@ _MEANINGS = {
 _FIELDS: dict[str, dict[str, Any]] = {
     "path": {
         "description": "Below data_root: absolute, or relative to the home.",
+        "maxLength": PATH_MAX_BYTES,
         "pattern": r"^[^\u0000]*[^\u0000\s][^\u0000]*$",
         "examples": ["Data/Meta/AI_Architecture.txt"],
     },

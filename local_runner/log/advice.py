@@ -4,7 +4,7 @@ from typing import Final
 
 ADVICE: Final[dict[str, str]] = {
     "invalid_payload": "Mend the call: the message names the field.",
-    "batch_too_large": "Send fewer files in one call: at most 1000, and 1 MiB of JSON.",
+    "batch_too_large": "Send fewer files in one call: at most 1000.",
     "path_outside_data_root": "Move the file below data_root, or set data_root to a folder that holds it.",
     "source_forbidden": "Tokens, settings, log and state are never uploaded: close it with retry --forget.",
     "source_missing": "Put the file back, or close it with retry --forget: a typo, or deleted on purpose.",

@@ -64,7 +64,8 @@ def parsed(page: str) -> _Page:
 
 HOSTILE: list[dict[str, Any]] = [
     {"time": "2026-11-21T10:00:00Z", "path": "Data/<script>alert(1)</script>", "status": "failed", "reason": "network",
-     "message": "</th></table><img src=x onerror=alert(1)>", "account": '"><b>', "size": None},
+     "message": "</th></table></script><script>alert(1)</script><img src=x onerror=alert(1)>",
+     "account": '"><b>', "size": None},
     {"time": '"><svg onload=alert(1)>', "path": "Data/\udcff\x1b[31m", "status": "<i>", "destination": "M/'\"&",
      "link": "javascript:alert(1)", "size": "12"},
     {"time": "2026-11-22T10:00:00Z", "path": "Data/ok", "status": "uploaded", "destination": "M/ok", "size": 1,
