@@ -136,14 +136,17 @@ def test_every_shell_block_is_shell(page: Path) -> None:
 
 
 def our_commands(text: str) -> Iterator[list[str]]:
-    """The words behind each call of our own command, in prose too."""
+    """The words of each call of our own command: in prose, at the start of a line, behind docker, cron and others."""
     inline = re.findall(r"`((?:drive-upload|python -m (?:function|local_runner)) [^`]+)`", text)
-    lines = re.sub(r"\\\n", " ", text).splitlines()
-    called = re.compile(r"^(?:\$ )?(?:.*--command )?((?:drive-upload|\S*/drive-upload) .*)$")
-    direct = [found[1] for line in lines if (found := called.match(line.strip())) and "`" not in line]
-    for each in [*inline, *direct]:
+    names = "|".join(cli.list_commands(click.Context(cli)))
+    behind = re.compile(rf"[ /](drive-upload(?: --?[\w-]+(?: /\S+)?)* (?:{names})\b.*)")
+    fenced = re.sub(r"\\\n", " ", "\n".join(each["text"] for each in FENCE.finditer(text)))
+    lines = [line.strip().removeprefix("$ ") for line in fenced.splitlines()]
+    called = [line for line in lines if line.startswith("drive-upload ")]
+    called += [found[1] for line in lines if line not in called and (found := behind.search(line))]
+    for each in [*inline, *called]:
         try:
-            yield shlex.split(each.partition(" # ")[0].replace("…", "X"), comments=True)
+            yield shlex.split(each.replace("…", "X"), comments=True)
         except ValueError:
             continue  # a sentence with an apostrophe
 
