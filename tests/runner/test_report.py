@@ -275,3 +275,13 @@ def test_charts_have_no_gaps_and_fit() -> None:
     assert list(hours) == ["2026-11-01T22", "2026-11-01T23", "2026-11-02T00", "2026-11-02T01"]
     assert len(old) == charts.BARS_MAX
     assert list(old)[-1] == "2026-11-05"
+
+
+@pytest.mark.parametrize("hour", ["0001-01-01T00", "9999-12-31T23"])
+def test_charts_reach_from_the_first_year_to_the_last(hour: str) -> None:
+    """A clock that was wrong is a bar like any other; what is no time is none."""
+    found = charts.buckets({hour: Totals(), "2026-11-05T09": Totals(), "2026-13-40T77": Totals()})
+
+    assert len(found) == charts.BARS_MAX
+    assert list(found)[-1] == max(hour, "2026-11-05T09")[:10]
+    assert list(charts.buckets({hour: Totals()})) == [hour]

@@ -21,15 +21,14 @@ def buckets(hours: Mapping[str, Totals]) -> dict[str, Totals]:
     times = sorted(found for each in hours if (found := _time(each)))
     if not times:
         return {}
-    step, form = timedelta(days=1), "%Y-%m-%d"
-    if times[-1] - times[0] <= HOURLY_UP_TO:
-        step, form = timedelta(hours=1), "%Y-%m-%dT%H"
-    begin = max(times[0], times[-1] - step * (BARS_MAX - 1))
-    count = int((times[-1].replace(hour=0) - begin.replace(hour=0)) / step) + 1 if step.days else 0
-    count = count or int((times[-1] - begin) / step) + 1
-    filled = {(begin + step * index).strftime(form): Totals() for index in range(count)}
+    first, last, step, width = times[0], times[-1], timedelta(hours=1), len("2026-11-22T10")
+    if last - first > HOURLY_UP_TO:
+        first, last, step, width = first.replace(hour=0), last.replace(hour=0), timedelta(days=1), len("2026-11-22")
+    skipped = max(0, (last - first) // step + 1 - BARS_MAX)
+    numbers = range(skipped, (last - first) // step + 1)
+    filled = {(first + step * number).isoformat()[:width]: Totals() for number in numbers}
     for hour, totals in hours.items():
-        bucket = filled.get(hour[:13] if step.seconds else hour[:10])
+        bucket = filled.get(hour[:width])
         if bucket is not None:
             bucket.statuses.update(totals.statuses)
             bucket.size_bytes += totals.size_bytes

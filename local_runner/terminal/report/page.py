@@ -63,7 +63,7 @@ def page(summary: Summary, open_: Sequence[OpenFailure], log: str, drive_root: s
 <main>
 <h1>Drive Upload</h1>
 <p>{text(log)}, as of <time datetime="{made_at.isoformat()}">{made_at:%Y-%m-%d %H:%M} UTC</time></p>
-{_tiles(summary, len(open_))}
+{_tiles(summary, len(open_), has_pictures=bool(over_time))}
 {_open(open_, made_at)}
 {_pictures(over_time)}
 {_zones(summary, open_)}
@@ -76,7 +76,7 @@ def page(summary: Summary, open_: Sequence[OpenFailure], log: str, drive_root: s
 """
 
 
-def _tiles(summary: Summary, open_: int) -> str:
+def _tiles(summary: Summary, open_: int, *, has_pictures: bool) -> str:
     tiles = [_tile("#open", "", str(open_), "open now", "failed" if open_ else "well")]
     for name, count in sorted(summary.all.statuses.items()):
         style = (
@@ -84,7 +84,9 @@ def _tiles(summary: Summary, open_: int) -> str:
         )  # many have arrived since: only what is open shouts
         label = f"{STATUSES.get(name, '')} {name}"
         tiles.append(_tile("#attempts", f"status={shown(name)}", str(count), label, style))
-    tiles.append(_tile("#sent", "", decimal(summary.all.size_bytes), "uploaded in all", ""))
+    tiles.append(
+        _tile("#sent" if has_pictures else "#attempts", "", decimal(summary.all.size_bytes), "uploaded in all", "")
+    )
     return f'<ul class="tiles">{"".join(tiles)}</ul>'
 
 
