@@ -54,6 +54,7 @@ from function.protocol.steps import (
     Wanted,
     WriteClaim,
     WriteDone,
+    WriteStrays,
 )
 from function.state.locks import HeldLock
 from function.state.receipt_writer import ReceiptWriter
@@ -107,16 +108,16 @@ class Upload:
         if self.source.stat.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
         with self.to.context.lock(self.to.receipt_name) as lock, self.source.in_use():
-            self._start_round()
+            self.start_round()
             for _ in range(STEPS_MAX):
                 self.to.context.deadline.check()
-                step = self._next_step()
+                step = self.next_step()
                 if isinstance(step, NeedListing) and step.begun_after >= round_began:
                     return None
                 try:
-                    outcome = self._take(step, lock)
+                    outcome = self.take(step, lock)
                 except Superseded:
-                    self._start_round()
+                    self.start_round()
                     continue
                 if outcome:
                     return outcome
@@ -129,14 +130,16 @@ class Upload:
         except (Superseded, VolumeUnavailable):
             return None
 
-    def _start_round(self) -> None:
+    def start_round(self) -> None:
+        """Read the receipt; what another wrote meanwhile makes this invocation forget its facts."""
         had_read = self.receipt.current.generation or self.facts.last_sent
         if self.receipt.reread() and had_read:
             self.facts.forget()
         if self.receipt.current.claim is None:
             self.facts.log_position = self.to.context.log_position()
 
-    def _next_step(self) -> Step:
+    def next_step(self) -> Step:
+        """The next step, by what is known now."""
         facts, folder = self.facts, self.to.folder
         facts.now_ns = time.time_ns()
         facts.leaf = folder.leaf
@@ -146,8 +149,8 @@ class Upload:
             facts.logged_before = [each for each in uploads if each.folder == self.to.path]
         return next_step(self.wanted, self.receipt.current, facts)
 
-    def _take(self, step: Step, lock: HeldLock) -> Outcome | None:
-        """Answer a question, do an effect, or end."""
+    def take(self, step: Step, lock: HeldLock) -> Outcome | None:
+        """Answer a question, do an effect, or end. Raises Superseded where somebody else has written the receipt."""
         match step:
             case Done(upload):
                 return self._outcome(upload)
@@ -155,8 +158,10 @@ class Upload:
                 return self._skipped(file)
             case WriteClaim(claim, discards_ids):
                 self._write_claim(claim, discards_ids=discards_ids)
-            case WriteDone(done):
-                self.receipt.correct(done)
+            case WriteDone(done, strays):
+                self.receipt.correct(done, strays)
+            case WriteStrays(strays):
+                self.receipt.correct(self.receipt.current.done, strays)
             case Finish(file, content, has_our_metadata):
                 self._finish(file, content, has_our_metadata=has_our_metadata)
             case Send() | Move() | Rename() | Trash() | UpdateMetadata() | Log():
@@ -336,7 +341,8 @@ class Upload:
             with suppress(BadRequest):  # metadata never makes an upload fail
                 self.to.context.drive.update(file, properties={**properties, **cleared}, description=description or "")
         told = replace(done, metadata=self.wanted.metadata, properties=tuple(properties))
-        self.receipt.correct(tuple(told if each.id == done.id else each for each in self.receipt.current.done))
+        current = self.receipt.current
+        self.receipt.correct(tuple(told if each.id == done.id else each for each in current.done), current.strays)
         self._message = "Its metadata on Drive was updated."
 
     def _log(self, file: RemoteFile, content: Fingerprint, since: int) -> bool:

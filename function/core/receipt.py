@@ -124,6 +124,8 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     claim: Claim | None = None
     done: tuple[CompletedUpload, ...] = ()
     """Oldest first; no file id twice."""
+    strays: tuple[Id, ...] = ()
+    """Files that invocations sent whose claim was removed or overtaken: listings may hide them."""
 
     def finished(self, done: CompletedUpload) -> "Receipt":
         """This receipt with one more content done and no claim."""

@@ -58,22 +58,24 @@ def _is_later(listing: FolderListing, facts: Facts) -> bool:
     return facts.answered_at == NEVER or listing.began > facts.answered_at
 
 
-def too_new_to_be_listed(receipt: Receipt, facts: Facts) -> list[CompletedUpload]:
-    """Contents done so recently that a listing may hide them, and that it doesn't show."""
-    assert facts.listing
-    shown = {each.id for each in facts.listing.files}
+def hidden_ids(receipt: Receipt, facts: Facts) -> list[FileId]:
+    """Files of ours that a listing may hide, and doesn't show: made in the last hour, or sent by others meanwhile."""
+    listing = facts.listing
+    assert listing
     since = facts.now_ns - LISTING_LAG_NS
-    return [each for each in receipt.done if each.at_ns > since and each.id not in shown]
+    recent = [each.id for each in receipt.done if each.at_ns > since and listing.covers((each.name,))]
+    shown = {each.id for each in listing.files}
+    return [each for each in (*recent, *receipt.strays) if each not in shown]
 
 
 def listing_with_hidden(receipt: Receipt, facts: Facts) -> FolderListing:
-    """The listing, and what it may hide of what we made in the last hour, by looks at the ids."""
-    assert facts.listing
-    looked = (facts.files[each.id] for each in too_new_to_be_listed(receipt, facts))
-    is_here = ("root",) if facts.leaf == "root" else (facts.leaf,)
-    hidden = (each for each in looked if each and not each.trashed)
-    here = tuple(each for each in hidden if facts.leaf == "root" or set(is_here) & set(each.parents))
-    return replace_files(facts.listing, (*facts.listing.files, *here))
+    """The listing, and what it hides of ours in the folder, by looks at the ids."""
+    listing = facts.listing
+    assert listing
+    hidden = (facts.files.get(each) for each in hidden_ids(receipt, facts))
+    live = (each for each in hidden if each and not each.trashed)
+    here = tuple(each for each in live if facts.leaf == "root" or facts.leaf in each.parents)
+    return replace_files(listing, (*listing.files, *here))
 
 
 def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload], count: int = 0) -> tuple[str, ...]:
@@ -137,5 +139,6 @@ def trash_younger(one: RemoteFile, other_id: FileId, receipt: Receipt, facts: Fa
             for each in receipt.done
             if each.id != oldest.id
         )
-        return WriteDone(stays)
+        kept = (each for each in receipt.strays if each not in (oldest.id, younger.id))
+        return WriteDone(stays, (*kept, younger.id))
     return Trash(younger)

@@ -23,11 +23,12 @@ from function.protocol.evidence import (
     ask_for_more_names,
     content_of,
     free_names,
+    hidden_ids,
     listing_with_hidden,
     names_to_ask,
     stale_listing,
-    too_new_to_be_listed,
     trash_duplicate,
+    trash_younger,
 )
 from function.protocol.steps import (
     Done,
@@ -44,6 +45,7 @@ from function.protocol.steps import (
     Wanted,
     WriteClaim,
     WriteDone,
+    WriteStrays,
 )
 
 RACY_NS = 2_000_000_000
@@ -83,6 +85,8 @@ def has_other_metadata(done: CompletedUpload, wanted: Wanted) -> bool:
 
 def plan(wanted: Wanted, receipt: Receipt, facts: Facts, unused: Create | None) -> Step:
     """`unused`: the claim in the receipt, under whose id nothing stands; its id is used again."""
+    if receipt.strays and unused is None:
+        return _stray_settled(receipt, facts)
     done = unchanged_by_stat(receipt, wanted) or _done_with(wanted, receipt, facts.digests)
     if done:
         return _unchanged(wanted, receipt, done, facts)
@@ -94,10 +98,24 @@ def plan(wanted: Wanted, receipt: Receipt, facts: Facts, unused: Create | None) 
         return _create(wanted, receipt, wanted.name, facts, unused)
     if step := stale_listing(names_to_ask(wanted, receipt.done, facts.names_asked), facts):
         return step
-    hidden = next((each for each in too_new_to_be_listed(receipt, facts) if each.id not in facts.files), None)
-    if hidden:
-        return NeedFile(hidden.id)
+    for each in hidden_ids(receipt, facts):
+        if each not in facts.files:
+            return NeedFile(each)
     return _by_listing(wanted, receipt, listing_with_hidden(receipt, facts), known, facts, unused)
+
+
+def _stray_settled(receipt: Receipt, facts: Facts) -> Step:
+    """A file whose claim was overtaken: where its content is done under another id, the younger one goes to the bin."""
+    stray, *others = receipt.strays
+    if stray not in facts.files:
+        return NeedFile(stray)
+    file = facts.files[stray]
+    for each in receipt.done if file and not file.trashed else ():
+        digests = each.content.digests
+        is_same = digests and file and each.id != stray and file.holds(each.content.stat.size, digests)
+        if is_same and file and (step := trash_younger(file, each.id, receipt, facts)):
+            return step
+    return WriteStrays(tuple(others))
 
 
 def _by_listing(
@@ -187,7 +205,7 @@ def _unchanged(wanted: Wanted, receipt: Receipt, done: CompletedUpload, facts: F
         return UpdateMetadata(done)
     if facts.digests and done.content != content_of(wanted, facts):  # known by its digests: learn the new stat
         fresh = replace(done, content=content_of(wanted, facts), at_ns=facts.now_ns)
-        return WriteDone(tuple(fresh if each.id == done.id else each for each in receipt.done))
+        return WriteDone(tuple(fresh if each.id == done.id else each for each in receipt.done), receipt.strays)
     return Done(done)
 
 

@@ -20,6 +20,7 @@ from function.protocol.evidence import (
     as_create,
     ask_for_more_names,
     free_names,
+    listing_with_hidden,
     names_to_ask,
     reference,
     stale_listing,
@@ -39,6 +40,7 @@ from function.protocol.steps import (
     Trash,
     Wanted,
     WriteClaim,
+    WriteStrays,
 )
 
 
@@ -51,8 +53,11 @@ def settle(
     if step := stale_listing((claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked)), facts):
         return step
     assert facts.listing
+    for each in receipt.strays:
+        if each not in facts.files:
+            return NeedFile(each)
     shown = next((each for each in facts.listing.files if each.id == file.id), None)
-    others = facts.listing.without(file.id)
+    others = listing_with_hidden(receipt, facts).without(file.id)
     if isinstance(claim, Revise):
         step = _misplaced(claim, file, facts)
     elif file.explicitly_trashed:
@@ -176,6 +181,8 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
         done = next((each for each in receipt.done if each.content.same_content(sent.content)), None)
         return trash_younger(ours, done.id, receipt, facts) if done else WriteClaim(sent)
     step = trash_younger(ours, receipt.claim.id, receipt, facts)
+    if step is None and sent.id not in receipt.strays:
+        return WriteStrays((*receipt.strays, sent.id))
     if step is None:
         raise Locked(f"{wanted.label}: another invocation took it over; call again.")
     return step

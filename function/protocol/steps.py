@@ -147,9 +147,17 @@ class WriteClaim:
 
 @dataclass(frozen=True, slots=True)
 class WriteDone:
-    """Write what is done, with the claim as it is."""
+    """Write what is done, and which other files of ours are still to be settled; the claim stays."""
 
     done: tuple[CompletedUpload, ...]
+    strays: tuple[FileId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStrays:
+    """Write which files were sent by invocations whose claim was overtaken."""
+
+    ids: tuple[FileId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +233,7 @@ class Skip:
 Question: TypeAlias = NeedDigests | NeedFolder | NeedId | NeedListing | NeedFile | NeedRevisions | NeedLogEntry
 
 
-Effect: TypeAlias = WriteClaim | WriteDone | Send | Move | Rename | Trash | UpdateMetadata | Log | Finish
+Effect: TypeAlias = WriteClaim | WriteDone | WriteStrays | Send | Move | Rename | Trash | UpdateMetadata | Log | Finish
 
 
 End: TypeAlias = Done | Skip

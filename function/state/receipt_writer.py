@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from function.core.receipt import Claim, CompletedUpload, LoseTo, Receipt, RemoteRef
-from function.core.types import Fingerprint
+from function.core.types import FileId, Fingerprint
 from function.state.receipts import Receipts, Superseded
 
 
@@ -40,9 +40,9 @@ class ReceiptWriter:
         content = None if claim is None or isinstance(claim, LoseTo) else claim.content
         self._swap(replace(self._counted(content), claim=claim))
 
-    def correct(self, done: tuple[CompletedUpload, ...]) -> None:
-        """Correct what is done."""
-        self._swap(replace(self.current, done=done))
+    def correct(self, done: tuple[CompletedUpload, ...], strays: tuple[FileId, ...]) -> None:
+        """Correct what is done, and which files were sent by invocations whose claim was overtaken."""
+        self._swap(replace(self.current, done=done, strays=strays))
 
     def finish(self, file: RemoteRef, content: Fingerprint, metadata: str, properties: tuple[str, ...]) -> None:
         """Record a content as done under that file, and drop the claim."""

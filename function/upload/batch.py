@@ -113,7 +113,7 @@ class Batch:
         """Whether a stat and the receipt alone show that nothing changed; no lock, no request. Tells the outcome."""
         receipt = self.session.receipts.read(self._receipt_name(item))
         item.contents_done = receipt.done if receipt else ()
-        if receipt is None or receipt.claim:
+        if receipt is None or receipt.claim or receipt.strays:
             return False
         wanted = _wanted(item)
         done = unchanged_by_stat(receipt, wanted)

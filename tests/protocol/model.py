@@ -1,0 +1,681 @@
+"""The protocol in a small world, for all schedules: the job's own driver and `next_step`, on an in-memory Drive.
+
+A schedule is a list of choices: whose turn it is, whether it dies before its step, what becomes of a request (answered,
+answer lost, never arrived, arrives late, damaged on the way), and what others do meanwhile. `explore` goes through all
+schedules that a scenario's budgets allow, and doesn't go on from a state that it has seen before.
+"""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+from msgspec.structs import replace
+
+from function import drive_upload
+from function.core.errors import TransientDriveError, UploadError
+from function.core.listing import NEVER, FolderListing
+from function.core.naming import ownership_mark
+from function.core.receipt import Create, Receipt
+from function.core.types import (
+    Digests,
+    FileId,
+    FileStat,
+    Fingerprint,
+    LoggedUpload,
+    NewFile,
+    Outcome,
+    Policy,
+    RemoteFile,
+)
+from function.drive.port import Drive
+from function.drive.query import LIVE, inside, named
+from function.drive_upload import Upload
+from function.folders.listing import FolderView
+from function.home.source import Source
+from function.protocol.steps import NeedListing, Rename, Send, Step, Trash
+from function.state.locks import HeldLock
+from function.state.receipts import Receipts, Superseded
+from function.upload.destination import Destination, UploadContext
+from tests.support.memory_drive import MemoryDrive, lost
+
+NAME = "zones.txt"
+LABEL = f"MemoryVDB/{NAME}"
+KEY = ownership_mark(LABEL)
+THEIRS = b"somebody else's"
+EDITED = b"the owner's own"
+HOUR_NS = 3600 * 10**9
+
+
+class Pruned(Exception):
+    """This state was seen before: what follows from it, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What may happen, and how often."""
+
+    name: str
+    homes: int = 1
+    calls: int = 2
+    """Invocations in each home; they may overlap where the lock is a lease."""
+    policy: Policy = Policy.KEEP_BOTH
+    is_large: bool = False
+    lease: bool = False
+    """The lock excludes nobody: every holder has been frozen longer than its lease."""
+    is_known: bool = True
+    """The folder is known: a create needs no listing before it."""
+    edits_source: bool = False
+    """The source has another content in the second call of a home."""
+    contents_differ: bool = False
+    """Each home has a content of its own."""
+    kills: int = 0
+    lost: int = 0
+    """Answers that are lost."""
+    never: int = 0
+    """Requests that don't arrive."""
+    late: int = 0
+    """Requests of killed invocations that arrive at any time later."""
+    damaged: int = 0
+    others: tuple[str, ...] = ()
+    """What others do, each once at any time: edit, trash, rename, delete, foreign, trash_folder, lose_state, backup."""
+    hides: bool = False
+    """Listings hide what is new until the end."""
+
+
+class Chooser:
+    """Follows a schedule, and tells how many choices there were."""
+
+    def __init__(self, schedule: list[int]) -> None:
+        self.schedule = schedule
+        self.counts: list[int] = []
+
+    def one_of(self, options: int) -> int:
+        """The number of the option chosen."""
+        at = len(self.counts)
+        self.counts.append(options)
+        if at == len(self.schedule):
+            self.schedule.append(0)
+        return self.schedule[at]
+
+
+class Memory:
+    """Receipts of one home, as `Receipts` keeps them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Receipt] = {}
+
+    def read(self, name: str) -> Receipt | None:
+        return self.kept.get(name)
+
+    def swap(self, name: str, old: Receipt | None, new: Receipt) -> Receipt:
+        now = self.kept.get(name)
+        if (now.generation if now else 0) != (old.generation if old else 0):
+            raise Superseded(name)
+        self.kept[name] = replace(new, generation=(old.generation if old else 0) + 1)
+        return self.kept[name]
+
+
+class StillSource:
+    """A source that is read without a disk."""
+
+    def __init__(self, content: bytes, version: int) -> None:
+        self.content = content
+        self.stat = FileStat(len(content), HOUR_NS + version, 1)
+        self._digests: Digests | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(self.stat, self._digests)
+
+    def digests(self, check: Callable[[], None]) -> Digests:
+        self._digests = digests_of(self.content)
+        return self._digests
+
+    def digests_shown_by(self, remote: RemoteFile, check: Callable[[], None]) -> Digests:
+        return self.digests(check)
+
+    def sha256(self, check: Callable[[], None]) -> str:
+        return digests_of(self.content).sha256
+
+    def check_unchanged(self) -> None:
+        return
+
+    def read(self, check: Callable[[], None]) -> memoryview:
+        return memoryview(self.content)
+
+    def blocks(self, offset: int, check: Callable[[], None]) -> Iterator[memoryview]:
+        yield memoryview(self.content)[offset:]
+
+    def in_use(self) -> Any:
+        return nullcontext()
+
+
+def digests_of(content: bytes) -> Digests:
+    """Its digests."""
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return Digests(md5, hashlib.sha256(content).hexdigest())
+
+
+@dataclass
+class Home:
+    """One home: what outlives its invocations."""
+
+    number: int
+    receipts: Memory = field(default_factory=Memory)
+    log: list[tuple[str, bytes]] = field(default_factory=list)
+    """File id and content of each entry `uploaded`."""
+    ids: list[str] = field(default_factory=list)
+    holder: "Call | None" = None
+    backup: tuple[dict[str, Receipt], list[str]] | None = None
+
+
+class Moment(float):
+    """A time that shows as such."""
+
+    def __repr__(self) -> str:
+        return f"@{int(self)}"
+
+
+class Clock:
+    """Every look at it is later than the one before."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return Moment(self.now)
+
+    def time_ns(self) -> int:
+        return 10 * HOUR_NS + self.now
+
+
+class View:
+    """The folder, as a `FolderView` shows it; made anew where its owner has put it into the bin."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.made: set[str] = set()
+        self.leaf: FileId | None = world.leaf
+        self.is_known = world.scenario.is_known
+
+    @property
+    def may_create_unseen(self) -> bool:
+        return self.is_known
+
+    def ready(self) -> None:
+        self.leaf = self.world.folder()
+
+    def look(self, names: Collection[str], begun_after: float) -> FolderListing:
+        began = self.world.clock.monotonic()
+        self.ready()
+        assert self.leaf
+        shown = self.world.drive.list(inside(self.leaf) & LIVE & named(sorted(names)))
+        return FolderListing(frozenset(names), tuple(shown), (), began)
+
+    def distrust(self) -> None:
+        self.is_known, self.leaf = False, None
+
+    def has_unknown_files(self) -> None:
+        self.is_known = False
+
+
+class Call:
+    """One invocation on its way."""
+
+    def __init__(self, world: "World", home: Home, content: bytes, version: int) -> None:
+        self.world, self.home = world, home
+        self.source = StillSource(content, version)
+        self.view = View(world)
+        context = UploadContext(
+            account="default",
+            open_drive=lambda: cast(Drive, world.drive),
+            receipts=cast(Receipts[Receipt], home.receipts),
+            lock=lambda name: cast(Any, nullcontext(_LOCK)),
+            take_id=self._take_id,
+            discard_ids=home.ids.clear,
+            log_position=lambda: len(home.log),
+            logged_upload=self._logged,
+            logged_uploads=lambda: [self._entry(at) for at in range(len(home.log))],
+            record=self._record,
+            deadline=cast(Any, SimpleNamespace(check=lambda: None, remaining_s=lambda: 300.0)),
+            pace=lambda count: None,
+        )
+        self.upload = Upload(
+            Destination(
+                context,
+                cast(FolderView, self.view),
+                "MemoryVDB",
+                NAME,
+                "receipt",
+                world.scenario.policy,
+                {},
+                lambda sent, size: None,
+            ),
+            cast(Source, self.source),
+        )
+        self.upload.facts.nonce = f"nonce-{len(world.calls)}"
+        self.round_began = NEVER
+        self.holds = False
+        self.outcome: Outcome | UploadError | None = None
+        self.is_dead = False
+        self.sends = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_dead or self.outcome is not None
+
+    @property
+    def may_step(self) -> bool:
+        return not self.is_over and (self.world.scenario.lease or self.home.holder in (None, self))
+
+    def pending(self) -> Step | None:
+        """The step that comes next, after the lock was taken; None where the call has ended instead."""
+        if not self.holds:
+            self.home.holder, self.holds = self, True
+            self.round_began = self.world.clock.monotonic()
+            self.upload.start_round()
+        try:
+            step = self.upload.next_step()
+        except UploadError as error:
+            self._end(error)
+            return None
+        if isinstance(step, NeedListing) and step.begun_after >= self.round_began:
+            self._release()
+            return self.pending()
+        return step
+
+    def take(self, step: Step) -> None:
+        """Take the step."""
+        try:
+            outcome = self.upload.take(step, cast(HeldLock, _LOCK))
+        except Superseded:
+            self.upload.start_round()
+        except UploadError as error:
+            self._end(error)
+        else:
+            if outcome:
+                self._end(outcome)
+
+    def die(self) -> None:
+        """SIGKILL: the kernel frees the lock."""
+        self.is_dead = True
+        self._release()
+
+    def request(self, step: Step) -> Callable[[], object] | None:
+        """The request of the step, to be made later by nobody."""
+        drive, upload = self.world.drive, self.upload
+        match step:
+            case Send(claim) if not self.world.scenario.is_large and isinstance(claim, Create):
+                new: NewFile = upload.to.new_file(claim, self.source.stat, with_metadata=True)
+                return lambda: drive.create(new, memoryview(self.source.content))
+            case Send(claim) if claim.session:
+                uri = claim.session
+                return lambda: drive.send(uri, len(self.source.content), 0, [memoryview(self.source.content)])
+            case Rename(file, name):
+                return lambda: drive.update(file, name=name)
+            case Trash(file):
+                return lambda: drive.update(file, trashed=True)
+        return None
+
+    def _end(self, outcome: Outcome | UploadError) -> None:
+        self.outcome = outcome
+        self._release()
+
+    def _release(self) -> None:
+        self.holds = False
+        if self.home.holder is self:
+            self.home.holder = None
+
+    def _take_id(self) -> FileId:
+        if not self.home.ids:
+            self.home.ids += [self.world.new_id() for _ in range(4)]
+        return FileId(self.home.ids.pop(0))
+
+    def _entry(self, at: int) -> LoggedUpload:
+        file_id, content = self.home.log[at]
+        digests = digests_of(content)
+        name = self.world.drive.store.files[file_id].name if file_id in self.world.drive.store.files else NAME
+        return LoggedUpload(
+            "uploaded", "default", NAME, f"MemoryVDB/{name}", FileId(file_id), len(content), digests.sha256, digests.md5
+        )
+
+    def _logged(self, file_id: str, since: int) -> LoggedUpload | None:
+        found = [at for at, (logged, _) in enumerate(self.home.log) if at >= since and logged == file_id]
+        return self._entry(found[-1]) if found else None
+
+    def _record(self, outcome: Outcome, digests: Digests, since: int) -> bool:
+        content = next(each for each in self.world.contents if digests_of(each) == digests)
+        if (outcome.file_id, content) in self.home.log[since:]:
+            return False
+        self.home.log.append((outcome.file_id or "", content))
+        return True
+
+
+def _looked_at(call: Call) -> str | None:
+    """The id that the last listing before the log's entry was made for: what happens to its folder now, nobody sees."""
+    facts, claim = call.upload.facts, call.upload.receipt.current.claim
+    has_looked = not call.is_dead and facts.listing and facts.listing.began > facts.answered_at
+    return claim.id if claim and has_looked else None
+
+
+_LOCK = SimpleNamespace(check=lambda: None)
+
+
+class World:
+    """All that there is."""
+
+    def __init__(self, scenario: Scenario, chooser: Chooser) -> None:
+        self.scenario, self.chooser = scenario, chooser
+        self.clock = Clock()
+        self.drive = MemoryDrive()
+        self.ids = 0
+        self.leaf: FileId = self.drive.put("MemoryVDB").id
+        if scenario.hides:
+            self.drive.hide_new()
+        self.homes = [Home(number) for number in range(scenario.homes)]
+        self.contents: list[bytes] = []
+        self.calls: list[Call] = []
+        self.left = {name: getattr(scenario, name) for name in ("kills", "lost", "never", "late", "damaged")}
+        self.others = list(scenario.others)
+        self.due = {home.number: scenario.calls for home in self.homes}
+        self.late: list[Callable[[], object]] = []
+        self.theirs: dict[str, bytes] = {}
+        """File id -> the content that somebody else has given it."""
+        self.put_away: set[str] = set()
+
+    def new_id(self) -> str:
+        """An id that Drive has never given before."""
+        self.ids += 1
+        return f"id-{self.ids}"
+
+    def folder(self) -> FileId:
+        """The folder's id, which is another one after it went into the bin."""
+        if self.drive.store.files[self.leaf].explicitly_trashed:
+            self.leaf = self.drive.put("MemoryVDB").id
+        return self.leaf
+
+    def content_of(self, home: Home, version: int) -> bytes:
+        """What the source of the home holds then."""
+        text = f"content of {home.number if self.scenario.contents_differ else 'all'}, version {version}".encode()
+        if text not in self.contents:
+            self.contents.append(text)
+        return text
+
+    # --- what may happen next
+
+    def run(self, seen: set[str]) -> None:
+        """Follow the schedule to the end. Raises Pruned where a state was seen before."""
+        while acts := list(self._acts()):
+            state = self._state()
+            if state in seen and len(self.chooser.counts) >= len(self.chooser.schedule):
+                raise Pruned
+            seen.add(state)
+            acts[self.chooser.one_of(len(acts))]()
+
+    def _acts(self) -> Iterator[Callable[[], None]]:
+        for home in self.homes:
+            is_free = self.scenario.lease or home.holder is None
+            under_way = [each for each in self.calls if each.home is home and not each.is_over]
+            if self.due[home.number] and is_free and (self.scenario.lease or not under_way):
+                yield lambda home=home: self._begin(home)  # type: ignore[misc]
+        for call in self.calls:
+            if call.may_step:
+                yield lambda call=call: self._go_on(call)  # type: ignore[misc]
+        if any(not each.is_over for each in self.calls) or any(self.due.values()):
+            for other in self.others:
+                if self._can(other):
+                    yield lambda other=other: self._meanwhile(other)  # type: ignore[misc]
+        if self.late:
+            yield self._arrive
+
+    def _begin(self, home: Home) -> None:
+        done = self.scenario.calls - self.due[home.number]
+        self.due[home.number] -= 1
+        version = done if self.scenario.edits_source else 0
+        self.calls.append(Call(self, home, self.content_of(home, version), version))
+
+    def _go_on(self, call: Call) -> None:
+        step = call.pending()
+        if step is None:
+            return
+        ways = ["answered"]
+        ways += ["killed"] if self.left["kills"] else []
+        request = call.request(step)
+        if request:
+            ways += [each for each in ("lost", "never") if self.left[each]]
+            ways += ["late"] if self.left["late"] else []
+        if isinstance(step, Send):
+            ways += ["damaged"] if self.left["damaged"] else []
+        way = ways[self.chooser.one_of(len(ways))] if len(ways) > 1 else "answered"
+        if way != "answered":
+            self.left["kills" if way == "killed" else way] -= 1
+        match way:
+            case "killed":
+                call.die()
+            case "late":
+                assert request
+                self.late.append(request)
+                call.die()
+            case "damaged":
+                whole = call.source.content
+                call.source.content = whole[:-1] + b"?"
+                call.take(step)
+                call.source.content = whole
+            case _:
+                with self._troubled(way):
+                    call.take(step)
+
+    @contextmanager
+    def _troubled(self, way: str) -> Iterator[None]:
+        """One write that comes to grief: the last one of the step."""
+        store = self.drive.store
+
+        def strike(method: str, number: int) -> None:
+            if method in ("create", "send", "update"):
+                raise lost()
+
+        nothing = store.before
+        if way == "never":
+            store.before = strike
+        elif way == "lost":
+            store.after = strike
+        yield
+        store.before = store.after = nothing
+
+    def _arrive(self) -> None:
+        """A request of a dead invocation reaches Drive."""
+        try:
+            self.late.pop(0)()
+        except UploadError:
+            return  # nobody is told
+
+    # --- what others do
+
+    def _ours(self) -> RemoteFile | None:
+        files = self.drive.store.files.values()
+        ours = [
+            each for each in files if each.key == KEY and not each.explicitly_trashed and each.id not in self.theirs
+        ]
+        return ours[0] if ours else None
+
+    def _can(self, other: str) -> bool:
+        if other in ("edit", "trash", "rename", "delete"):
+            return self._ours() is not None
+        if other == "restore":
+            return True
+        return True
+
+    def _meanwhile(self, other: str) -> None:
+        self.others.remove(other)
+        ours, home = self._ours(), self.homes[0]
+        match other:
+            case "edit":
+                assert ours
+                self.drive.edit(ours.id, EDITED, modified_time="2001-01-01T00:00:00.000Z")
+                self.theirs[ours.id] = EDITED
+            case "trash":
+                assert ours
+                self.drive.change(ours.id, explicitly_trashed=True)
+                self.put_away.add(ours.id)
+            case "rename":
+                assert ours
+                self.drive.change(ours.id, name="renamed by its owner.txt")
+                self.put_away.add(ours.id)
+            case "delete":
+                assert ours
+                self.drive.delete(ours.id)
+                self.put_away.add(ours.id)
+            case "foreign":
+                file = self.drive.put(NAME, THEIRS, self.leaf)
+                self.theirs[file.id] = THEIRS
+            case "trash_folder":  # what was logged by then goes with it
+                logged = {file_id for each in self.homes for file_id, _ in each.log}
+                looked_at = {claim for each in self.calls if (claim := _looked_at(each))}
+                files = self.drive.store.files
+                self.put_away |= {
+                    each for each in logged | looked_at if each in files and self.leaf in files[each].parents
+                }
+                self.drive.change(self.leaf, explicitly_trashed=True)
+            case "lose_state":
+                home.receipts.kept.clear()
+                home.ids.clear()
+            case "backup":
+                home.backup = (dict(home.receipts.kept), list(home.ids))
+                self.others.append("restore")
+            case "restore":
+                assert home.backup
+                home.receipts.kept, home.ids[:] = dict(home.backup[0]), home.backup[1]
+
+    # --- states
+
+    def _state(self) -> str:
+        """The state as text that doesn't tell when, or under which numbers, it came about."""
+        store = self.drive.store
+        files = [
+            (each.id, each.name, each.parents, each.explicitly_trashed, each.md5, each.created_time,
+             each.head_revision_id, each.key, each.nonce, store.revisions[each.id], each.id in (store.hidden or ()))
+            for each in store.files.values()
+        ]  # fmt: skip
+        sessions = [(uri, each.file.id, bytes(each.kept), each.made is None) for uri, each in store.sessions.items()]
+        homes = [(each.receipts.kept, each.log, each.ids, each.backup) for each in self.homes]
+        calls = [self._call_state(each) for each in self.calls if not each.is_over]
+        rest = (self.left, self.others, self.due, len(self.late), self.theirs, self.put_away, self.leaf)
+        return hashlib.sha256(
+            _ranked(repr((files, sorted(store.used), sessions, homes, calls, rest))).encode()
+        ).hexdigest()
+
+    def _call_state(self, call: Call) -> object:
+        upload, facts = call.upload, call.upload.facts
+        listing = facts.listing and (facts.listing.names, list(map(_short, facts.listing.files)), facts.listing.began)
+        looked = sorted((file_id, _short(file)) for file_id, file in facts.files.items())
+        known = dataclasses.replace(facts, now_ns=0, listing=None, files={}, logged_before=(), log_position=0)
+        return (
+            call.home.number, call.source.stat, call.holds, call.round_began, call.view.leaf, call.view.is_known,
+            upload.receipt.current, upload.receipt.is_counted, listing, looked, known, upload._failures,
+            upload._sessions_lost, facts.log_position,
+        )  # fmt: skip
+
+
+_MOMENTS = re.compile(r"@\d+|revision-\d+|2026-[-\d:.T]+Z|sessions/\d+|at_ns=\d+")
+
+
+def _ranked(text: str) -> str:
+    """The text with moments, revisions and sessions by their order, since only that counts."""
+    order = sorted(set(_MOMENTS.findall(text)), key=lambda each: (each[:2], len(each), each))
+    names = {each: f"#{rank}" for rank, each in enumerate(order)}
+    return _MOMENTS.sub(lambda found: names[found[0]], text)
+
+
+def _short(file: RemoteFile | None) -> object:
+    """What the protocol looks at."""
+    return file and (
+        file.id, file.name, file.parents, file.trashed, file.explicitly_trashed, file.md5, file.created_time,
+        file.head_revision_id, file.nonce,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Explored:
+    """What an exploration came to."""
+
+    states: int = 0
+    schedules: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+def explore(scenario: Scenario, judge: Callable[[World], Iterable[str]], most: int | None = None) -> Explored:
+    """Go through all schedules of a scenario, or the first `most`; `judge` says what is wrong with a finished world."""
+    found, seen, schedule = Explored(), set[str](), list[int]()
+    with _logical_time() as clock:
+        while True:
+            chooser = Chooser(schedule)
+            world = World(scenario, chooser)
+            clock.now, world.clock = 0, clock
+            try:
+                world.run(seen)
+                found.schedules += 1
+                found.broken += [
+                    f"{scenario.name} {chooser.schedule[: len(chooser.counts)]}: {each}" for each in judge(world)
+                ]
+            except Pruned:
+                pass
+            following = _next(chooser)
+            if following is None or (most and found.schedules >= most) or len(found.broken) > 5:
+                break
+            schedule = following
+    found.states = len(seen)
+    return found
+
+
+def _next(chooser: Chooser) -> list[int] | None:
+    """The schedule that differs from this one in its last choice that has an option left."""
+    schedule = chooser.schedule[: len(chooser.counts)]
+    while schedule:
+        if schedule[-1] + 1 < chooser.counts[len(schedule) - 1]:
+            return [*schedule[:-1], schedule[-1] + 1]
+        schedule.pop()
+    return None
+
+
+@contextmanager
+def _logical_time() -> Iterator[Clock]:
+    """Time passes by looking at it; nobody waits; contents of the large scenarios go in sessions."""
+    clock = Clock()
+
+    def pause(attempt: int, error: TransientDriveError, deadline: object) -> None:
+        if attempt >= 4:
+            raise error
+
+    with (
+        mock.patch.object(drive_upload, "time", clock),
+        mock.patch("function.core.retry.pause", pause),
+        mock.patch("threading.Thread", mock.MagicMock()),
+    ):
+        yield clock
+
+
+def finish(world: World) -> list[Call]:
+    """Late requests arrive, listings show everything, and each home is called until nothing is left to do."""
+    while world.late:
+        world._arrive()
+    world.drive.show_all()
+    last = []
+    for _ in range(3):
+        for home in world.homes:
+            home.holder = None
+            version = world.scenario.calls - 1 if world.scenario.edits_source else 0
+            call = Call(world, home, world.content_of(home, version), version)
+            world.calls.append(call)
+            while not call.is_over:
+                step = call.pending()
+                if step is not None:
+                    call.take(step)
+            last.append(call)
+    return last[-len(world.homes) :]

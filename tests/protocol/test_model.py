@@ -1,0 +1,128 @@
+"""The protocol keeps the promise in every schedule of small worlds: steps, kills, lost answers, racers and owners.
+
+`pytest -m chaos tests/protocol` goes through all schedules of all scenarios; the suite does so for the smaller ones,
+and for the others as far as `SCHEDULES_AT_MOST`.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from function.core.errors import UploadError
+from function.core.types import Policy, RemoteFile, Status
+from tests.protocol.model import EDITED, KEY, Call, Scenario, World, explore, finish
+
+SCHEDULES_AT_MOST = 25
+
+REVISIONS = Policy.NEW_REVISION
+
+SCENARIOS = [
+    Scenario("two kills, a late request", kills=2, late=1),
+    Scenario("lost requests and answers", lost=1, never=1, kills=1),
+    Scenario("a folder that is not known", is_known=False, kills=1, lost=1, late=1),
+    Scenario("an edited source", edits_source=True, kills=1, late=1, lost=1),
+    Scenario("a session", is_large=True, kills=1, lost=1, never=1),
+    Scenario("a session of an edited source", is_large=True, kills=1, late=1, edits_source=True),
+    Scenario("damage, three times", damaged=3),
+    Scenario("damage and a kill", damaged=1, kills=1),
+    Scenario("damage in a session", damaged=2, is_large=True),
+    Scenario("an owner who edits", kills=1, others=("edit",), lost=1),
+    Scenario("an owner who bins", kills=1, others=("trash",)),
+    Scenario("an owner who renames", kills=1, others=("rename",)),
+    Scenario("an owner who deletes", kills=1, others=("delete",)),
+    Scenario("a foreign file of that name", kills=1, others=("foreign",)),
+    Scenario("a folder that goes into the bin", kills=1, others=("trash_folder",)),
+    Scenario("a state that is deleted", others=("lose_state",), kills=1),
+    Scenario("a state that is deleted, behind listings", others=("lose_state",), lease=True, hides=True),
+    Scenario("leases that overlap", lease=True, kills=1),
+    Scenario("a state from a backup", others=("backup",), calls=3, edits_source=True, lost=1),
+    Scenario("racers of equal content", homes=2, calls=1),
+    Scenario("racers of other contents", homes=2, calls=1, contents_differ=True),
+    Scenario("racers, one of which dies", homes=2, calls=1, contents_differ=True, kills=1),
+    Scenario("three racers", homes=3, calls=1, contents_differ=True),
+    Scenario("racers beside a foreign file", homes=2, calls=1, contents_differ=True, others=("foreign",)),
+    Scenario("racers that skip", homes=2, calls=1, contents_differ=True, policy=Policy.SKIP),
+    Scenario("racers that revise", homes=2, calls=1, contents_differ=True, policy=REVISIONS),
+    Scenario("revisions, a kill, a lost answer", policy=REVISIONS, edits_source=True, kills=1, lost=1),
+    Scenario("revisions beside an owner", policy=REVISIONS, edits_source=True, kills=1, others=("edit",)),
+    Scenario("revisions in a folder that goes", policy=REVISIONS, edits_source=True, others=("trash_folder",)),
+    Scenario("damaged revisions", policy=REVISIONS, edits_source=True, damaged=2),
+]
+
+
+def broken(world: World) -> Iterator[str]:
+    """What is wrong in the end; nothing, where the promise was kept."""
+    last = finish(world)
+    files, contents = world.drive.store.files, world.drive.store.contents
+    for file_id, content in world.theirs.items():
+        is_kept = file_id not in files or (contents[file_id] == content and not files[file_id].explicitly_trashed)
+        if world.scenario.policy is not REVISIONS and not is_kept:
+            yield f"{file_id}, which somebody wrote, was written over or binned"
+    live = [each for each in files.values() if each.size is not None and not world.drive._is_trashed(each)]
+    ours = [each for each in live if each.key == KEY and each.id not in world.theirs]
+    names = Counter(each.name for each in ours if each.id not in world.put_away)
+    yield from (f"{count} files of ours are called {name}" for name, count in names.items() if count > 1)
+    yield from (f"{each.id} holds what nobody wanted" for each in ours if contents[each.id] not in world.contents)
+    for call in last:
+        yield from _wrong_with(call, ours)
+    for home in world.homes:
+        yield from _logged(world, home.log)
+
+
+def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
+    """What is wrong with a home's last call, which nothing disturbed."""
+    world = call.world
+    if isinstance(call.outcome, UploadError) or call.outcome is None:
+        yield f"the last call ended as {call.outcome}"
+        return
+    copies = [each for each in ours if world.drive.store.contents[each.id] == call.source.content]
+    others_may_have_it = bool(world.put_away) or EDITED in world.theirs.values() or world.scenario.policy is REVISIONS
+    if len(copies) > 1 or (not copies and not others_may_have_it and call.outcome.status is not Status.SKIPPED):
+        yield f"{call.source.content!r} is there {len(copies)} times"
+    receipt = call.home.receipts.read("receipt")
+    if receipt and (receipt.claim or receipt.strays) and call.outcome.status is not Status.SKIPPED:
+        yield f"the receipt still says {receipt.claim or receipt.strays}"
+
+
+def _logged(world: World, log: list[tuple[str, bytes]]) -> Iterator[str]:
+    for entry, count in Counter(log).items():
+        if count > 1 and world.scenario.policy is not REVISIONS:
+            yield f"{entry} is logged {count} times"
+    lost = "lose_state" in world.scenario.others and world.scenario.lease
+    if world.scenario.policy is REVISIONS or world.put_away or world.theirs or lost:
+        return  # a content may go up again, or two overlapping calls know nothing of each other
+    for content, count in Counter(content for _, content in log).items():
+        if count > 1:
+            yield f"{content!r} is logged as uploaded {count} times"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[each.name for each in SCENARIOS])
+def test_the_promise_in_many_schedules(scenario: Scenario) -> None:
+    """Schedules in order, from the one that nothing disturbs; all of them where there are few."""
+    explored = explore(scenario, broken, SCHEDULES_AT_MOST)
+
+    assert explored.broken == []
+    assert explored.schedules > 1
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[each.name for each in SCENARIOS])
+def test_the_promise_in_every_schedule(scenario: Scenario) -> None:
+    """Every state that the scenario's budgets allow."""
+    explored = explore(scenario, broken)
+
+    print(f"{scenario.name}: {explored.states} states, {explored.schedules} schedules")
+    assert explored.broken == []
+
+
+def test_the_judge_sees_what_is_wrong() -> None:
+    """Without the look after the create racers leave two files of one name, and the model says so."""
+    scenario = Scenario("racers", homes=2, calls=1, contents_differ=True)
+
+    def blind(world: World) -> Iterator[str]:
+        world.drive.put("zones.txt", world.contents[0], world.leaf, key=KEY)
+        yield from broken(world)
+
+    assert explore(dataclasses.replace(scenario), blind, 3).broken != []
