@@ -1,0 +1,150 @@
+"""docs/protocol.md shows what becomes of a claim by what stands under its id; the table there is what the code does."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from function.core.errors import UploadError
+from function.core.listing import FolderListing
+from function.core.receipt import Claim, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
+from function.core.types import Digests, FileId, FileStat, Fingerprint, LoggedUpload, Policy, RemoteFile
+from function.protocol.next_step import next_step
+from function.protocol.steps import Facts, Log, Send, Wanted, WriteClaim
+
+PAGE = Path(__file__).parents[2] / "docs/protocol.md"
+
+ID, FOLDER, NAME, KEY = FileId("id"), FileId("folder"), "zones.txt", "key"
+
+
+def content(text: str) -> Fingerprint:
+    """A content with its digests."""
+    digests = Digests(hashlib.md5(text.encode()).hexdigest(), hashlib.sha256(text.encode()).hexdigest())
+    return Fingerprint(FileStat(len(text), 1, 1), digests)
+
+
+SOURCE, CLAIMED = content("the source's"), content("the claimed")
+
+CLAIMS: dict[str, Claim] = {
+    "Create": Create(ID, "nonce", NAME, FOLDER, CLAIMED),
+    "Mend": Mend(ID, "nonce", NAME, FOLDER, CLAIMED, wrong="revision-wrong"),
+    "Revise, of the source": Revise(ID, "nonce", NAME, FOLDER, SOURCE, base="revision-base"),
+    "Revise, of another content": Revise(ID, "nonce", NAME, FOLDER, CLAIMED, base="revision-base"),
+}
+
+STANDS: dict[str, tuple[str | None, dict[str, object], int]] = {
+    "nothing": (None, {}, 0),
+    "not ours": ("other", {"nonce": "another"}, 1),
+    "the source's content": ("the source's", {}, 2),
+    "the claimed content": ("the claimed", {}, 2),
+    "other, only its create's revision": ("other", {}, 1),
+    "other, written to since": ("other", {}, 2),
+    "what stood there when it was claimed": ("other", {"head_revision_id": None}, 2),
+}
+"""What stands under the id: its content, fields that differ, and its revisions."""
+
+
+def stands(claim: Claim, text: str | None, fields: dict[str, object]) -> RemoteFile | None:
+    """The file under the claim's id."""
+    if text is None:
+        return None
+    held = content(text)
+    assert held.digests
+    head = "revision-new"
+    if "head_revision_id" in fields:
+        head = getattr(claim, "wrong", None) or getattr(claim, "base", None) or "revision-1"
+    return RemoteFile(
+        ID, NAME, parents=(FOLDER,), size=held.stat.size, md5=held.digests.md5, sha256=held.digests.sha256,
+        created_time="2026", key=KEY, nonce=str(fields.get("nonce", "nonce")), head_revision_id=head,
+    )  # fmt: skip
+
+
+def cell(claim: Claim, text: str | None, fields: dict[str, object], revisions: int) -> str:
+    """The next step for a claim that another invocation left, in the words of the page."""
+    file = stands(claim, text, fields)
+    shown = (file,) if file else ()
+    facts = Facts(
+        "mine", digests=SOURCE.digests, leaf=FOLDER, fresh_id=FileId("fresh"), files={ID: file}, logged={ID: None},
+        listing=FolderListing(None, shown, began=9.0), revisions={ID: revisions}, answered_at=1.0,
+    )  # fmt: skip
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+    try:
+        step = next_step(wanted, Receipt("default", "MemoryVDB/zones.txt", claim=claim, generation=1), facts)
+    except UploadError as error:
+        return error.reason
+    match step:
+        case Send():
+            return "send"
+        case Log(content=logged):
+            return "log, record" if logged == SOURCE else "log and record that one, go on"
+        case WriteClaim(None, discards_ids):
+            return "drop it and the pool" if discards_ids else "drop it"
+        case WriteClaim(Mend()):
+            return "mend"
+        case WriteClaim(Create()):
+            return "plan, same id"
+        case _:
+            return type(step).__name__
+
+
+def table() -> str:
+    """The table, as Markdown."""
+    lines = ["| claim \\ under its id stands | " + " | ".join(STANDS) + " |", "|---" * (len(STANDS) + 1) + "|"]
+    for name, claim in CLAIMS.items():
+        lines.append(f"| {name} | " + " | ".join(cell(claim, *each) for each in STANDS.values()) + " |")
+    return "\n".join(lines)
+
+
+def test_the_page_shows_what_the_code_does() -> None:
+    """Each cell of the table is a step that `next_step` gives."""
+    assert table() in PAGE.read_text(encoding="utf-8"), f"docs/protocol.md should have this table:\n\n{table()}"
+
+
+LOSING = LoseTo(Create(ID, "nonce", NAME, FOLDER, SOURCE), RemoteRef(FileId("winner"), NAME))
+
+
+@pytest.mark.parametrize(
+    ("ours", "winner", "expected"),
+    [
+        ("live", "live", "Trash"),
+        ("live", "binned", "WriteClaim"),
+        ("live", "gone", "WriteClaim"),
+        ("live", "edited", "WriteClaim"),
+        ("binned", "live", "Finish"),
+        ("gone", "live", "Finish"),
+        ("another's", "live", "Finish"),
+    ],
+)
+def test_only_a_second_copy_goes_to_the_bin(ours: str, winner: str, expected: str) -> None:
+    """Ours is put there only beside a live file of the same content, both looked at by their ids."""
+
+    def file(file_id: str, state: str) -> RemoteFile | None:
+        found = stands(CLAIMS["Create"], "other" if state == "edited" else "the source's", {})
+        assert found
+        trashed, nonce = state == "binned", "another" if state == "another's" else "nonce"
+        return None if state == "gone" else dataclasses.replace(found, id=FileId(file_id), trashed=trashed, nonce=nonce)
+
+    facts = Facts(
+        "mine", digests=SOURCE.digests, files={ID: file("id", ours), FileId("winner"): file("winner", winner)}
+    )
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+
+    step = next_step(wanted, Receipt("default", "zones", claim=LOSING, generation=1), facts)
+
+    assert type(step).__name__ == expected
+
+
+def test_a_logged_claim_is_finished_whatever_its_owner_did() -> None:
+    """What the log tells of a claim's id is done: nothing is looked at, nothing is written over."""
+    digests = SOURCE.digests
+    assert digests
+    size, label = SOURCE.stat.size, "MemoryVDB/zones.txt"
+    told = LoggedUpload("uploaded", "default", "zones", label, ID, size, digests.sha256, digests.md5)
+    facts = Facts("mine", digests=digests, logged={ID: told})
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+    claim = Create(ID, "nonce", NAME, FOLDER, SOURCE)
+
+    step = next_step(wanted, Receipt("default", "zones", claim=claim, generation=1), facts)
+
+    assert type(step).__name__ == "Finish"
