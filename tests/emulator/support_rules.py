@@ -64,6 +64,13 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "converting anything else: refused, 501": ("editors::what_is_not_emulated_is_refused",),
     },
     "Files": {
+        "comments and replies: author, resolve and reopen, deleted ones without content; mentions are plain text": (
+            "comments::a_comment_lives_and_dies",
+            "comments::replies_resolve_and_reopen",
+            "comments::who_may_comment_edit_and_delete",
+            "comments::what_is_wrong_is_refused",
+            "comments::the_same_in_v2",
+        ),
         "names aren't unique": ("files_v3::two_plain_creates_of_one_name_make_two_files",),
         "default and asked fields": (
             "files_v3::an_answer_has_the_short_set_of_fields_unless_asked",

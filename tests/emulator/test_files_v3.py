@@ -216,7 +216,8 @@ def test_properties_have_limits_in_bytes_and_number(api: Api) -> None:
         ("files", {"q": "'nowhere' in parents"}, (404, "notFound")),
         ("about", {}, (400, "required")),
         ("files/nowhere", {}, (404, "notFound")),
-        ("files/nowhere/comments", {"fields": "*"}, (501, "notImplemented")),
+        ("files/nowhere/comments", {"fields": "*"}, (404, "notFound")),
+        ("files/nowhere/approvals", {"fields": "*"}, (501, "notImplemented")),
     ],
 )
 def test_what_is_wrong_is_refused_as_google_refuses_it(

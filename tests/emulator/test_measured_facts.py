@@ -109,3 +109,21 @@ def test_a_service_account_has_no_storage(drive: DriveEmulator) -> None:
 
     assert robot.reason(robot.multipart({"name": "a"}, b"x")) == (403, "storageQuotaExceeded")
     assert robot.folder()
+
+
+def test_a_search_of_text_cannot_be_sorted(api: Api) -> None:
+    """tidyverse/googledrive #374, n8n-io/n8n #4874, a-bonus/google-docs-mcp #155: the whole body that they show."""
+    answer = api.get("files", q="fullText contains 'student'", orderBy="modifiedTime")
+
+    message = (
+        "Sorting is not supported for queries with fullText terms. Results are always in descending relevance order."
+    )
+    entry = {
+        "message": message,
+        "domain": "global",
+        "reason": "forbidden",
+        "location": "orderBy",
+        "locationType": "parameter",
+    }
+    assert answer.status_code == 403
+    assert answer.json() == {"error": {"code": 403, "message": message, "errors": [entry]}}

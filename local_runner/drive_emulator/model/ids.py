@@ -30,6 +30,9 @@ class IdMaker:
     def revision_id(self) -> str:
         return "0B" + self._letters(42)
 
+    def comment_id(self) -> str:
+        return "AAAA" + self._letters(7)
+
     def permission_id(self) -> str:
         """20 digits."""
         with self._lock:

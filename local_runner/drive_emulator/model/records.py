@@ -131,6 +131,36 @@ class Revision(Record, frozen=True):
     published: bool = False
 
 
+class Reply(Record, frozen=True):
+    """An answer to a comment; `action` is resolve, reopen or nothing. What is deleted has lost its content."""
+
+    id: str
+    author: str
+    content: str
+    created_ms: int
+    modified_ms: int
+    action: str = ""
+    deleted: bool = False
+
+
+class Comment(Record, frozen=True):
+    """A remark on a file, with its replies, oldest first. `author` is an e-mail address."""
+
+    id: str
+    file_id: str
+    author: str
+    content: str
+    created_ms: int
+    modified_ms: int
+    """When it or one of its replies last changed."""
+    anchor: str | None = None
+    quoted: Mapping[str, str] = {}
+    """The passage that it is about: `mimeType` and `value`."""
+    resolved: bool = False
+    deleted: bool = False
+    replies: tuple[Reply, ...] = ()
+
+
 class Account(Record, frozen=True):
     """A user of the emulator. `storage_limit` is in bytes, None = unlimited; a service account owns no storage.
 

@@ -16,7 +16,17 @@ from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr
 
-from ..model.records import AccessToken, Account, Change, FileRecord, RefreshToken, Revision, SharedDrive, UploadSession
+from ..model.records import (
+    AccessToken,
+    Account,
+    Change,
+    Comment,
+    FileRecord,
+    RefreshToken,
+    Revision,
+    SharedDrive,
+    UploadSession,
+)
 from ..query.terms import name_key
 from .journal import Journal, Line
 
@@ -45,6 +55,7 @@ class Store:
         self.files: dict[str, FileRecord] = {}
         self.drives: dict[str, SharedDrive] = {}
         self.revisions: dict[str, dict[str, Revision]] = {}
+        self.comments: dict[str, dict[str, Comment]] = {}
         self.tokens: dict[str, AccessToken] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.sessions: dict[str, UploadSession] = {}
@@ -175,6 +186,10 @@ class Store:
     def delete_revision(self, file_id: str, revision_id: str) -> None:
         self._save("-revision", [file_id, revision_id])
 
+    def put_comment(self, comment: Comment) -> None:
+        """Keep a comment, new or changed, with its replies."""
+        self._save("comment", comment)
+
     def put_file(self, record: FileRecord, *, now_ms: int) -> None:
         """Create or replace a file and note it in the change feed. Call with `lock` held."""
         self._save("file", record)
@@ -185,8 +200,10 @@ class Store:
         self._save("file", record)
 
     def delete_file(self, file_id: str, *, now_ms: int) -> None:
-        """Remove a record for good. Its revisions must be gone; its children are the caller's business."""
+        """Remove a record and its comments for good. Its revisions must be gone; its children aren't looked at."""
         record = self.files[file_id]
+        if file_id in self.comments:
+            self._save("-comments", file_id)
         self._note_change(record, now_ms, removed=True)
         self._save("-file", file_id)
 
@@ -261,8 +278,10 @@ class Store:
         return {
             "file": self._index,
             "-file": self._unindex,
-            "revision": lambda one: self._change_revisions(one.file_id, one.id, one),
-            "-revision": lambda ids: self._change_revisions(ids[0], ids[1], None),
+            "revision": lambda one: _put_inside(self.revisions, one.file_id, one.id, one),
+            "-revision": lambda ids: _put_inside(self.revisions, ids[0], ids[1], None),
+            "comment": lambda one: _put_inside(self.comments, one.file_id, one.id, one),
+            "-comments": lambda file_id: _put(self.comments, file_id, None),
             "change": self._append_change,
             "account": lambda one: _put(self.accounts, one.email, one),
             "drive": lambda one: _put(self.drives, one.id, one),
@@ -360,14 +379,6 @@ class Store:
         if record.content is not None and record.owner:
             self.usage[record.owner] = self.usage.get(record.owner, 0) + sign * record.content.size
 
-    def _change_revisions(self, file_id: str, revision_id: str, revision: Revision | None) -> Undo:
-        before = self.revisions.get(file_id, {})
-        after = {**before, revision_id: revision} if revision is not None else dict(before)
-        if revision is None:
-            after.pop(revision_id, None)
-        _put(self.revisions, file_id, after or None)
-        return lambda: _put(self.revisions, file_id, before or None)
-
     def _line_count(self) -> int:
         """About how many lines `_state` has."""
         return 100 + 2 * len(self.files) + len(self._latest_changes) + len(self.tokens) + len(self.reserved)
@@ -383,6 +394,7 @@ class Store:
             ("drive", self.drives.values()),
             ("file", self.files.values()),
             ("revision", [revision for of_file in self.revisions.values() for revision in of_file.values()]),
+            ("comment", [comment for of_file in self.comments.values() for comment in of_file.values()]),
             ("change", filter(self.is_latest, self.changes)),
             ("token", self.tokens.values()),
             ("refresh", self.refresh_tokens.values()),
@@ -411,3 +423,10 @@ def _put(table: dict[Key, Value], key: Key, value: Value | None) -> Undo:
     else:
         table[key] = value
     return lambda: _put(table, key, before)
+
+
+def _put_inside(table: dict[str, dict[str, Value]], outer: str, inner: str, value: Value | None) -> Undo:
+    """Set or remove (None) an entry of a table in a table; the inner one is replaced, and gone when it is empty."""
+    after = dict(table.get(outer, {}))
+    _put(after, inner, value)
+    return _put(table, outer, after or None)
