@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import unicodedata
 from collections.abc import Iterator
 
 
@@ -34,6 +35,18 @@ def _parts(name: str) -> tuple[str, str]:
 def drive_name(name: str) -> str:
     """The name on Drive of a local one; bytes that aren't UTF-8 are written as %XX, since Drive's names are text."""
     return "".join(f"%{ord(each) - 0xDC00:02X}" if "\udc80" <= each <= "\udcff" else each for each in name)
+
+
+def same(name: str) -> str:
+    """The one form of all spellings of a name or path that look alike: macOS writes `é` as two characters, others as
+    one. Drive keeps what it is given, so that is not how things are named there, but how names are compared.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def spellings(name: str) -> frozenset[str]:
+    """The name, and how others may have spelled it: what Drive is asked for."""
+    return frozenset((name, same(name), unicodedata.normalize("NFD", name)))
 
 
 def ownership_mark(destination: str) -> str:

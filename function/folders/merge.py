@@ -7,6 +7,7 @@ is empty. What others put there stays where it is, and keeps its folder.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from function.core.naming import same
 from function.core.types import FOLDER_MIME_TYPE, RemoteFile
 from function.drive.move import move
 from function.drive.port import Drive
@@ -31,8 +32,8 @@ def shown_in(chain: FolderPath, shown: Mapping[str, RemoteFile]) -> list[Duplica
     for folder in chain.folders[1:]:
         standing = shown.get(folder.id)
         if standing:
-            place = (standing.name, standing.parents)
-            ours = (each for each in shown.values() if each.key and (each.name, each.parents) == place)
+            place = (same(standing.name), standing.parents)
+            ours = (each for each in shown.values() if each.key and (same(each.name), each.parents) == place)
             oldest, *others = sorted({*ours, standing}, key=lambda each: each.seniority)
             found += [DuplicateFolders(each, oldest) for each in others if each.key]
     return found
@@ -44,10 +45,10 @@ def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
     for child in _children(duplicates.younger, drive):
         if child.key is None:
             continue
-        same = [each for each in there if (each.name, each.key) == (child.name, child.key)]
-        if child.mime_type == FOLDER_MIME_TYPE and same:
-            merge(DuplicateFolders(child, same[0]), drive)
-        elif equal := [each for each in same if each.md5 and (each.md5, each.size) == (child.md5, child.size)]:
+        alike = [each for each in there if (each.name, each.key) == (child.name, child.key)]
+        if child.mime_type == FOLDER_MIME_TYPE and alike:
+            merge(DuplicateFolders(child, alike[0]), drive)
+        elif equal := [each for each in alike if each.md5 and (each.md5, each.size) == (child.md5, child.size)]:
             _keep_the_oldest(child, equal[0], duplicates.older, drive)
         else:
             move(child, duplicates.older.id, drive)

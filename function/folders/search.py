@@ -6,6 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import TypeAlias
 
+from function.core.naming import same, spellings
 from function.core.types import FileId, LoggedUpload, RemoteFile
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, Query, inside, named
@@ -14,10 +15,10 @@ NAMES_PER_QUERY = 100
 """Names in one query: more make it slow, and at some length Drive calls it too complex."""
 
 Place: TypeAlias = tuple[str, str]
-"""Id of a parent, or an alias such as `root`, and a name in it."""
+"""Id of a parent, or an alias such as `root`, and a name in it, spelled in any way."""
 
 Shown: TypeAlias = dict[Place, list[RemoteFile]]
-"""Place -> the folders that Drive shows there; twins are possible."""
+"""Place, its name in the form of `same` -> the folders that Drive shows there; twins are possible."""
 
 
 @dataclass(slots=True)
@@ -35,20 +36,21 @@ class FolderSearch:
 
     def listed(self, places: Sequence[Place], below: Collection[str]) -> Shown:
         """The folders at those places, and with them those of the names wanted `below` where one request tells all."""
-        names = {name for _, name in places}
+        names = {same(name) for _, name in places}
         fits = len(names) + len(below) <= NAMES_PER_QUERY
-        if self._every_level is None and places and below and fits and names.isdisjoint(below):
+        if self._every_level is None and places and below and fits and names.isdisjoint(map(same, below)):
             self._every_level = self._list_every_level(places, below)
         return self._list(places) if self._every_level is None else self._every_level
 
     def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
-        listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | named(sorted(below))))
+        listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | _spelled(below)))
         return _by_place(listed, places, below) if is_all else None
 
     def _list(self, places: Sequence[Place]) -> Shown:
         shown: Shown = {}
-        for start in range(0, len(places), NAMES_PER_QUERY):
-            part = places[start : start + NAMES_PER_QUERY]
+        at_once = NAMES_PER_QUERY // max((len(spellings(name)) for _, name in places), default=1)
+        for start in range(0, len(places), at_once):
+            part = places[start : start + at_once]
             listed = self.drive.list(FOLDERS & LIVE & clause(part))
             for place, each in _by_place(listed, part, ()).items():
                 shown.setdefault(place, []).extend(each)
@@ -73,25 +75,30 @@ class FolderSearch:
             remote = self.drive.get(remote.parents[0])
             if remote and not remote.trashed:
                 parents = (self.base if each == base else each for each in remote.parents)
-                shown |= {(parent, remote.name): [remote] for parent in parents}
+                shown |= {(parent, same(remote.name)): [remote] for parent in parents}
         return shown
 
 
 def clause(places: Iterable[Place]) -> Query:
-    """What has those names in those parents; there is at least one place."""
+    """What has those names, spelled in any way, in those parents; there is at least one place."""
     names: dict[str, list[str]] = {}
     for parent, name in places:
         names.setdefault(parent, []).append(name)
-    return reduce(or_, (inside(parent) & named(each) for parent, each in names.items()))
+    return reduce(or_, (inside(parent) & _spelled(each) for parent, each in names.items()))
+
+
+def _spelled(names: Iterable[str]) -> Query:
+    return named(sorted({spelled for name in names for spelled in spellings(name)}))
 
 
 def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Collection[str]) -> Shown:
     asked = {parent for parent, _ in places}
+    names_below = {same(name) for name in below}
     shown: Shown = {}
     for each in listed:
         parents = set(each.parents)
-        if each.name not in below:  # `root` is an alias, which no file names as its parent
+        if same(each.name) not in names_below:  # `root` is an alias, which no file names as its parent
             parents = asked & {*parents, "root"} if len(asked) == 1 else parents
         for parent in parents:
-            shown.setdefault((parent, each.name), []).append(each)
+            shown.setdefault((parent, same(each.name)), []).append(each)
     return shown

@@ -18,7 +18,7 @@ import msgspec
 from function.core import retry
 from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DriveError, LookFailed, NotFound
-from function.core.naming import ownership_mark, state_key
+from function.core.naming import ownership_mark, same, state_key
 from function.core.receipt import FolderReceipt
 from function.core.types import FileId, LoggedUpload, RemoteFile
 from function.drive import idempotent_create
@@ -72,7 +72,10 @@ class FolderPath:
 
 @dataclass(slots=True)
 class Folders:
-    """The folders of one account's mirror. Paths are names joined by '/', below the base of the drive root."""
+    """The folders of one account's mirror. Paths are names joined by '/', below the base of the drive root.
+
+    Spellings that look alike (`same`) are one path: the folder that stands there keeps the name that it has.
+    """
 
     account: str
     drive_key: str
@@ -146,7 +149,9 @@ class Folders:
             return False
         if folder.name is None:
             return True
-        return remote.name == folder.name and (was_listed or self._real(folder.parent, drive) in remote.parents)
+        return same(remote.name) == same(folder.name) and (
+            was_listed or self._real(folder.parent, drive) in remote.parents
+        )
 
     def _real(self, parent: str | None, drive: Drive) -> str | None:
         """The id behind the alias `root`."""
@@ -186,9 +191,9 @@ class Folders:
         return {
             path: FolderPath(
                 path,
-                (walk.found[""], *(walk.found[each] for each in _prefixes(path))),
+                (walk.found[""], *(walk.found[each] for each in _prefixes(same(path)))),
                 is_new=True,
-                is_made=path in walk.fresh,
+                is_made=same(path) in walk.fresh,
             )
             for path in paths
         }
@@ -210,21 +215,22 @@ class Folders:
             parent = walk.parent(path)
             receipt = self.receipts.read(self._name(path))
             if receipt and receipt.done and receipt.parent == parent and receipt.id not in walk.distrusted:
-                walk.found[path] = Folder(receipt.id, _leaf(path), parent)
+                walk.found[same(path)] = Folder(receipt.id, _leaf(path), parent)
             else:
                 unknown.append(path)
         listed = self._search(walk, [walk.place(each) for each in unknown if not walk.is_made_above(each)], below)
         for path in list(unknown):
             place = walk.place(path)
-            shown = listed.get(place) or self._logged(walk, path).get(place) or []
+            spot = place[0], same(place[1])
+            shown = listed.get(spot) or self._logged(walk, path).get(spot) or []
             twins = [each for each in shown if each.id not in walk.distrusted]
             if twins:
-                walk.found[path] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
+                walk.found[same(path)] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
                 unknown.remove(path)
         with ThreadPoolExecutor(PARALLEL_CREATES) as pool:
             made = pool.map(lambda path: self._make(path, walk), unknown)
-            walk.found.update(zip(unknown, made, strict=True))
-        walk.fresh.update(unknown)
+            walk.found.update(zip(map(same, unknown), made, strict=True))
+        walk.fresh.update(map(same, unknown))
 
     def _search(self, walk: "_Walk", places: Sequence[Place], below: Set[str]) -> Shown:
         """What Drive shows there. A listing that failed is no listing: is a parent gone, or is it asked again?"""
@@ -271,7 +277,7 @@ class Folders:
                     raise
                 has_new_ids, made = True, None
                 self.discard_ids()
-            if made is not None and made.name == name and self._real(parent, drive) in made.parents:
+            if made is not None and same(made.name) == same(name) and self._real(parent, drive) in made.parents:
                 if not made.trashed:
                     return self._adopt(path, made, parent)
                 if not made.explicitly_trashed:  # Drive takes a create under a folder in the bin
@@ -305,10 +311,10 @@ class Folders:
         return "/".join(filter(None, (self.root.base if self.root.base != "root" else "", path)))
 
     def _name(self, path: str) -> str:
-        return state_key(f"{self.drive_key}\0{path}")
+        return state_key(f"{self.drive_key}\0{same(path)}")
 
     def _key(self, path: str) -> str:
-        return ownership_mark(f"{self.root.base}/{path}")
+        return ownership_mark(f"{self.root.base}/{same(path)}")
 
 
 @dataclass(slots=True)
@@ -320,18 +326,19 @@ class _Walk:
     distrusted: frozenset[str]
     search: FolderSearch
     found: dict[str, Folder]
+    """By path, in the form of `same`."""
     fresh: set[str] = field(default_factory=set)
-    """Paths of the folders that this walk made."""
+    """Paths of the folders that this walk made, in that form."""
 
     def parent(self, path: str) -> FileId:
-        return self.found[path.rpartition("/")[0]].id
+        return self.found[same(path.rpartition("/")[0])].id
 
     def place(self, path: str) -> Place:
         return self.parent(path), _leaf(path)
 
     def is_made_above(self, path: str) -> bool:
         """Whether this walk made the folder above: there is nothing in it to find."""
-        return path.rpartition("/")[0] in self.fresh
+        return same(path.rpartition("/")[0]) in self.fresh
 
 
 def _leaf(path: str) -> str:
@@ -344,7 +351,7 @@ def _prefixes(path: str) -> list[str]:
 
 
 def _levels(paths: Iterable[str]) -> list[list[str]]:
-    """All folders of those paths, by depth."""
-    every = {prefix for path in paths for prefix in _prefixes(path)}
+    """All folders of those paths, by depth; of the spellings of one path, one."""
+    every = {same(prefix): prefix for path in paths for prefix in _prefixes(path)}.values()
     depth = max((each.count("/") for each in every), default=-1)
     return [sorted(each for each in every if each.count("/") == level) for level in range(depth + 1)]

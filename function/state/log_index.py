@@ -14,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from function.core.errors import VolumeUnavailable
+from function.core.naming import same
 from function.core.types import LoggedUpload
 from function.state import log_files
 from function.state.log_files import LogPosition
@@ -54,9 +55,9 @@ class LogIndex:
 
     def last_below(self, account: str, folder: str) -> LoggedUpload | None:
         """The last upload to that folder, as it is shown, or to one in it."""
-        below = f"{folder}/"
+        below = same(f"{folder}/")
         to_account = (each for each in reversed(self._uploads) if each.account == account)
-        return next((each for each in to_account if each.destination.startswith(below)), None)
+        return next((each for each in to_account if same(each.destination).startswith(below)), None)
 
     def upload_of(self, file_id: str, log_position: LogPosition) -> LoggedUpload | None:
         """The last upload under that file id that an entry behind the position tells of. Raises VolumeUnavailable."""

@@ -17,7 +17,7 @@ from itertools import chain, zip_longest
 from function.core import metadata
 from function.core.deadline import Deadline
 from function.core.errors import UploadError, VolumeUnavailable
-from function.core.naming import ownership_mark
+from function.core.naming import ownership_mark, same
 from function.core.types import Digests, FileId, Outcome
 from function.drive.port import Drive, Usage
 from function.drive_upload import Upload
@@ -58,6 +58,7 @@ class Batch:
     shared: Usage = field(default_factory=Usage)
     """What was asked of Drive for several items at once; whoever is logged next carries it."""
     _folders: dict[str, FolderView] = field(default_factory=dict)
+    """By path: spellings that look alike are one folder."""
     _ids: list[FileId] = field(default_factory=list)
     _ids_taken: int = 0
     _taking: threading.Lock = field(default_factory=threading.Lock)
@@ -126,22 +127,22 @@ class Batch:
         """A view for each folder, all names known; every folder that is unknown ensured in one walk."""
         self.account.memory.read_on()
         for item in items:
-            is_first = item.folder_path not in self._folders
+            is_first = same(item.folder_path) not in self._folders
             folder = self._folder(item.folder_path)
             if is_first:
                 folder.chain = self.session.folders.known(item.folder_path)
             folder.files_due += 1
             folder.keys.add(ownership_mark(item.destination))
             folder.names.update(names_to_ask(_wanted(item), item.contents_done))
-        unknown = [path for path, folder in self._folders.items() if folder.chain is None]
+        unknown = {folder.path: folder for folder in self._folders.values() if folder.chain is None}
         if len(unknown) > 1:
             for path, found in self.session.folders.ensure(unknown, self._drive(), self.deadline).items():
-                self._folders[path].chain = found
+                unknown[path].chain = found
 
     def _folder(self, path: str) -> FolderView:
-        if path not in self._folders:
-            self._folders[path] = FolderView(path, self.session.folders, self._drive, self.deadline)
-        return self._folders[path]
+        if same(path) not in self._folders:
+            self._folders[same(path)] = FolderView(path, self.session.folders, self._drive, self.deadline)
+        return self._folders[same(path)]
 
     def _drive(self) -> Drive:
         return self.session.drive.bound(self.shared, self.deadline)
