@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
+
 from function.core.listing import NEVER, FolderListing
 from function.core.receipt import Claim, CompletedUpload, RemoteRef, Sending
 from function.core.types import (
@@ -89,55 +91,47 @@ class Facts:
             known.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class NeedDigests:
+class NeedDigests(msgspec.Struct, frozen=True):
     """Read the source; a file that shows its digests may save the slower half of the work."""
 
     shown_by: RemoteFile | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NeedFolder:
+class NeedFolder(msgspec.Struct, frozen=True):
     """Find or make the destination's folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class NeedId:
+class NeedId(msgspec.Struct, frozen=True):
     """Take an id from the pool."""
 
 
-@dataclass(frozen=True, slots=True)
-class NeedListing:
+class NeedListing(msgspec.Struct, frozen=True):
     """Look at these names in the folder, by a look that begins after that moment."""
 
     names: tuple[str, ...]
     begun_after: float
 
 
-@dataclass(frozen=True, slots=True)
-class NeedFile:
+class NeedFile(msgspec.Struct, frozen=True):
     """Look at an id."""
 
     id: FileId
 
 
-@dataclass(frozen=True, slots=True)
-class NeedRevisions:
+class NeedRevisions(msgspec.Struct, frozen=True):
     """Ask how many contents the file has had."""
 
     id: FileId
 
 
-@dataclass(frozen=True, slots=True)
-class NeedLogEntry:
+class NeedLogEntry(msgspec.Struct, frozen=True):
     """Ask the log whether it tells of the claim's id."""
 
     id: FileId
     since: int
 
 
-@dataclass(frozen=True, slots=True)
-class WriteClaim:
+class WriteClaim(msgspec.Struct, frozen=True):
     """Write the claim into the receipt, or take it out."""
 
     claim: Claim | None
@@ -145,60 +139,52 @@ class WriteClaim:
     """The pool is old: it has handed out an id that is in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteDone:
+class WriteDone(msgspec.Struct, frozen=True):
     """Write what is done, and which other files of ours are still to be settled; the claim stays."""
 
     done: tuple[CompletedUpload, ...]
     strays: tuple[FileId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteStrays:
+class WriteStrays(msgspec.Struct, frozen=True):
     """Write which files were sent by invocations whose claim was overtaken."""
 
     ids: tuple[FileId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Bring the source's content under the claim's id."""
 
     claim: Sending
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """Move the file into the destination's folder."""
 
     file: RemoteFile
     folder: FileId
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(msgspec.Struct, frozen=True):
     """Give the file that name."""
 
     file: RemoteFile
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trash:
+class Trash(msgspec.Struct, frozen=True):
     """Put the file into the bin."""
 
     file: RemoteFile
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateMetadata:
+class UpdateMetadata(msgspec.Struct, frozen=True):
     """Tell Drive the caller's metadata for a file whose content is done; the receipt learns it then."""
 
     done: CompletedUpload
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(msgspec.Struct, frozen=True):
     """Append the entry `uploaded`, unless one of this content stands behind the claim's position already."""
 
     file: RemoteFile
@@ -206,8 +192,7 @@ class Log:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """Record the file as done and drop the claim."""
 
     file: RemoteRef
@@ -216,15 +201,13 @@ class Finish:
     """Drive was told this call's metadata with the content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The content is on Drive: `uploaded` where this invocation has logged it so, else `unchanged`."""
 
     upload: CompletedUpload
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(msgspec.Struct, frozen=True):
     """Leave Drive as it is: the name holds that file."""
 
     file: RemoteFile
