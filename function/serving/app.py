@@ -20,7 +20,7 @@ from function.home.data_root import DataRoot
 from function.home.own_files import OwnFiles
 from function.home.settings import VARIABLES, Settings, load
 from function.home.source import Source, find_source
-from function.serving import payload, shutdown
+from function.serving import payload, second_root, shutdown
 from function.serving.in_time import ended_in_time, seconds_from_now
 from function.serving.result import InvocationResult, failure, refusal, refused_entry, result_of
 from function.state.locks import Locks
@@ -216,6 +216,7 @@ class _Invocation:
     def _run_account(self, items: list[Item], deadline: Deadline) -> None:
         log_deadline = Deadline(deadline.at_s + GRACE_S - 1)
         try:
+            second_root.warn(items[0].account, deadline)
             Batch(items[0].account, items, self.app.log, deadline, log_deadline).run()
         except UploadError as error:
             for item in items:

@@ -39,6 +39,15 @@ def drive(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DriveEmulator
 
 
 @pytest.fixture
+def own_files_only(home: Path, drive: DriveEmulator) -> None:
+    """The home's token has the scope drive.file: it sees only what this app made."""
+    scope, path = "https://www.googleapis.com/auth/drive.file", home / "drive_token.json"
+    token = json.loads(path.read_text())
+    grant = drive.drive.oauth.grant_refresh_token("user@example.com", token["client_id"], frozenset({scope}))
+    path.write_text(json.dumps(token | {"refresh_token": grant.token, "token": None, "scopes": [scope]}))
+
+
+@pytest.fixture
 def run(home: Path) -> Run:
     """Runs a command; exceptions that no command expects are raised."""
 

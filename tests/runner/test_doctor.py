@@ -137,13 +137,9 @@ def test_the_clock_is_judged_before_the_key(
     assert bool(blamed) == (level == "fail")
 
 
-def test_a_second_root_is_warned_of(home: Path, drive: DriveEmulator, run: Run) -> None:
+@pytest.mark.usefixtures("own_files_only")
+def test_a_second_root_is_warned_of(run: Run) -> None:
     """With drive.file a MemoryVDB that somebody else made can't be seen: said before the first upload makes another."""
-    scope = "https://www.googleapis.com/auth/drive.file"
-    client = json.loads((home / "drive_token.json").read_text())["client_id"]
-    grant = drive.drive.oauth.grant_refresh_token("user@example.com", client, frozenset({scope}))
-    change_token(home, refresh_token=grant.token, token=None, scopes=[scope])
-
     [warning] = [
         each for each in findings(run("doctor", "--json")) if each["level"] == "warn" and "root" in each["what"]
     ]
