@@ -123,6 +123,8 @@ class RemoteFile:
     """The public ones."""
     description: str | None = None
     link: str | None = None
+    target: str | None = None
+    """Of a shortcut: the id of what it leads to, which never changes."""
 
     def holds(self, size: int, digests: Digests) -> bool:
         """Whether the stored content is that one: size and MD5, and SHA-256 where Drive knows it."""

@@ -33,7 +33,7 @@ from function.pacing.rate_limiter import Pacer
 
 FIELDS = (
     "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"
-    "headRevisionId,version,appProperties,properties,description,webViewLink"
+    "headRevisionId,version,appProperties,properties,description,webViewLink,shortcutDetails(targetId)"
 )
 """All that the job ever looks at, asked for in the answer of the request itself."""
 
@@ -322,6 +322,10 @@ class _User(msgspec.Struct, rename="camel"):
     permission_id: _Text
 
 
+class _Shortcut(msgspec.Struct, rename="camel", frozen=True):
+    target_id: _Text | None = None
+
+
 class _Resource(msgspec.Struct, rename="camel"):
     """What FIELDS asks for. Source: Drive's reference, `files`."""
 
@@ -342,6 +346,7 @@ class _Resource(msgspec.Struct, rename="camel"):
     properties: dict[str, str] = {}
     description: str | None = None
     web_view_link: str | None = None
+    shortcut_details: _Shortcut = _Shortcut()
 
     @property
     def marks(self) -> dict[str, str]:
@@ -392,4 +397,5 @@ def _remote(answer: dict[str, Any]) -> RemoteFile:
         properties=resource.properties,
         description=resource.description,
         link=resource.web_view_link,
+        target=resource.shortcut_details.target_id,
     )

@@ -20,7 +20,7 @@ from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DriveError, LookFailed, NotFound
 from function.core.naming import ownership_mark, same, state_key
 from function.core.receipt import FolderReceipt
-from function.core.types import FileId, LoggedUpload, RemoteFile
+from function.core.types import FOLDER_MIME_TYPE, FileId, LoggedUpload, RemoteFile
 from function.drive import idempotent_create
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, Query
@@ -81,6 +81,9 @@ class Folders:
     drive_key: str
     """Names the Drive and the base: receipts of another one are none of this one's."""
     root: Root
+    base: str
+    """Id of the folder that paths start from, or the alias `root`: where the drive root is a shortcut, what it leads
+    to."""
     receipts: Receipts[FolderReceipt]
     take_ids: Callable[[int, Drive, Deadline], list[FileId]]
     discard_ids: Callable[[], None]
@@ -95,7 +98,7 @@ class Folders:
 
     def known(self, path: str) -> FolderPath | None:
         """The chain that receipts remember, asked of no one; None unless all of it is remembered."""
-        folders = [Folder(FileId(self.root.base), None, None)]
+        folders = [Folder(FileId(self.base), None, None)]
         for prefix in _prefixes(path):
             receipt = self.receipts.read(self._name(prefix))
             if receipt is None or not receipt.done or receipt.parent != folders[-1].id:
@@ -182,7 +185,7 @@ class Folders:
     def _ensured(
         self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
     ) -> dict[str, FolderPath]:
-        base = self.root.base
+        base = self.base
         search = FolderSearch(drive, base, partial(self._real, base, drive))
         walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(base), None, None)})
         levels = _levels(paths)
@@ -199,14 +202,11 @@ class Folders:
         }
 
     def _check_base(self, drive: Drive) -> None:
-        if self.root.base == "root":
+        if self.base == "root":
             return
-        base = drive.get(self.root.base)
+        base = drive.get(self.base)
         if base is None or base.trashed:
-            raise DriveError(
-                f"drive_root: {self.root.base} is not on this Drive, or in its bin; mend paths.json or share it.",
-                reason="drive_root_not_found",
-            )
+            raise _no_root(self.root, "is not on this Drive, or in its bin; mend paths.json or share it")
         self._seen[base.id] = time.monotonic()
 
     def _ensure_level(self, walk: "_Walk", level: Sequence[str], below: Set[str]) -> None:
@@ -238,7 +238,7 @@ class Folders:
             try:
                 return walk.search.listed(places, below)
             except LookFailed as error:
-                for parent in dict.fromkeys(parent for parent, _ in places if parent != self.root.base):
+                for parent in dict.fromkeys(parent for parent, _ in places if parent != self.base):
                     folder = walk.drive.get(parent)
                     if folder is None or folder.trashed:
                         raise _Misplaced(FileId(parent)) from None
@@ -314,7 +314,26 @@ class Folders:
         return state_key(f"{self.drive_key}\0{same(path)}")
 
     def _key(self, path: str) -> str:
-        return ownership_mark(f"{self.root.base}/{same(path)}")
+        return ownership_mark(f"{self.base}/{same(path)}")
+
+
+def base_of(root: Root, drive: Drive) -> str:
+    """The id of the folder that the root's path starts from: its own, or what a shortcut leads to.
+
+    Raises DriveError (drive_root_not_found) where that is no folder.
+    """
+    base = drive.get(root.base)
+    if base and base.target:
+        base = drive.get(base.target)
+    if base is None:
+        raise _no_root(root, "is not on this Drive, or leads to nothing that is; mend paths.json or share it")
+    if base.mime_type != FOLDER_MIME_TYPE:
+        raise _no_root(root, "is no folder, and leads to none; mend paths.json")
+    return base.id
+
+
+def _no_root(root: Root, why: str) -> DriveError:
+    return DriveError(f"drive_root: {root.base} {why}.", reason="drive_root_not_found")
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from function.core.deadline import Deadline
@@ -15,7 +15,7 @@ from function.core.receipt import FolderReceipt, Receipt
 from function.core.types import FileId
 from function.credentials.account_credentials import Credentials
 from function.drive.port import Drive, Usage
-from function.folders.tree import Folders
+from function.folders.tree import Folders, base_of
 from function.home.settings import AccountConfig, Settings
 from function.state import files
 from function.state.id_pool import IdPool
@@ -104,13 +104,18 @@ class AccountSession:
     def _opened(self, identity: str, usage: Usage, deadline: Deadline) -> DriveSession:
         state, root = self.settings.state, self.account.root
         drive = self.around(self._drive(identity))
-        user = self._user(state / "identities" / identity, drive.bound(usage, deadline))
-        key = state_key(f"{user}\0{root.base}\0{root.drive_id or ''}")
+        asked = drive.bound(usage, deadline)
+        user = self._noted(state / "identities" / identity, asked.identity)
+        base = root.base
+        if root.folder_id not in (None, "root"):
+            base = self._noted(state / "bases" / state_key(f"{user}\0{base}"), partial(base_of, root, asked))
+        key = state_key(f"{user}\0{base}\0{root.drive_id or ''}")
         ids = IdPool(state / "ids" / f"{state_key(user)}.txt", self.locks.shared)
         folders = Folders(
             account=self.name,
             drive_key=key,
             root=root,
+            base=base,
             receipts=Receipts(state / "drives" / key / "folders", FolderReceipt),
             take_ids=lambda count, drive, deadline: ids.take(count, drive.reserve_ids, deadline),
             discard_ids=ids.discard,
@@ -119,16 +124,16 @@ class AccountSession:
         )
         return DriveSession(drive, key, Receipts(state / "drives" / key / "receipts", Receipt), folders, ids)
 
-    def _user(self, file: Path, drive: Drive) -> str:
-        """Whose Drive it is: as it was written down when the token was new, else by Drive's answer."""
+    def _noted(self, file: Path, ask: Callable[[], str]) -> str:
+        """What never changes, as whose Drive a token leads to: as it was written down, else by Drive's answer."""
         try:
             if known := files.read(file, 1024):
                 return known.decode("ascii", "replace")
         except FileNotFoundError:
-            _log.debug("%s: a new token", self.name)
-        user = drive.identity()
-        files.replace(file, user.encode())
-        return user
+            _log.debug("%s: asks Drive for %s", self.name, file.parent.name)
+        told = ask()
+        files.replace(file, told.encode())
+        return told
 
     @property
     def drive(self) -> Drive:

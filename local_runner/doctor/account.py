@@ -134,10 +134,9 @@ def _check_clock(token_endpoint: str) -> Iterator[Finding]:
 
 def _check_root(area: str, account: AccountSession, token: str, endpoint: str) -> Iterator[Finding]:
     root = account.account.root
-    status, base = _ask(
-        endpoint, token, f"files/{root.base}", supportsAllDrives="true",
-        fields="name,mimeType,trashed,capabilities(canAddChildren)",
-    )  # fmt: skip
+    status, base = _ask_file(endpoint, token, root.base)
+    if target := base.get("shortcutDetails", {}).get("targetId"):
+        status, base = _ask_file(endpoint, token, target)
     if status != 200 or base.get("trashed") or base.get("mimeType") != FOLDER_MIME_TYPE:
         why = "is in the bin" if base.get("trashed") else "is no folder" if status == 200 else "can't be seen"
         mend = "check the id, share the folder with this account, or authorize again with --scope drive"
@@ -149,7 +148,12 @@ def _check_root(area: str, account: AccountSession, token: str, endpoint: str) -
         )
         return
     drive = account.drive.bound(Usage(), Deadline.after(TIME_S))
-    yield _check_chain(area, root.folders, root.base, drive, sees_all=not account.tokens.sees_only_own_files())
+    yield _check_chain(area, root.folders, base["id"], drive, sees_all=not account.tokens.sees_only_own_files())
+
+
+def _ask_file(endpoint: str, token: str, file_id: str) -> tuple[int, dict[str, Any]]:
+    fields = "id,name,mimeType,trashed,capabilities(canAddChildren),shortcutDetails(targetId)"
+    return _ask(endpoint, token, f"files/{file_id}", supportsAllDrives="true", fields=fields)
 
 
 def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive, *, sees_all: bool) -> Finding:

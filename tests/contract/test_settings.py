@@ -9,7 +9,7 @@ import pytest
 
 from function.home.settings import VARIABLES
 from tests.support.home import Home, Post
-from tests.support.owner import FOLDER, Owner
+from tests.support.owner import FOLDER, SHORTCUT, Owner
 
 REFUSED: dict[str, tuple[str, str]] = {
     "no JSON": ("{", "JSON"),
@@ -142,6 +142,43 @@ def test_a_folder_named_as_the_browser_shows_it(home: Home, post: Post, around: 
 
     assert answer.code == 200
     assert list(home.stored()) == ["Somewhere/Deep/Meta/note.txt"]
+
+
+def test_a_shortcut_to_a_folder_leads_there(home: Home, post: Post) -> None:
+    """The folder that it leads to gets the files, and is where state looks for them when the shortcut is gone."""
+    owner = Owner(home.drive)
+    folder = owner.make("Somewhere/Deep", mime_type=FOLDER)
+    shortcut = owner.make("Way in", mime_type=SHORTCUT, shortcutDetails={"targetId": folder})
+    home.settings(drive_root={"folder_id": shortcut})
+
+    first = post(home, {"path": home.put("Data/a.txt")})
+    owner.change(shortcut, trashed=True)
+    again = home.one_off(home.put("Data/a.txt"))
+    changed = home.one_off(home.put("Data/a.txt", "other"))
+
+    assert (first.code, again.returncode, changed.returncode) == (200, 0, 0)
+    assert [each["status"] for each in home.log()] == ["uploaded", "uploaded"]
+    assert list(home.stored()) == ["Somewhere/Deep/a (2).txt", "Somewhere/Deep/a.txt"]
+
+
+@pytest.mark.parametrize("is_shortcut", [True, False])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_root_that_leads_to_no_folder_is_refused(
+    home: Home, post: Post, *, is_shortcut: bool, is_there: bool
+) -> None:
+    """What a folder_id leads to must be a folder that is there."""
+    owner = Owner(home.drive)
+    base = target = owner.make("theirs.txt")
+    if is_shortcut:
+        base = owner.make("Way in", mime_type=SHORTCUT, shortcutDetails={"targetId": target})
+    if not is_there:
+        owner.delete(target)
+    home.settings(drive_root={"folder_id": base})
+
+    answer = post(home, {"path": home.put()})
+
+    assert (answer.code, answer.entry["reason"]) == (503, "drive_root_not_found")
+    assert base in answer.entry["message"]
 
 
 def test_a_byte_order_mark_is_no_mistake(home: Home, post: Post) -> None:

@@ -9,6 +9,7 @@ import requests
 from local_runner.drive_emulator import DriveEmulator
 
 FOLDER = "application/vnd.google-apps.folder"
+SHORTCUT = "application/vnd.google-apps.shortcut"
 DOCUMENT = "application/vnd.google-apps.document"
 
 
@@ -40,6 +41,10 @@ class Owner:
         """New metadata: a name, the bin."""
         self._call("PATCH", f"/drive/v3/files/{file_id}", json=changes)
 
+    def delete(self, file_id: str) -> None:
+        """For ever, without the bin."""
+        self._call("DELETE", f"/drive/v3/files/{file_id}")
+
     def copy(self, file_id: str, name: str) -> str:
         """A copy in the same folder, with all that a copy takes along; its id."""
         return str(self._call("POST", f"/drive/v3/files/{file_id}/copy", json={"name": name})["id"])
@@ -63,6 +68,6 @@ class Owner:
             del options["params"]["supportsAllDrives"]
         answer = requests.request(method, self.drive.url + path, headers=headers, timeout=30, **options)
         assert answer.ok, answer.text
-        document = json.loads(answer.text)
+        document = json.loads(answer.text or "{}")
         assert isinstance(document, dict)
         return document
