@@ -6,6 +6,7 @@ again; nothing is brought back that its owner put away.
 """
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ from function.drive.query import FOLDERS, Query
 from function.folders.search import FolderSearch, Place, Shown, clause
 from function.home.drive_root import Root
 from function.state.receipts import Receipts, Superseded
+
+_log = logging.getLogger(__name__)
 
 FRESH_S = 60.0
 """How long a look at a folder counts, inside one process."""
@@ -63,6 +66,8 @@ class FolderPath:
     """Found or made in this invocation: nothing was known of it before."""
     is_made: bool = False
     """The last folder was made in this invocation: it is empty, but for what a racer may put there."""
+    warning: str | None = None
+    """What a person should be told of how it came about."""
 
     @property
     def leaf(self) -> FileId:
@@ -90,6 +95,8 @@ class Folders:
     lock: Callable[[Deadline], AbstractContextManager[object]]
     last_upload: Callable[[str], LoggedUpload | None]
     """What the log last tells of a file below a folder, which is named as it is shown."""
+    sees_only_own_files: Callable[[], bool]
+    """Whether the token's scope hides what others put on Drive. Raises CredentialsError."""
     with_unknown_files: set[str] = field(default_factory=set)
     """Ids of folders that hold files of ours that no receipt knows."""
     _seen: dict[str, float] = field(default_factory=dict)
@@ -197,6 +204,7 @@ class Folders:
                 (walk.found[""], *(walk.found[each] for each in _prefixes(same(path)))),
                 is_new=True,
                 is_made=same(path) in walk.fresh,
+                warning=walk.warning,
             )
             for path in paths
         }
@@ -227,10 +235,24 @@ class Folders:
             if twins:
                 walk.found[same(path)] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
                 unknown.remove(path)
+        self._warn_of_second_root(walk, unknown)
         with ThreadPoolExecutor(PARALLEL_CREATES) as pool:
             made = pool.map(lambda path: self._make(path, walk), unknown)
             walk.found.update(zip(map(same, unknown), made, strict=True))
         walk.fresh.update(map(same, unknown))
+
+    def _warn_of_second_root(self, walk: "_Walk", unknown: Sequence[str]) -> None:
+        """Say so where the drive root is about to be made because the token can't see whether there is one."""
+        top = self.root.folders[0] if self.root.folders else ""
+        if top not in unknown or not self.sees_only_own_files():
+            return
+        receipt = self.receipts.read(self._name(top))
+        if receipt is None or not receipt.done:
+            walk.warning = (
+                f"{top} was made new: the token's scope (drive.file) can't see one that another program or a person"
+                " made; where there is one, run 'drive-upload authorize --scope drive' and upload again."
+            )
+            _log.warning("%s: %s", self.account, walk.warning)
 
     def _search(self, walk: "_Walk", places: Sequence[Place], below: Set[str]) -> Shown:
         """What Drive shows there. A listing that failed is no listing: is a parent gone, or is it asked again?"""
@@ -348,6 +370,7 @@ class _Walk:
     """By path, in the form of `same`."""
     fresh: set[str] = field(default_factory=set)
     """Paths of the folders that this walk made, in that form."""
+    warning: str | None = None
 
     def parent(self, path: str) -> FileId:
         return self.found[same(path.rpartition("/")[0])].id

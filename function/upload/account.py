@@ -120,6 +120,7 @@ class AccountSession:
             take_ids=lambda count, drive, deadline: ids.take(count, drive.reserve_ids, deadline),
             discard_ids=ids.discard,
             lock=lambda deadline: self.locks.of(state_key(f"folders of {key}"), deadline),
+            sees_only_own_files=self.tokens.sees_only_own_files,
             last_upload=lambda folder: self.memory.last_below(self.name, folder),
         )
         return DriveSession(drive, key, Receipts(state / "drives" / key / "receipts", Receipt), folders, ids)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, zip_longest
 
+import msgspec
+
 from function.core import metadata
 from function.core.deadline import Deadline
 from function.core.errors import UploadError, VolumeUnavailable
@@ -62,6 +64,7 @@ class Batch:
     _ids: list[FileId] = field(default_factory=list)
     _ids_taken: int = 0
     _taking: threading.Lock = field(default_factory=threading.Lock)
+    _has_warned: bool = False
 
     def run(self) -> None:
         """Bring every item to its end; those that were uploaded are logged, the others told."""
@@ -107,7 +110,7 @@ class Batch:
             self._fail(item, upload, error)
             return False
         if outcome:
-            item.tell(outcome, self.shared)
+            item.tell(self._warned(item, outcome), self.shared)
         return outcome is None
 
     def _is_unchanged(self, item: Item) -> bool:
@@ -199,10 +202,20 @@ class Batch:
     def _record(self, item: Item, outcome: Outcome, digests: Digests, since: LogPosition) -> bool:
         """Log an upload, before its receipt says that it is done, unless the log tells of it behind `since`."""
         if digests == _source(item).fingerprint.digests:
-            return item.record(outcome, self.shared, self.log, self.log_deadline, since)
+            return item.record(self._warned(item, outcome), self.shared, self.log, self.log_deadline, since)
         # An older content, which an earlier invocation brought to Drive and didn't live to log.
         entry = item.entry_of(outcome, None)
         return self.log.append([entry], self.log_deadline, unless_logged={entry.file_id or "": since})[0]
+
+    def _warned(self, item: Item, outcome: Outcome) -> Outcome:
+        """The outcome, with what a person should be told of the folders: the first of the batch carries it."""
+        folder = self._folder(item.folder_path)
+        with self._taking:
+            if self._has_warned or folder.chain is None or folder.chain.warning is None:
+                return outcome
+            self._has_warned = True
+        message = " ".join(filter(None, (outcome.message, folder.chain.warning)))
+        return msgspec.structs.replace(outcome, message=message)
 
 
 def _is_refused(item: Item) -> bool:

@@ -1,5 +1,6 @@
 """What happens where the destination's name is taken: four policies, and never an overwrite nobody asked for."""
 
+import json
 import shutil
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from tests.support.home import Home, Post
 from tests.support.owner import DOCUMENT, FOLDER, Owner
 
+FILE_SCOPE = "https://www.googleapis.com/auth/drive.file"
 NAME = "MemoryVDB/Meta/note.txt"
 SECOND = "MemoryVDB/Meta/note (2).txt"
 POLICIES = ["keep_both", "skip", "fail", "new_revision"]
@@ -186,3 +188,28 @@ def test_what_we_make_names_itself_and_what_we_revise_does_not(home: Home, post:
     assert {file_id: each["drive_upload_id"] for file_id, each in marked.items()} == {each: each for each in marked}
     assert ours in marked
     assert theirs not in marked
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["the token file names the scope", "the answer names it"])
+def test_a_second_root_is_told_of(home: Home, post: Post, *, is_known: bool) -> None:
+    """With drive.file a MemoryVDB that somebody else made can't be seen: the first entry says that another was made."""
+    token = home.folder / "drive_token.json"
+    fields = json.loads(token.read_bytes())
+    grant = home.drive.drive.oauth.grant_refresh_token("user@example.com", fields["client_id"], frozenset({FILE_SCOPE}))
+    fields |= {"refresh_token": grant.token, "token": None, "scopes": [FILE_SCOPE] if is_known else None}
+    token.write_text(json.dumps(fields))
+
+    first = post(home, {"files": [{"path": home.put(f"Data/Meta/{number}.txt")} for number in range(3)]})
+    second = post(home, {"path": home.put("Data/Notes/other.txt")})
+
+    told = [each["message"] for each in home.log() if each["message"]]
+    assert (first.code, second.code) == (200, 200)
+    assert [each["message"] for each in first.entries if each["message"]] == told
+    assert len(told) == 1
+    assert "MemoryVDB was made new" in told[0]
+    assert "--scope drive" in told[0]
+
+
+def test_a_root_that_is_seen_to_be_missing_is_made_without_a_word(home: Home, post: Post) -> None:
+    """With the whole Drive in view there is nothing to warn of."""
+    assert post(home, {"path": home.put()}).entry["message"] is None
