@@ -158,7 +158,7 @@ def test_a_shortcut_to_a_folder_leads_there(home: Home, post: Post) -> None:
 
     assert (first.code, again.returncode, changed.returncode) == (200, 0, 0)
     assert [each["status"] for each in home.log()] == ["uploaded", "unchanged", "uploaded"]
-    assert list(home.stored()) == ["Somewhere/Deep/a (2).txt", "Somewhere/Deep/a.txt"]
+    assert sorted(home.stored()) == ["Somewhere/Deep/a (2).txt", "Somewhere/Deep/a.txt"]
 
 
 @pytest.mark.parametrize("is_shortcut", [True, False])
