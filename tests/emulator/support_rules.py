@@ -64,6 +64,12 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "converting anything else: refused, 501": ("editors::what_is_not_emulated_is_refused",),
     },
     "Files": {
+        "`appDataFolder`: the alias, `spaces`, reserved ids, hidden from `drive` and from other apps": (
+            "app_data::what_an_app_hides_is_seen_by_that_app_alone",
+            "app_data::ids_are_reserved_for_a_space",
+            "app_data::what_cannot_be_done_there_is_refused",
+            "app_data::scopes_open_spaces",
+        ),
         "comments and replies: author, resolve and reopen, deleted ones without content; mentions are plain text": (
             "comments::a_comment_lives_and_dies",
             "comments::replies_resolve_and_reopen",

@@ -113,6 +113,24 @@ def permissions_and_revisions_v3(client: Client, file: str) -> None:
     ask("DELETE", f"{revisions}/{oldest}")
 
 
+def comments(client: Client, file: str) -> None:
+    """Comments and replies, with what is deleted among them; the same in both versions but for two words."""
+    ask, place = client.ask, f"files/{file}/comments"
+    comment = ask("POST", place, {"content": "Why?"}, **EVERY)["id" if client.version == 3 else "commentId"]
+    one, body = f"{place}/{comment}", {"content": "How?"}
+    reply = ask("POST", f"{one}/replies", body, **EVERY)["id" if client.version == 3 else "replyId"]
+    for path in (one, f"{one}/replies/{reply}"):
+        ask("PATCH", path, body, **EVERY)
+        if client.version == 2:
+            ask("PUT", path, body)
+        ask("GET", path, **EVERY)
+        ask("GET", path.rpartition("/")[0], **EVERY)
+    for path in (f"{one}/replies/{reply}", one):
+        ask("DELETE", path)
+        ask("GET", path, includeDeleted="true", **EVERY)
+    ask("GET", place, includeDeleted="true", **EVERY)
+
+
 def shared_drives_v3(client: Client) -> None:
     """A shared drive's life, and a file in it."""
     ask, both = client.ask, {"includeItemsFromAllDrives": "true", "supportsAllDrives": "true"}
@@ -135,6 +153,7 @@ def test_every_v3_answer_fits_its_schema(drive: DriveEmulator, http: urllib3.Poo
 
     file = files_v3(client)
     permissions_and_revisions_v3(client, file)
+    comments(client, file)
     shared_drives_v3(client)
     channels(client, file, start)
     client.ask("DELETE", f"files/{file}")
@@ -231,6 +250,7 @@ def test_every_v2_answer_fits_its_schema(drive: DriveEmulator, http: urllib3.Poo
     file = files_v2(client, folder)
     places_and_properties_v2(client, folder, file)
     permissions_and_revisions_v2(client, file)
+    comments(client, file)
     shared_drives_v2(client)
     changes = client.ask("GET", "changes", pageToken=start)["items"]
     client.ask("GET", f"changes/{changes[0]['id']}")

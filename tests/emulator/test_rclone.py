@@ -245,3 +245,20 @@ def test_a_shared_drive_is_a_remote_like_any_other(rclone: Rclone) -> None:
     assert json.loads(rclone("backend", "drives", "d:"))[0]["id"] == drive_id
     assert rclone("cat", f"d,team_drive={drive_id}:folder/a.txt") == "shared"
     assert rclone.on_drive("folder").keys() == {"folder/a.txt"} or "folder/a.txt" not in rclone("lsf", "-R", "d:")
+
+
+def test_the_hidden_folder_of_an_app_is_a_remote_of_its_own(rclone: Rclone) -> None:
+    """Set up as `rclone config` does for drive.appfolder, it works in `appDataFolder`; another remote sees nothing."""
+    scope = "https://www.googleapis.com/auth/drive.appfolder"
+    rclone.drive.accept_token("hidden", scopes=[scope])
+    token = json.dumps({"access_token": "hidden", "token_type": "Bearer", "expiry": "2999-01-01T00:00:00Z"})
+    with rclone.config.open("a") as config:
+        config.write(
+            f"[hidden]\ntype = drive\nscope = drive.appfolder\nroot_folder_id = appDataFolder\ntoken = {token}\n"
+        )
+
+    rclone("rcat", "hidden:secrets/a.txt", given="mine")
+
+    assert rclone("cat", "hidden:secrets/a.txt") == "mine"
+    assert rclone("lsf", "-R", "hidden:").split() == ["secrets/", "secrets/a.txt"]
+    assert "secrets" not in rclone("lsf", "-R", "d:")

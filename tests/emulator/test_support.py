@@ -60,7 +60,7 @@ def test_a_method_is_501_where_the_table_says_so(api: Api, version: Version) -> 
         ("GET", "/drive/v3/files?corpora=domain", None),
         ("GET", "/drive/v3/drives?useDomainAdminAccess=true", None),
         ("GET", "/drive/v3/files?includeLabels=x", None),
-        ("GET", "/drive/v3/files?spaces=appDataFolder", None),
+        ("GET", "/drive/v3/files?spaces=photos", None),
         ("POST", "/drive/v3/files", {"contentRestrictions": [{"readOnly": True}]}),
     ],
 )

@@ -11,14 +11,14 @@ from ..http.write import FilePart, Response
 from ..model.errors import bad_request
 from ..oauth import assertions
 from ..rules import seeding
-from ..storage import archive
+from ..storage import archive, snapshot
 from ..storage.state import account
 
 
 def health(call: Call) -> Response:
     """`{"status": "ok", …}` as soon as requests are served."""
     store = call.drive.store
-    return reply({"status": "ok", "accounts": len(store.accounts), "files": len(store.files) - len(store.accounts)})
+    return reply({"status": "ok", "accounts": len(store.accounts), "files": len(snapshot.records(call.drive))})
 
 
 def reset(call: Call) -> Response:

@@ -18,7 +18,7 @@ from ..oauth.assertions import GrantError
 from ..oauth.devices import INTERVAL_S, LIFE_S
 from ..oauth.endpoints import Answer
 from ..rules import access
-from ..storage.state import Drive
+from ..storage.state import Drive, viewer
 
 PUBLIC_METHODS = frozenset({"files.get", "files.list", "files.export", "children.list"})
 """What an API key opens. Any key is taken, except this one, so that the refusal can be had:"""
@@ -37,8 +37,7 @@ def viewer_of(drive: Drive, request: Request, method_id: str) -> Viewer:
     token = drive.store.tokens.get(text.strip())
     if token is None or (token.expires_ms is not None and token.expires_ms <= drive.clock.now_ms()):
         raise unauthorized()
-    account = drive.store.accounts[token.email]
-    return Viewer(account.email, account.permission_id, account.root_id, token.client_id, token.scopes)
+    return viewer(drive, token.email, token.client_id, token.scopes)
 
 
 def _without_token(request: Request, method_id: str) -> Viewer:

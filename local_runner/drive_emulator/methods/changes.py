@@ -112,7 +112,10 @@ def _wanted(call: Call, changes: Iterable[Change]) -> Iterator[Change]:
     if drive_id:
         listing.check_drive(call, drive_id)
     only_mine = params.get("restrictToMyDrive") or not with_drives
+    spaces = listing.asked_spaces(call)
     for change in changes:
+        if change.space not in spaces:
+            continue
         if drive_id and change.drive_id != drive_id:
             continue
         if not drive_id and only_mine and change.drive_id is not None:

@@ -122,7 +122,7 @@ def parents_list(call: Call) -> Response:
 def parents_get(call: Call) -> Response:
     """Whether a folder is a file's parent."""
     record = _record(call, "fileId")
-    parent = access.resolve(call.viewer, call.args["parentId"])
+    parent = call.viewer.resolve(call.args["parentId"])
     if parent not in record.parents:
         raise file_not_found(parent)
     return reply(call.mask("ParentReference").apply(file_v2.parent_reference(record.id, parent, call.site)))
@@ -140,7 +140,7 @@ def parents_insert(call: Call) -> Response:
 
 def parents_delete(call: Call) -> Response:
     """Out of a folder; without any other a file goes to its owner's root."""
-    return _leave(call, _record(call, "fileId"), access.resolve(call.viewer, call.args["parentId"]))
+    return _leave(call, _record(call, "fileId"), call.viewer.resolve(call.args["parentId"]))
 
 
 def _move(call: Call, file_id: str, folder_id: str) -> FileRecord:

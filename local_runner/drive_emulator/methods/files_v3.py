@@ -9,6 +9,7 @@ from ..context import fault_injection
 from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError, invalid_parameter, not_emulated
+from ..model.records import APP_DATA
 from ..rules import access, editors, operations
 from ..schema import conformance
 from . import downloads, mutations
@@ -63,7 +64,7 @@ def generate_ids(call: Call) -> Response:
     """Ids for later creates. Shortcuts live in the space drive only."""
     count_name = "count" if call.version == 3 else "maxResults"
     space, kind = call.params.get("space", "drive"), call.params.get("type", "files")
-    if space not in {"drive", "appDataFolder"}:
+    if space not in {"drive", APP_DATA}:
         raise invalid_parameter("space")
     if kind not in {"files", "shortcuts"} or (kind == "shortcuts" and space != "drive"):
         raise invalid_parameter("type")

@@ -10,7 +10,8 @@ from typing import Any
 from ..context.request_context import Call, reply
 from ..http.write import Response
 from ..model.errors import ApiError, invalid_parameter, not_emulated
-from ..model.records import FileRecord
+from ..model.records import APP_DATA, FileRecord
+from ..oauth.endpoints import APP_DATA_SCOPES
 from ..query import language
 from ..render.file_v3 import file_resource
 from ..rules import access
@@ -118,7 +119,8 @@ def _matching(call: Call, folder_id: str | None) -> list[FileRecord]:
         _check_parent(call, parent)
     if folder_id is not None:
         parents = frozenset({folder_id})
-    in_corpus = _corpus(call)
+    spaces = asked_spaces(call) if folder_id is None else frozenset({store.files[folder_id].space})
+    in_corpus = _corpus(call, spaces)
     youngest_ms = call.drive.clock.now_ms() - call.drive.conditions.list_lag_s * 1000
     return [
         record
@@ -137,27 +139,36 @@ def _check_parent(call: Call, parent: str) -> None:
         access.find(call.drive.store, call.viewer, parent, all_drives=True)
 
 
-def _corpus(call: Call) -> Callable[[FileRecord], bool]:
+def _corpus(call: Call, spaces: frozenset[str]) -> Callable[[FileRecord], bool]:
     """Which files the parameters admit: My Drive's, one shared drive's, or all; and of which space."""
     params, viewer = call.params, call.viewer
-    spaces = {space.strip() for space in (params.get("spaces") or "drive").split(",")}
-    if not spaces <= {"drive", "appDataFolder", "photos"}:
-        raise invalid_parameter("spaces")
-    if spaces != {"drive"}:
-        raise not_emulated("spaces other than drive")
     drive_id = params.get("driveId") or params.get("teamDriveId")
     corpora = params.get("corpora") or ("drive" if drive_id else "user")
     with_drives = bool(params.get("includeItemsFromAllDrives") or params.get("includeTeamDriveItems"))
     _check_corpora(call, corpora, drive_id, with_drives)
 
     def admits(record: FileRecord) -> bool:
-        if record.space not in spaces or record.id in {viewer.root_id, record.drive_id}:
+        if record.space not in spaces or viewer.is_root(record):
             return False
         if drive_id:
             return bool(record.drive_id == drive_id)
         return bool(with_drives) or record.drive_id is None
 
     return admits
+
+
+def asked_spaces(call: Call) -> frozenset[str]:
+    """The parameter `spaces`; 403 where the app wasn't granted a scope for each."""
+    spaces = frozenset(space.strip() for space in (call.params.get("spaces") or "drive").split(","))
+    if not spaces <= {"drive", APP_DATA, "photos"}:
+        raise invalid_parameter("spaces")
+    if "photos" in spaces:
+        raise not_emulated("the space photos")
+    granted = {APP_DATA if scope in APP_DATA_SCOPES else "drive" for scope in call.viewer.scopes if "drive" in scope}
+    if not spaces <= granted:
+        message = "The granted scopes do not give access to all of the requested spaces."
+        raise ApiError(403, "insufficientScopes", message, location_type="parameter", location="spaces")
+    return spaces
 
 
 def _check_corpora(call: Call, corpora: str, drive_id: str | None, with_drives: bool) -> None:

@@ -13,7 +13,7 @@ from ..context.request_context import Call, checked_body
 from ..model.errors import ApiError
 from ..model.records import FileRecord, JsonObject
 from ..render import file_v2
-from ..rules import access, editors, operations
+from ..rules import editors, operations
 from ..rules.new_content import Upload
 
 _DATES_FROM_BODY = frozenset({"fromBody", "fromBodyIfNeeded", "fromBodyOrNow", "fromBodyOrNowIfNeeded"})
@@ -56,7 +56,7 @@ def update(call: Call, file_id: str, body: JsonObject, upload: Upload | None) ->
         record = check_update(call, file_id, body, None)
         add, remove = call.params.get("addParents", ""), call.params.get("removeParents", "")
         if call.version == 2 and "parents" in body:
-            wanted = [access.resolve(call.viewer, parent) for parent in body["parents"]]
+            wanted = [call.viewer.resolve(parent) for parent in body["parents"]]
             add, remove = file_v2.moves(wanted, record.parents)
         return operations.update(
             call.drive,

@@ -50,6 +50,7 @@ def get(call: Call) -> Response:
 def create(call: Call) -> Response:
     """A new grant, or a stronger one for somebody who has one."""
     record = _shared(call)
+    access.require_no_app_data(record)
     body = _body(call)
     if body.get("role") not in ROLES or body.get("type") not in {"user", "group", "domain", "anyone"}:
         raise bad_request("A permission needs a valid role and type.", reason="invalid")

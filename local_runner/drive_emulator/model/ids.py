@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
+from base64 import urlsafe_b64encode
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -52,3 +54,8 @@ class IdMaker:
         """A number in [0, 1) for jitter and random faults."""
         with self._lock:
             return self._random.random()
+
+
+def app_data_id(root_id: str, client_id: str) -> str:
+    """The id of an app's hidden folder in an account: always the same, so that nothing has to remember it."""
+    return "1" + urlsafe_b64encode(hashlib.sha256(f"{root_id}/{client_id}".encode()).digest())[:32].decode()

@@ -25,6 +25,8 @@ FOLDER = "application/vnd.google-apps.folder"
 SHORTCUT = "application/vnd.google-apps.shortcut"
 DRIVE_SDK = "application/vnd.google-apps.drive-sdk"
 GOOGLE_TYPE_PREFIX = "application/vnd.google-apps."
+APP_DATA = "appDataFolder"
+"""The hidden folder of an app, by its alias; also the name of the space that all such folders make."""
 
 EMAIL = r"^[^\s@\x00-\x1f]{1,64}@[^\s@\x00-\x1f]{1,255}$"
 """What an e-mail address looks like, as far as it has to be told from something else."""
@@ -115,6 +117,11 @@ class FileRecord(Record, frozen=True):
     @property
     def is_shortcut(self) -> bool:
         return self.mime_type == SHORTCUT
+
+    @property
+    def is_app_data(self) -> bool:
+        """Whether it is, or lies in, the hidden folder of an app."""
+        return self.space == APP_DATA
 
 
 class Revision(Record, frozen=True):
@@ -216,6 +223,7 @@ class Change(Record, frozen=True):
     removed: bool
     viewers: frozenset[str]
     drive_id: str | None = None
+    space: str = "drive"
 
 
 class UploadSession(Record, frozen=True):
@@ -242,13 +250,25 @@ class UploadSession(Record, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks. `root_id` is what the alias `root` means to them."""
+    """Who asks. `root_id` is what the alias `root` means to them, `app_data_id` what `appDataFolder` does.
+
+    The latter is empty for an app that wasn't granted the scope of its hidden folder.
+    """
 
     email: str
     permission_id: str
     root_id: str
     client_id: str
     scopes: frozenset[str]
+    app_data_id: str = ""
+
+    def resolve(self, file_id: str) -> str:
+        """An id with its alias replaced."""
+        return {"root": self.root_id, APP_DATA: self.app_data_id or APP_DATA}.get(file_id, file_id)
+
+    def is_root(self, record: FileRecord) -> bool:
+        """Whether it is the top of My Drive, of an app's hidden folder, or of a shared drive."""
+        return record.id in {self.root_id, self.app_data_id, record.drive_id}
 
 
 class Query(Protocol):

@@ -28,6 +28,8 @@ from .id_tokens import OPENID, IdTokens, at_hash
 
 CLIENT_ID = "407408718192-driveemulator.apps.googleusercontent.com"
 CLIENT_SECRET = "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ne"  # noqa: S105 - opens nothing but the emulator
+APP_DATA_SCOPES = frozenset(f"https://www.googleapis.com/auth/drive.{name}" for name in ("appdata", "appfolder"))
+"""Two names of one scope, that of an app's hidden folder; the second, older one is rclone's."""
 DRIVE_SCOPE = "https://www.googleapis.com/auth/drive"
 
 CODE_LIFE_MS = 10 * 60 * 1000

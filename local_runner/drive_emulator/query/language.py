@@ -72,8 +72,8 @@ def parse(q: str, *, version: Version, viewer: Viewer, facts: Facts | None = Non
     """
     condition = _parsed(q, version, facts or _RECORDS_ALONE)
     parents = condition.parents
-    if parents is not None and "root" in parents:
-        parents = parents - {"root"} | {viewer.root_id}
+    if parents is not None:
+        parents = frozenset(viewer.resolve(parent) for parent in parents)
     return FileQuery(viewer, condition, parents, condition.names)
 
 

@@ -121,7 +121,7 @@ def flag_comparison(term: str, op: str, value: bool) -> Predicate:
 def membership(value: str, collection: str, facts: Facts) -> Predicate:
     """The predicate of `'value' in collection`; `root` and `me` mean the viewer's own."""
     if collection == "parents":
-        return lambda record, viewer: (viewer.root_id if value == "root" else value) in record.parents
+        return lambda record, viewer: viewer.resolve(value) in record.parents
     roles = _ROLES_OF.get(collection)
     if roles is None:
         raise refused()

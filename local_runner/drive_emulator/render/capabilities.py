@@ -75,5 +75,7 @@ def capabilities(record: FileRecord, role: str, *, is_root: bool) -> dict[str, b
     hidden = _MY_DRIVE_ONLY if record.drive_id else _SHARED_ONLY - {"canMoveChildrenWithinDrive"}
     if is_root:
         granted -= _NOT_ROOT
+    if record.is_app_data:
+        granted -= {"canShare", "canTrash", "canUntrash", "canRemoveMyDriveParent", "canMoveItemIntoTeamDrive"}
     granted -= _NOT_FOLDER if record.is_folder else _FOLDER_ONLY
     return {name: name in granted for name in sorted(_ALL - hidden)}

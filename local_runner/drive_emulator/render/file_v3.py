@@ -207,7 +207,7 @@ FIELDS: dict[str, Field] = {
         any(grant.permission.role != "owner" for grant in grants_of(record, view)) if not record.drive_id else None
     ),
     "ownedByMe": lambda record, view: record.owner == view.viewer.email if not record.drive_id else None,
-    "capabilities": lambda record, view: capabilities(record, view.role(record), is_root=_is_root(record, view)),
+    "capabilities": lambda record, view: capabilities(record, view.role(record), is_root=view.viewer.is_root(record)),
     "viewersCanCopyContent": lambda record, view: not record.copy_requires_writer_permission,
     "copyRequiresWriterPermission": lambda record, view: record.copy_requires_writer_permission,
     "writersCanShare": lambda record, view: record.writers_can_share if not record.drive_id else None,
@@ -230,7 +230,3 @@ FIELDS: dict[str, Field] = {
     "linkShareMetadata": lambda record, view: {"securityUpdateEligible": False, "securityUpdateEnabled": True},
     "inheritedPermissionsDisabled": lambda record, view: False if record.is_folder else None,
 }
-
-
-def _is_root(record: FileRecord, view: View) -> bool:
-    return record.id == record.drive_id or (not record.parents and record.name == "My Drive")

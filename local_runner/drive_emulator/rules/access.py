@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..model.errors import ApiError, file_not_found, not_emulated
-from ..model.records import FileRecord, Permission, Viewer
+from ..model.errors import ApiError, file_not_found
+from ..model.records import APP_DATA, FileRecord, Permission, Viewer
 from ..storage.store import Store
 
 SCOPE = "https://www.googleapis.com/auth/"
@@ -103,16 +103,17 @@ def is_listed(store: Store, viewer: Viewer, record: FileRecord) -> bool:
 
 def app_sees(viewer: Viewer, record: FileRecord) -> bool:
     """Scope drive.file hides what the app neither made nor opened; drive.appdata sees only the app's hidden folder."""
-    if record.space == "appDataFolder":
-        return viewer.client_id in record.apps and SCOPE + "drive.appdata" in viewer.scopes
+    if record.is_app_data:
+        return viewer.client_id in record.apps and bool(viewer.app_data_id)
     return bool(viewer.scopes & BROAD_SCOPES) or viewer.client_id in record.apps
 
 
 def find(store: Store, viewer: Viewer, file_id: str, *, all_drives: bool) -> FileRecord:
     """The file with this id or alias; 404 where it is missing, invisible, or in a shared drive not asked for."""
-    if file_id == "appDataFolder":
-        raise not_emulated("the hidden folder of an app (appDataFolder)")
-    record = store.files.get(resolve(viewer, file_id))
+    wanted = viewer.resolve(file_id)
+    if wanted == APP_DATA:
+        raise ApiError(403, "insufficientScopes", "The granted scopes do not allow use of the Application Data folder.")
+    record = store.files.get(wanted)
     if record is None or role_of(store, viewer.email, record) is None:
         raise file_not_found(file_id)
     if record.drive_id and not all_drives:
@@ -122,14 +123,20 @@ def find(store: Store, viewer: Viewer, file_id: str, *, all_drives: bool) -> Fil
     return record
 
 
-def resolve(viewer: Viewer, file_id: str) -> str:
-    """An id with the alias `root` replaced."""
-    return viewer.root_id if file_id == "root" else file_id
-
-
 def require(store: Store, viewer: Viewer, record: FileRecord, role: str) -> None:
     """Raise 403 unless the viewer has at least this role on the file."""
     has = role_of(store, viewer.email, record)
     if has is None or RANK[has] < RANK[role]:
         message = "The user does not have sufficient permissions for this file."
         raise ApiError(403, "insufficientFilePermissions", message)
+
+
+def require_no_app_data(record: FileRecord) -> None:
+    """Raise 403 for what can't be done in the hidden folder of an app: sharing, and moving out of it or in."""
+    if record.is_app_data:
+        raise app_data_refusal("Method not supported for files within the Application Data folder.")
+
+
+def app_data_refusal(message: str) -> ApiError:
+    """Source: Drive guide "Store application-specific data"."""
+    return ApiError(403, "notSupportedForAppDataFolderFiles", message)

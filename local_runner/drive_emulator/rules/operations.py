@@ -53,7 +53,11 @@ def _new_record(
     file_id = _claimed_id(drive, viewer, body, mime_type) or ("" if probe else drive.ids.file_id())
     parent = placement.parent_for(drive.store, viewer, body, all_drives=all_drives)
     placement.check_room(drive.store, drive.conditions, viewer, parent)
+    if file_id in drive.store.reserved and drive.store.reserved[file_id][1] != parent.space:
+        raise _unusable_id()
     target = _shortcut_target(drive, viewer, body, mime_type, all_drives=all_drives)
+    if target is not None and (parent.is_app_data or target.is_app_data):
+        raise not_emulated("shortcuts in the hidden folder of an app, or to what lies there")
     fields: dict[str, Any] = {
         "name": target.name if target and body.get("name") is None else "Untitled",
         "created_ms": now_ms,
@@ -88,8 +92,12 @@ def _claimed_id(drive: Drive, viewer: Viewer, body: JsonObject, mime_type: str) 
     reserved = drive.store.reserved.get(file_id)
     kind = "shortcuts" if mime_type == SHORTCUT else "files"
     if reserved is None or reserved[0] != viewer.email or reserved[2] != kind:
-        raise bad_request("The provided file ID is not usable.", reason="invalid")
+        raise _unusable_id()
     return file_id
+
+
+def _unusable_id() -> ApiError:
+    return bad_request("The provided file ID is not usable.", reason="invalid")
 
 
 def _shortcut_target(
@@ -184,8 +192,10 @@ def check_update(
 def trash(drive: Drive, viewer: Viewer, record: FileRecord, trashed: bool) -> FileRecord:
     """Put a file in the bin or take it out. In My Drive only its owner may."""
     with drive.store.transaction():
-        if record.id in {viewer.root_id, record.drive_id}:
+        if viewer.is_root(record):
             raise ApiError(403, "insufficientFilePermissions", "The root folder can't be trashed.")
+        if record.is_app_data:
+            raise access.app_data_refusal("Files within the Application Data folder cannot be trashed.")
         access.require(drive.store, viewer, record, "fileOrganizer" if record.drive_id else "owner")
         return set_trashed(drive.store, record, trashed, by=viewer.email, now_ms=drive.clock.now_ms())
 
@@ -216,7 +226,10 @@ def copy(drive: Drive, viewer: Viewer, file_id: str, body: JsonObject, *, all_dr
         drive.blobs.keep(content)
         kept.undo.append(partial(drive.blobs.release, content))
         content_type = made_from.mime_type if made_from is not None else source.mime_type
-        return create(drive, viewer, merged, Upload(content, content_type), all_drives=True)
+        made = create(drive, viewer, merged, Upload(content, content_type), all_drives=True)
+        if made.space != source.space:
+            raise not_emulated("copying between My Drive and the hidden folder of an app")
+        return made
 
 
 def _copy_parent(drive: Drive, viewer: Viewer, source: FileRecord) -> str:
@@ -231,7 +244,7 @@ def delete(drive: Drive, viewer: Viewer, file_id: str, *, all_drives: bool) -> N
     """Remove a file for good, and everything in a folder that belongs to the same owner."""
     with drive.store.transaction():
         record = access.find(drive.store, viewer, file_id, all_drives=all_drives)
-        if record.id in {viewer.root_id, record.drive_id}:
+        if viewer.is_root(record):
             raise ApiError(403, "insufficientFilePermissions", "The root folder can't be deleted.")
         access.require(drive.store, viewer, record, "organizer" if record.drive_id else "owner")
         erase(drive, record)

@@ -53,8 +53,8 @@ def check_room(store: Store, conditions: Conditions, viewer: Viewer, parent: Fil
 
 def moved(drive: Drive, viewer: Viewer, record: FileRecord, *, add: str, remove: str, all_drives: bool) -> FileRecord:
     """The record under its new parent; the same record where `add` and `remove` change nothing."""
-    added = [access.resolve(viewer, file_id) for file_id in add.split(",") if file_id]
-    removed = [access.resolve(viewer, file_id) for file_id in remove.split(",") if file_id]
+    added = [viewer.resolve(file_id) for file_id in add.split(",") if file_id]
+    removed = [viewer.resolve(file_id) for file_id in remove.split(",") if file_id]
     for file_id in removed:
         if file_id not in record.parents and file_id not in drive.store.files:
             raise file_not_found(file_id)
@@ -73,13 +73,17 @@ def _orphaned(drive: Drive, record: FileRecord) -> FileRecord:
     """Out of its only folder: under its owner's root. Source: discovery document v2, `enforceSingleParent`."""
     if record.drive_id:
         raise ApiError(403, "teamDrivesParentLimit", "A shared drive item must have exactly one parent.")
+    access.require_no_app_data(record)
     return replace(record, parents=(drive.store.accounts[record.owner].root_id,))
 
 
 def _into(drive: Drive, viewer: Viewer, record: FileRecord, folder: FileRecord) -> FileRecord:
     """A move; `addParents` alone moves too, for a file has one parent."""
-    if record.id in {viewer.root_id, record.drive_id}:
+    if viewer.is_root(record):
         raise ApiError(403, "insufficientFilePermissions", "The root folder can't be moved.")
+    if record.space != folder.space:
+        access.require_no_app_data(record)
+        access.require_no_app_data(folder)
     if folder.id == record.id or any(above.id == record.id for above in drive.store.ancestors(folder)):
         raise ApiError(403, "cyclicMembershipsNotAllowed", "A folder can't be moved into itself or what it holds.")
     if record.drive_id != folder.drive_id and record.is_folder and record.drive_id is None:

@@ -11,8 +11,14 @@ from .state import Drive
 
 def files(drive: Drive) -> list[dict[str, Any]]:
     """Every file and folder but the roots, oldest first."""
+    return [_entry(drive, record) for record in records(drive)]
+
+
+def records(drive: Drive) -> list[FileRecord]:
+    """The records of every file and folder but the roots, oldest first."""
     roots = {account.root_id for account in drive.store.accounts.values()} | set(drive.store.drives)
-    return [_entry(drive, record) for record in list(drive.store.files.values()) if record.id not in roots]
+    known = list(drive.store.files.values())
+    return [one for one in known if one.id not in roots and not (one.is_app_data and not one.parents)]
 
 
 def path_of(drive: Drive, record: FileRecord) -> str:
@@ -46,4 +52,5 @@ def _entry(drive: Drive, record: FileRecord) -> dict[str, Any]:
         "revisions": len(drive.store.revisions.get(record.id, ())),
         "owner": record.owner,
         "driveId": record.drive_id,
+        "space": record.space,
     }

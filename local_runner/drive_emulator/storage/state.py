@@ -14,9 +14,9 @@ from ..faults.network_conditions import Conditions
 from ..faults.quota import Quota
 from ..faults.scripted import Faults
 from ..model.clock import Clock, rfc3339
-from ..model.ids import IdMaker
-from ..model.records import FOLDER, Account, FileRecord
-from ..oauth.endpoints import CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
+from ..model.ids import IdMaker, app_data_id
+from ..model.records import APP_DATA, FOLDER, Account, FileRecord, Viewer
+from ..oauth.endpoints import APP_DATA_SCOPES, CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
 from .blobs import Blobs
 from .notifications import Notifier
 from .page_tokens import Cursors
@@ -176,3 +176,29 @@ def account(
         drive.store.put_account(made)
         drive.store.put_silently(root)
         return made
+
+
+def viewer(drive: Drive, email: str, client_id: str, scopes: frozenset[str]) -> Viewer:
+    """Who asks: an account through an app. An app that may have a hidden folder has one from here on."""
+    of = drive.store.accounts[email]
+    if not scopes & APP_DATA_SCOPES:
+        return Viewer(of.email, of.permission_id, of.root_id, client_id, scopes)
+    hidden_id = app_data_id(of.root_id, client_id)
+    with drive.store.transaction():
+        if hidden_id not in drive.store.files:
+            now_ms = drive.clock.now_ms()
+            drive.store.put_silently(
+                FileRecord(
+                    hidden_id,
+                    "Application Data",
+                    FOLDER,
+                    email,
+                    (),
+                    now_ms,
+                    now_ms,
+                    apps=frozenset({client_id}),
+                    last_modifying_user=email,
+                    space=APP_DATA,
+                )
+            )
+    return Viewer(of.email, of.permission_id, of.root_id, client_id, scopes | APP_DATA_SCOPES, hidden_id)

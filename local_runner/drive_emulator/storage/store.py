@@ -210,7 +210,7 @@ class Store:
     def _note_change(self, record: FileRecord, now_ms: int, *, removed: bool) -> None:
         number = self.changes[-1].number + 1 if self.changes else 1
         viewers = frozenset({record.owner, *(grant.email for grant in record.permissions)} - {""})
-        self._save("change", Change(number, record.id, now_ms, removed, viewers, record.drive_id))
+        self._save("change", Change(number, record.id, now_ms, removed, viewers, record.drive_id, record.space))
 
     def _save(self, kind: str, value: Any) -> None:
         with self.transaction() as current:

@@ -22,8 +22,8 @@ from ..http.read import Body
 from ..http.write import Disconnected, Response
 from ..methods import mutations
 from ..model.errors import ApiError, bad_request, file_not_found
-from ..model.records import FileRecord, UploadSession, Viewer
-from ..storage.state import LiveSession
+from ..model.records import FileRecord, UploadSession
+from ..storage.state import LiveSession, viewer
 from ..storage.upload_part import GRANULE_BYTES, Part
 from . import content_range, single_request
 from .content_range import ContentRange
@@ -219,8 +219,7 @@ def _find(call: Call) -> UploadSession:
 
 def _become(call: Call, session: UploadSession) -> None:
     """From here on the call is the one that started the session: its user, parameters and file."""
-    account = call.drive.store.accounts[session.email]
-    call.viewer = Viewer(session.email, account.permission_id, account.root_id, session.client_id, session.scopes)
+    call.viewer = viewer(call.drive, session.email, session.client_id, session.scopes)
     call.record.user = session.email
     call.version = session.version
     call.check_parameters(session.query, session.method_id)
