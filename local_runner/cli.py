@@ -50,13 +50,11 @@ Examples:
   drive-upload --home ~/memory upload Data
   drive-upload COMMAND --help
 
-\b
-Exit codes: 0 done, 64 wrong usage, 65 failed for good, 75 try again later,
-78 the settings are wrong.
+Exit codes: 0 done, 64 wrong usage, 65 failed for good, 75 try again later, 78 the settings are wrong.
 
 \b
 Shell completion, for bash (or zsh, fish):
-  eval "$(_DRIVE_UPLOAD_COMPLETE=bash_source drive-upload)"
+eval "$(_DRIVE_UPLOAD_COMPLETE=bash_source drive-upload)"
 """
 
 

@@ -53,6 +53,8 @@ _GET_ONE = (
 class AuthorizationFailed(click.ClickException):
     """No token was got; the message says why and what to do."""
 
+    exit_code = 65
+
 
 @dataclass(frozen=True, slots=True)
 class Client:

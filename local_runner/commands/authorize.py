@@ -14,7 +14,7 @@ from function.core.errors import CredentialsError, SettingsError
 from function.credentials import token_checks, token_file
 from function.credentials.token_file import GOOGLE_TOKEN_URI
 from function.home.endpoint import emulator
-from function.home.settings import HOME, AccountConfig, load
+from function.home.settings import HOME, PATHS, AccountConfig, load
 from function.state import files
 from local_runner.client.invoke import WrongSettings
 from local_runner.client.sign_in import SCOPES, AuthorizationFailed, read_client, sign_in
@@ -31,14 +31,22 @@ What may uploads see of your Drive?
 """
 
 
-@click.command("authorize")
+EXAMPLES = """\b
+Examples:
+  drive-upload authorize
+  drive-upload authorize --account team --scope drive
+  drive-upload authorize --no-browser --scope drive.file
+
+Exit codes: 0 done, 64 wrong usage, 65 no token was got, 78 the settings are wrong.
+"""
+
+
+@click.command("authorize", epilog=EXAMPLES)
 @click.option("--account", metavar="NAME", help="Write where the settings want this account's token.")
 @click.option(
     "--client-secret",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("client_secret.json"),
-    show_default=True,
-    help="The OAuth client's JSON from the Google Cloud console.",
+    help="The OAuth client's JSON from the Google Cloud console (default: client_secret.json in the home, else here).",
 )
 @click.option(
     "--token",
@@ -52,11 +60,14 @@ What may uploads see of your Drive?
     "terminal.",
 )
 @click.option("--browser/--no-browser", default=True, help="Whether to open the consent page here.")
-def command(account: str | None, client_secret: Path, token: Path | None, scope: str | None, browser: bool) -> None:
+def command(
+    account: str | None, client_secret: Path | None, token: Path | None, scope: str | None, browser: bool
+) -> None:
     """Get a drive_token.json: allow access to a Google Drive in the browser."""
     host, path = _where(account, token)
-    client = read_client(client_secret, host)
-    _check_place(path, client_secret, host)
+    secret = client_secret or _client_secret()
+    client = read_client(secret, host)
+    _check_place(path, secret, host)
     chosen = scope or _ask_scope()
 
     def show(url: str) -> None:
@@ -94,6 +105,13 @@ def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
     if found is None:
         raise click.UsageError(f"--account: there is no account {account!r}; the settings have {names}.")
     return settings.emulator, _token_of(found)
+
+
+def _client_secret() -> Path:
+    """Where the OAuth client's file is, if nobody says it: in the home, as the documents have it, or in this folder."""
+    home = os.environ.get(HOME) or Path(os.environ.get(PATHS) or "paths.json").parent
+    in_home, here = Path(home, "client_secret.json"), Path("client_secret.json")
+    return here if here.exists() and not in_home.exists() else in_home
 
 
 def _token_of(account: AccountConfig) -> Path:

@@ -31,7 +31,16 @@ FOLDER_TYPE = "application/vnd.google-apps.folder"
 EX_DATAERR = 65
 
 
-@click.command()
+EXAMPLES = """\b
+Examples:
+  drive-upload demo
+  drive-upload demo --data Data
+
+Exit codes: 0 done, 64 wrong usage, 65 something failed for good, 75 try again later.
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),

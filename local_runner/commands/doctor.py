@@ -24,13 +24,19 @@ SETTINGS = "settings"
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-@click.command()
+EXAMPLES = """\b
+Examples:
+  drive-upload doctor
+  drive-upload --home ~/memory doctor --json
+
+Exit codes: 0 uploads can work, warnings or not, 64 wrong usage, 65 something fails, 78 it is the settings.
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def doctor(as_json: bool) -> None:
-    """Check whether uploads can work from here, and say what to mend.
-
-    Exits 65 where something fails, 78 where it is the settings.
-    """
+    """Check whether uploads can work from here, and say what to mend."""
     with warnings_shown.on():
         findings = list(_findings())
     if as_json:

@@ -22,15 +22,15 @@ FAILURES_SHOWN = 5
 
 EXAMPLES = """\b
 Example:
-  drive-upload enqueue Data --queue projects/mine/locations/europe-west1/queues/drive-upload
-      --url https://drive-upload-….run.app
+  drive-upload enqueue Data \\
+    --queue projects/mine/locations/LOCATION/queues/Q \\
+    --url https://drive-upload-….run.app
 
 Each task names its file as it lies in the home, so the function must have the same Data/ below its own home. A file
 that is queued already, with the same content and options, is not queued again.
 
-\b
-Exit codes: 0 done, 64 wrong usage, 65 a file can't be read, 75 not all could be
-queued: run it again, 78 the settings are wrong.
+Exit codes: 0 done, 64 wrong usage, 65 a file can't be read, 75 not all could be queued: run it again, 78 the settings
+are wrong.
 """
 
 

@@ -14,7 +14,10 @@ from local_runner.client.invoke import WrongSettings
 EXAMPLES = """\b
 Examples:
   drive-upload init
-  drive-upload --home ~/memory init --drive-root 'Archive/MemoryVDB'
+  drive-upload --home ~/memory init
+  drive-upload init --drive-root 'Archive/MemoryVDB'
+
+Exit codes: 0 done, 64 wrong usage, 65 the home can't be written, 78 the settings that are there are wrong.
 """
 
 SETTINGS_MD = """# The settings of this folder

@@ -17,6 +17,8 @@ EXAMPLES = """\b
 Examples:
   drive-upload report
   drive-upload report --last 2000 --output - > report.html
+
+Exit codes: 0 done, 64 wrong usage, 65 the log can't be read, 78 the settings are wrong.
 """
 
 

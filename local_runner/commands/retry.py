@@ -27,10 +27,13 @@ FORGET_TIME_S = 30.0
 
 EXAMPLES = """\b
 Examples:
-  drive-upload retry                          what is due, as a timer does it
+  drive-upload retry                         what is due
   drive-upload retry --reason permission_denied --all
-  drive-upload retry --failed --dry-run       what would be tried, failures for good too
-  drive-upload retry --forget Data/tpyo.txt   it is closed: nobody tries it again
+  drive-upload retry --failed --dry-run      only shown
+  drive-upload retry --forget Data/tpyo.txt  is closed
+
+Exit codes: 0 done, or nothing is due, 64 wrong usage, 65 something failed for good, 75 the same call can succeed later,
+78 the settings are wrong.
 """
 
 

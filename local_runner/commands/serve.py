@@ -17,8 +17,16 @@ from local_runner.client.function_process import FunctionFailed, function_proces
 from local_runner.client.home import settings
 from local_runner.client.invoke import WrongSettings
 
+EXAMPLES = """\b
+Examples:
+  drive-upload serve
+  drive-upload serve --emulator --port 8081
 
-@click.command()
+Exit codes: 0 it was ended, 64 wrong usage, 75 it can't run now, 78 the settings are wrong.
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address of the function.")
 @click.option("--port", envvar="PORT", default=8080, show_default=True, help="Its port; 0 takes a free one.")
 @click.option("--emulator/--no-emulator", help="With an embedded Drive behind it, kept in the home's .drive_emulator/.")

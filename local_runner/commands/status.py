@@ -23,9 +23,11 @@ POLL_S = 0.5
 
 EXAMPLES = """\b
 Examples:
-  drive-upload status --open           what has not arrived, and what to do about it
-  drive-upload status --open --json    the same for programs
-  drive-upload status --follow --json  each attempt as a line of JSON, for jq
+  drive-upload status --open           what is not there
+  drive-upload status --open --json    that, for programs
+  drive-upload status --follow --json  a line each
+
+Exit codes: 0 done, 64 wrong usage, 65 the log can't be read, 78 the settings are wrong.
 """
 
 

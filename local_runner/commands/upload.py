@@ -19,13 +19,13 @@ STATE_FILES = ("upload_log*.json*", "drive_upload.lock*")
 EXAMPLES = """\b
 Examples:
   drive-upload upload Data
-  drive-upload upload 'Data/Chats/**/*.md' --if-exists new_revision
-  drive-upload upload Data --emulator           no Google account needed
-  drive-upload upload Data --url https://…      by a function that runs there
+  drive-upload upload 'Data/*.md' --if-exists new_revision
+  drive-upload upload Data --dry-run        only shown
+  drive-upload upload Data --emulator       without Google
+  drive-upload upload Data --url https://…  runs there
 
-\b
-Exit codes: 0 done, 64 wrong usage, 65 something failed for good, 75 the same
-call can succeed later, 78 the settings are wrong.
+Exit codes: 0 done, 64 wrong usage, 65 something failed for good, 75 the same call can succeed later, 78 the settings
+are wrong.
 """
 
 

@@ -33,7 +33,16 @@ MARKS = (CLIENT_ID.encode(), b'"drive-emulator"', b"-----BEGIN CERTIFICATE-----"
 """What the files that an emulator writes have in them; a file with none of these is somebody else's."""
 
 
-@click.command()
+EXAMPLES = """\b
+Examples:
+  drive-upload emulator --data drive --write-token t.json
+  drive-upload emulator --port 0 --error-rate 0.1 --seed 7
+
+Exit codes: 0 it was ended, 64 wrong usage, 75 port or folder is in use, 78 something has to be set right first.
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

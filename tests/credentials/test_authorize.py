@@ -193,9 +193,38 @@ def test_a_wrong_client_secret_is_told(tmp_path: Path, content: str | None, word
 
     outcome = CliRunner().invoke(authorize.command, ["--client-secret", str(path)], env={"DRIVE_EMULATOR_HOST": None})
 
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 65
     assert words in outcome.output
     assert str(path) in outcome.output
+
+
+@pytest.mark.parametrize("variable", ["DRIVE_UPLOAD_HOME", "DRIVE_UPLOAD_PATHS"])
+def test_the_client_secret_is_looked_for_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Called from another folder, it is found where the documents put it; then comes one in this folder."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    value = home if variable == "DRIVE_UPLOAD_HOME" else home / "paths.json"
+
+    def asked() -> str:
+        return (
+            CliRunner()
+            .invoke(authorize.command, ["--scope", "drive"], env={"DRIVE_EMULATOR_HOST": None, variable: str(value)})
+            .output
+        )
+
+    nowhere = asked()
+    (here / "client_secret.json").write_text("[]")
+    only_here = asked()
+    (home / "client_secret.json").write_text("[]")
+    in_both = asked()
+
+    assert f"{home / 'client_secret.json'}: no such client secret" in nowhere
+    assert "Error: client_secret.json: is no OAuth client secret" in only_here
+    assert f"Error: {home / 'client_secret.json'}: is no OAuth client secret" in in_both
 
 
 TWO_ACCOUNTS = {
@@ -279,7 +308,7 @@ def test_a_place_that_cant_take_the_token_is_found_before_anyone_consents(
 
     outcome = run("--account", "mine", "--scope", "drive", "--client-secret", str(secret))
 
-    assert (outcome.exit_code, words in outcome.output) == (1, True), outcome.output
+    assert (outcome.exit_code, words in outcome.output) == (65, True), outcome.output
     assert "Open this page" not in outcome.output
     assert (path.read_bytes() if path.is_file() else None) == before
 

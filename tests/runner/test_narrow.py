@@ -3,8 +3,10 @@
 import io
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from local_runner.cli import COMMANDS, cli
 from local_runner.terminal.screen import cell, size_cell, status_cell, table, time_cell
 
 TIME = "2026-11-27 21:16:22"
@@ -45,3 +47,14 @@ def test_nothing_is_cut(width: int) -> None:
         assert PATH.replace(" ", "") in drawn(width).replace("\n", "").replace(" ", "")
     else:
         assert PATH in drawn(width)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_and_has_examples_and_exit_codes(command: str, width: int) -> None:
+    """No line of a command's help is longer than the terminal; each shows how it is called and how it ends."""
+    shown = CliRunner().invoke(cli, [*command.split(), "--help"], terminal_width=width).output
+
+    assert [line for line in shown.splitlines() if len(line) > width] == []
+    assert "Example" in shown
+    assert "Exit codes: 0" in shown
