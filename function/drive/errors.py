@@ -16,11 +16,12 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from function.core.errors import (
     HOUR_S,
+    HTTP_CODE,
     AlreadyExists,
     BadRequest,
     CredentialsError,
@@ -115,6 +116,11 @@ _TABLE: Final[tuple[tuple[str, Verdict], ...]] = (
         ),
     ),
     (
+        """API_KEY_INVALID keyInvalid keyExpired USER_PROJECT_DENIED BILLING_DISABLED CONSUMER_INVALID
+        CONSUMER_SUSPENDED""",
+        Verdict(DriveError, "permission_denied", "Mend it in the Google Cloud project of the token."),
+    ),
+    (
         "insufficientPermissions insufficientScopes ACCESS_TOKEN_SCOPE_INSUFFICIENT",
         Verdict(
             CredentialsError, "credentials_invalid", "The token's scope is too small: authorize for the drive scope."
@@ -154,14 +160,13 @@ _NO_SUCH_SHARED_DRIVE: Final = Verdict(
     DriveError, "drive_root_not_found", "Mend drive_root, or make this account a member of that shared drive."
 )
 _FORBIDDEN: Final = Verdict(DriveError, "permission_denied", "Mend what it says, and call again.")
-_FOR_GOOD: Final = {
-    400: Verdict(BadRequest, "drive_rejected", "Drive would refuse it again."),
-    413: VERDICTS["uploadTooLarge"],
-}
-_BY_ID: Final = {
-    404: Verdict(NotFound, "drive_unavailable", AGAIN),
-    409: Verdict(AlreadyExists, "drive_unavailable", AGAIN),
-}
+_FOR_GOOD: Final = Verdict(BadRequest, "drive_rejected", "Drive would refuse it again.")
+_NOT_NOW: Final = Verdict(BadRequest, "drive_unavailable", "It says nothing about this file: call again later.")
+_ABOUT_THE_FILE: Final = frozenset(("badRequest", "invalid", "invalidParameter", "parseError", "required"))
+"""Reasons of a 400 that mean what was sent; all others mean who sent it, from where, or to which folder."""
+
+_NO_SUCH_ID: Final = Verdict(NotFound, "drive_unavailable", AGAIN)
+_ID_TAKEN: Final = Verdict(AlreadyExists, "drive_unavailable", AGAIN)
 _ON_THE_WAY: Final = {
     407: Verdict(TransientDriveError, "network", "A proxy wants other credentials: mend HTTPS_PROXY.", HOUR_S),
     413: Verdict(TransientDriveError, "network", "Something before Drive takes no request of this size.", HOUR_S),
@@ -177,6 +182,8 @@ def translate(status: int, headers: Mapping[str, str], body: bytes, *, to_conten
     """
     envelope = _Envelope.read(status, body)
     verdict = _verdict(status, envelope)
+    if not to_content and HTTP_CODE[verdict.reason] == 422:  # of a look or of a folder: no word about the file
+        verdict = replace(verdict, reason="drive_unavailable", advice=AGAIN)
     if to_content and envelope and envelope.is_days_limit:
         verdict = _UPLOADS_OF_A_DAY
     if envelope is None:
@@ -199,12 +206,18 @@ def _verdict(status: int, envelope: "_Envelope | None") -> Verdict:
         is_rate = by_reason is not None and by_reason.reason == "rate_limited"
         return by_reason if by_reason and is_rate else _on_the_way(status)
     return (
-        _by_what_it_says(envelope)
-        or VERDICTS.get(envelope.reason)
-        or _BY_ID.get(status)
-        or _FOR_GOOD.get(status)
-        or (_FORBIDDEN if status == 403 else _on_the_way(status))
+        _by_what_it_says(envelope) or VERDICTS.get(envelope.reason) or _by_code(status, envelope) or _on_the_way(status)
     )
+
+
+def _by_code(status: int, envelope: "_Envelope") -> Verdict | None:
+    """What Drive's own codes mean with a reason that isn't in the table."""
+    if status == 400:
+        is_about_it = envelope.reason in _ABOUT_THE_FILE and envelope.location != "parents"
+        return _FOR_GOOD if is_about_it else _NOT_NOW
+    if status == 404:
+        return _NO_SUCH_ID if envelope.reason == "notFound" else None
+    return {403: _FORBIDDEN, 409: _ID_TAKEN}.get(status)
 
 
 def _on_the_way(status: int) -> Verdict:
@@ -250,11 +263,11 @@ class _Envelope:
         """The body's envelope; None where it is none of Google's, or gives no reason."""
         try:
             error = json.loads(body)["error"]
-            entries = [*error.get("errors", ()), *error.get("details", ())]
-            reasons = [str(each["reason"]) for each in entries if "reason" in each] + [str(error.get("status") or "")]
-            location = next((str(each["location"]) for each in entries if "location" in each), "")
-            known = [each for each in reasons if each in VERDICTS]
-            reason = (known or reasons)[0]
+            errors, details = error.get("errors", ()), error.get("details", ())
+            exact, plain = ([str(each["reason"]) for each in part if "reason" in each] for part in (details, errors))
+            location = next((str(each["location"]) for each in errors if "location" in each), "")
+            known = [each for each in [*exact, *plain, str(error.get("status"))] if each in VERDICTS]
+            reason = (known or plain or exact or [str(error["status"])])[0]
             if error["code"] != status or not re.fullmatch(r"\w{1,60}", reason):
                 return None
             return cls(status, reason, str(error.get("message") or "no explanation"), location.lower())

@@ -13,7 +13,7 @@ import msgspec
 
 from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import BadRequest, DeadlineExceeded, LookFailed, NotFound, TransientDriveError, UploadError
+from function.core.errors import DeadlineExceeded, LookFailed, NotFound, TransientDriveError, UploadError
 from function.core.types import (
     CLAIM_PROPERTY,
     FOLDER_MIME_TYPE,
@@ -214,13 +214,10 @@ class GoogleDrive:
     def _look(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What a request tells that changes nothing; sent again while it isn't answered whole.
 
-        A refusal of a look is no word about a file that is to be uploaded. A listing knows no 404: whoever asked for it
-        looks by their ids whether the folders are there, and asks again.
+        A listing knows no 404: whoever asked for it looks by their ids whether the folders are there, and asks again.
         """
         try:
             return self._repeated(partial(self._asked, request, units, read))
-        except BadRequest as error:
-            raise BadRequest(error.message, reason="drive_unavailable") from None
         except NotFound as error:
             if request.methodId != "drive.files.list":
                 raise

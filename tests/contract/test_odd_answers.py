@@ -1,5 +1,6 @@
 """Answers that are no verdicts: the file is never dropped, never doubled, and no look counts that failed."""
 
+import json
 from typing import Any
 
 import pytest
@@ -123,3 +124,65 @@ def test_a_limit_has_its_sentence_and_its_time(
     assert says in failed.entry["message"]
     assert done.body["status"] == "uploaded", done.entry["message"]
     assert list(home.stored()) == [DESTINATION]
+
+
+def said(code: int, message: str, **more: Any) -> dict[str, Any]:
+    """A fault that answers with an error in the layout of Google's."""
+    body = {"error": {"code": code, "message": message, **more}}
+    return {"do": "status", "status": code, "body": json.dumps(body), "times": 99}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (
+            said(
+                400,
+                "API key not valid.",
+                errors=[{"reason": "badRequest"}],
+                details=[{"@type": "ErrorInfo", "reason": "API_KEY_INVALID"}],
+            ),
+            "permission_denied",
+        ),
+        (said(400, "User location is not supported.", errors=[{"reason": "failedPrecondition"}]), "drive_unavailable"),
+        (
+            said(400, "The specified parent is not a folder.", errors=[{"reason": "parentNotAFolder"}]),
+            "drive_unavailable",
+        ),
+        (said(400, "Invalid Value", errors=[{"reason": "invalid", "location": "parents"}]), "drive_unavailable"),
+        (said(400, "Blocked by policy.", status="WAF_BLOCK"), "drive_unavailable"),
+        (said(413, "Too big for this gateway.", status="PAYLOAD_TOO_LARGE"), "network"),
+    ],
+    ids=["key", "place", "parent", "parents", "firewall", "gateway"],
+)
+def test_a_refusal_that_is_not_about_the_file_is_retryable(
+    home: Home, post: Post, fault: dict[str, Any], reason: str
+) -> None:
+    """Of the caller, of the folder, of a gateway that speaks as Google does: the same call succeeds when it is over."""
+    home.settings(deadline_s=1)
+    home.drive.faults.add({"on": "files.create", "nth": 3, **fault})
+    path = home.put()
+
+    failed = post(home, {"path": path}, {"X-CloudTasks-TaskName": "task"})
+    home.drive.faults.clear()
+    home.settings()
+    done = post(home, {"path": path})
+
+    assert (failed.code, failed.entry["reason"]) == (503, reason), failed.entry["message"]
+    assert done.body["status"] == "uploaded", done.entry["message"]
+    assert list(home.stored()) == [DESTINATION]
+
+
+@pytest.mark.parametrize("reason", ["uploadTooLarge", "badRequest"])
+@pytest.mark.parametrize("on", [{"on": "files.list"}, {"on": "files.create", "path": "/drive/v3/files"}])
+def test_a_refusal_of_a_look_or_a_folder_is_none_of_the_file(
+    home: Home, post: Post, on: dict[str, Any], reason: str
+) -> None:
+    """Whatever a listing or a folder's create is answered: it never ends the upload of the file for good."""
+    home.settings(deadline_s=1)
+    status = 413 if reason == "uploadTooLarge" else 400
+    home.drive.faults.add({**on, "do": "status", "status": status, "reason": reason, "times": 99})
+
+    failed = post(home, {"path": home.put()}, {"X-CloudTasks-TaskName": "task"})
+
+    assert (failed.code, failed.entry["reason"]) == (503, "drive_unavailable"), failed.entry["message"]

@@ -175,7 +175,8 @@ def state_is_a_file(trouble: Trouble) -> Payload:
 
 def refused(status: int, reason: str, on: str = "files.create") -> Callable[[Trouble], Payload]:
     """A refusal that Drive repeats for ever."""
-    return lambda trouble: trouble.always(on, do="status", status=status, reason=reason)
+    path = "/upload/" if on == "files.create" else ""  # of the content, not of the folders above it
+    return lambda trouble: trouble.always(on, do="status", status=status, reason=reason, path=path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ STORAGE = "storage_quota_exceeded"
 
 ROWS: list[tuple[int, str, type[UploadError], str]] = [
     *((400, reason, BadRequest, "drive_rejected") for reason in ("badRequest", "invalid", "invalidParameter")),
-    *((400, reason, BadRequest, "drive_rejected") for reason in ("parseError", "failedPrecondition")),
+    *((400, reason, BadRequest, "drive_rejected") for reason in ("parseError", "required")),
+    *((400, reason, BadRequest, "drive_unavailable") for reason in ("failedPrecondition", "parentNotAFolder")),
+    *((400, reason, DriveError, "permission_denied") for reason in ("keyInvalid", "keyExpired")),
     (401, "authError", CredentialsError, "credentials_invalid"),
     *(
         (403, reason, TransientDriveError, "rate_limited")
@@ -95,7 +97,7 @@ def envelope(status: int, reason: str, message: str = "Said Google.", **more: ob
 @pytest.mark.parametrize(("status", "reason", "kind", "ours"), ROWS)
 def test_a_refusal_by_its_reason(status: int, reason: str, kind: type[UploadError], ours: str) -> None:
     """The type tells what may be done again, the reason what the caller is told; the sentence holds Google's."""
-    error = translate(status, {}, envelope(status, reason))
+    error = translate(status, {}, envelope(status, reason), to_content=True)
 
     assert (type(error), error.reason) == (kind, ours)
     assert error.reason in HTTP_CODE
@@ -123,6 +125,7 @@ def test_what_is_not_googles_word_is_no_verdict(status: int, ours: str, body: by
         ("RATE_LIMIT_EXCEEDED", "rate_limited"),
         ("SERVICE_DISABLED", "permission_denied"),
         ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "credentials_invalid"),
+        ("BILLING_DISABLED", "permission_denied"),
     ],
 )
 def test_the_newer_envelope(reason: str, ours: str) -> None:
