@@ -1,4 +1,4 @@
-"""The job's own files, which are never a source: tokens, settings, log, lock, and all of `.drive_upload/`.
+"""The job's own files, which are never a source: tokens, client secret, settings, log, lock, all of `.drive_upload/`.
 
 They are recognised by what they are (device and inode), not by a name: a hard link has another name, and a bind mount
 another path. Those two are looked for only where there can be one, since it takes a walk over the state.
@@ -20,7 +20,13 @@ Identity = tuple[int, int]
 
 _MOUNTS = "/proc/self/mountinfo"
 
-_OLD_LOG = re.compile(r"upload_log-.*\.json", re.DOTALL)
+_CLIENT_SECRET = "client_secret.json"  # noqa: S105 - a name, where `authorize` looks for it
+
+_MORE_NAMES = {
+    "upload_log.json": r"upload_log-.*\.json",  # what was closed
+    _CLIENT_SECRET: r"client_secrets?\b.*|client_secret_.*\.json",  # as PyDrive2 calls it, and as Google's console does
+}
+"""Names, as a regular expression, that an own file has besides."""
 
 _WELL_KNOWN_CREDENTIALS = "~/.config/gcloud/application_default_credentials.json"
 
@@ -44,7 +50,7 @@ class OwnFiles:
             ) from error
         if is_own:
             raise SourceError(
-                f"{location.relative} is one of the job's own files (token, settings, log, lock or state);"
+                f"{location.relative} is the job's own (token, client secret, settings, log, lock or state);"
                 " they are never uploaded.",
                 reason="source_forbidden",
             )
@@ -68,6 +74,7 @@ class OwnFiles:
             settings.paths_json,
             settings.log,
             settings.state_root / "drive_upload.lock",
+            settings.home / _CLIENT_SECRET,
             *tokens,
             *([Path(variable)] if variable else []),
             Path(os.path.expanduser(_WELL_KNOWN_CREDENTIALS)),
@@ -140,8 +147,9 @@ def _identity_of(path: str | Path) -> Identity | None:
 
 
 def _belongs_to(name: str, own: str) -> bool:
-    """Whether a name is that of an own file, of a temporary one beside it, or of one that was set aside."""
-    return name == own or name.startswith(f"{own}.") or (own == "upload_log.json" and bool(_OLD_LOG.fullmatch(name)))
+    """Whether a name is that of an own file, of a temporary one, of an editor's copy, or of one set aside."""
+    names = rf"[.#~$]*{re.escape(own)}(\W.*)?|{_MORE_NAMES.get(own, re.escape(own))}"
+    return bool(re.fullmatch(names, name, re.DOTALL))
 
 
 def _leads_to(folder: str, path: str) -> bool:

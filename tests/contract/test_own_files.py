@@ -19,6 +19,12 @@ SET_ASIDE = [
     "upload_log.json.damaged-1",
     "upload_log-20260101T000000Z.json",
     "drive_upload.lock.0123",
+    "drive_token.json~",
+    "#drive_token.json#",
+    ".drive_token.json.swp",
+    "client_secret.json",
+    "client_secrets.json",
+    "client_secret_12-ab.apps.googleusercontent.com.json",
 ]
 
 
@@ -66,7 +72,7 @@ def test_own_files_by_another_name(home: Home, post: Post, which: str, link: Cal
 
 @pytest.mark.parametrize("name", SET_ASIDE)
 def test_what_belongs_to_own_files(home: Home, post: Post, name: str) -> None:
-    """Temporary files, backups and older states beside them hold the same secrets."""
+    """The client's secret, temporary files, editors' and other backups, older states: they hold the same secrets."""
     home.settings(data_root=".")
     home.write(name, "canary")
 

@@ -2,14 +2,10 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ import pytest
 
 from tests.support.cloud_tasks import CloudTasks, cloud_tasks
 from tests.support.home import PROJECT, Home
+from tests.support.served import free_port, until_killed
 
 QUEUE = "projects/mine/locations/europe-west1/queues/uploads"
 
@@ -33,30 +30,6 @@ def enqueue(home: Home, queue: CloudTasks, url: str, *arguments: str) -> "subpro
         check=False,
         timeout=100,
     )
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def function(home: Home, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """`python -m function serve` in a process group of its own; killed whole at the end, as a machine that is lost."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "function", "serve"],
-        cwd=PROJECT,
-        env=os.environ | home.environ | {"PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "CRITICAL"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def created(home: Home) -> int:
@@ -82,11 +55,11 @@ def test_a_queue_loses_nothing_and_doubles_nothing(home: Home, count: int) -> No
         first = enqueue(home, queue, f"http://127.0.0.1:{port}")
         again = enqueue(home, queue, f"http://127.0.0.1:{port}", "--json")
         for threshold in kills:
-            with function(home, port) as process:
+            with until_killed(home, port) as process:
                 while created(home) < threshold:
                     assert process.poll() is None
                     time.sleep(0.01)
-        with function(home, port):
+        with until_killed(home, port):
             assert queue.wait(timeout_s=count)
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr

@@ -1,7 +1,8 @@
 """A stand-in for Cloud Tasks: takes tasks over its REST API, and delivers each at least once until it is answered 2xx.
 
 As Google's does: a name is taken for good, everything but 2xx and no answer at all are tried again, with the queue's
-backoff; the headers say which task it is. Source: Cloud Tasks REST reference v2; `tasks.create`, `RetryConfig`.
+backoff or the answer's Retry-After, as often as the queue allows; the headers say which task it is. Source: Cloud Tasks
+REST reference v2; `tasks.create`, `RetryConfig`.
 """
 
 import base64
@@ -28,6 +29,11 @@ class Task:
     codes: list[int] = field(default_factory=list)
     """Of each attempt; 0 where no answer came."""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether its last answer was a 2xx."""
+        return bool(self.codes) and 200 <= self.codes[-1] < 300
+
 
 @dataclass(slots=True)
 class CloudTasks:
@@ -36,6 +42,10 @@ class CloudTasks:
     concurrent: int = 4
     backoff_s: float = 0.05
     lose_answer_of: frozenset[int] = frozenset()
+    attempts_max: float = float("inf")
+    """A task that was tried so often is dropped."""
+    retry_after_s: float = 0.0
+    """How long a second of Retry-After is: its time passes faster than ours."""
     tasks: dict[str, Task] = field(default_factory=dict)
     url: str = ""
     _waiting: deque[tuple[float, Task]] = field(default_factory=deque)
@@ -56,7 +66,7 @@ class CloudTasks:
             return True
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether every task was answered 2xx within that time."""
+        """Whether every task was answered 2xx, or dropped, within that time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._open, timeout_s)
 
@@ -64,13 +74,13 @@ class CloudTasks:
         """Send tasks until the queue ends."""
         connections = urllib3.PoolManager(retries=False, timeout=60)
         while (task := self._next()) is not None:
-            code = self._send(connections, task)
+            code, asked_s = self._send(connections, task)
             with self._changed:
                 task.codes.append(code)
-                if 200 <= code < 300:
+                if task.is_done or task.attempts >= self.attempts_max:
                     self._open -= 1
                 else:
-                    pause_s = self.backoff_s * min(task.attempts, 8)
+                    pause_s = max(self.backoff_s * 2 ** min(task.attempts - 1, 5), asked_s * self.retry_after_s)
                     self._waiting.append((time.monotonic() + pause_s, task))
                 self._changed.notify_all()
 
@@ -92,7 +102,8 @@ class CloudTasks:
                 self._changed.wait(min((due - now for due, _ in self._waiting), default=None))
             return None
 
-    def _send(self, connections: urllib3.PoolManager, task: Task) -> int:
+    def _send(self, connections: urllib3.PoolManager, task: Task) -> tuple[int, float]:
+        """The code of its answer, 0 where none came, and the seconds of its Retry-After."""
         headers = {
             **task.request["headers"],
             "User-Agent": "Google-Cloud-Tasks",
@@ -104,10 +115,12 @@ class CloudTasks:
         try:
             answer = connections.request(task.request["httpMethod"], task.request["url"], body=body, headers=headers)
         except urllib3.exceptions.HTTPError:
-            return 0
+            return 0, 0.0
         with self._changed:
             self._answers += 1
-            return 0 if self._answers in self.lose_answer_of and answer.status == 200 else answer.status
+            if self._answers in self.lose_answer_of and answer.status == 200:
+                return 0, 0.0
+        return answer.status, float(answer.headers.get("Retry-After", "0"))
 
 
 @contextmanager

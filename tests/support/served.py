@@ -1,11 +1,13 @@
 """The function as it is served, over a real socket."""
 
 import os
+import random
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,32 @@ class Served:
         return int(line.split()[1]) * 1024
 
 
+def free_port() -> int:
+    """A port that nobody listens on, and no outgoing connection gets: who calls it too early would meet himself."""
+    while True:
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.SystemRandom().randrange(10_000, 32_000)))
+            return int(probe.getsockname()[1])
+
+
+@contextmanager
+def until_killed(home: Home, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """The server, soon to answer, in a process group of its own: killed whole at the end, as a machine that is lost."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "function", "serve"],
+        cwd=PROJECT,
+        env=os.environ | home.environ | {"PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "CRITICAL"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 @contextmanager
 def serving(
     home: Home,
@@ -45,8 +73,7 @@ def serving(
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
     """The server on that home, when it answers; gone at the end."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     stderr = home.folder.with_name(f"{home.folder.name}-{port}.stderr")
     with stderr.open("w") as output:
         process = subprocess.Popen(
