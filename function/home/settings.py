@@ -83,9 +83,7 @@ class PathsJson(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=lambda: {"default": AccountEntry("drive_token.json")})
     if_exists: Annotated[
         Policy,
-        _says(
-            "what to do where the name holds other content: `keep_both`, `skip`, `fail` or `new_revision`, see above"
-        ),
+        _says("what to do where the name holds other content: `keep_both`, `skip`, `fail` or `new_revision`"),
     ] = Policy.KEEP_BOTH
     lock: Annotated[
         Literal["native", "lease"], _says("`lease` for volumes without kernel locks, such as Cloud Run's NFS mounts")

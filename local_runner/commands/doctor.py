@@ -16,6 +16,7 @@ from local_runner.doctor import home as check_home
 from local_runner.doctor import volume
 from local_runner.doctor.findings import Finding, fail, has_failed, ok
 from local_runner.terminal import warnings_shown
+from local_runner.terminal.printable import printable
 from local_runner.terminal.screen import cell, output, table
 
 SETTINGS = "settings"
@@ -42,9 +43,14 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"findings": [asdict(each) for each in findings]}, indent=1))
     else:
-        rows = table("", "about", "finding", "what to do", fold=("finding", "what to do"))
+        rows = table("", "about", "finding", fold=("finding",))
         for each in findings:
-            rows.add_row(cell(each.level, STYLES[each.level]), cell(each.area), cell(each.what), cell(each.mend))
+            told = (
+                cell(each.what).append(f"\nwhat to do: {printable(each.mend)}", "bold")
+                if each.mend
+                else cell(each.what)
+            )
+            rows.add_row(cell(each.level, STYLES[each.level]), cell(each.area), told)
         output().print(rows)
     if any(each.area == SETTINGS and each.level == "fail" for each in findings):
         sys.exit(EX_CONFIG)

@@ -8,7 +8,7 @@ import click
 
 from function.command_line import if_exists_option
 from function.core.errors import SettingsError
-from function.home.settings import documentation, load
+from function.home.settings import EXCLUDE, documentation, load
 from local_runner.client.invoke import WrongSettings
 
 EXAMPLES = """\b
@@ -28,6 +28,8 @@ complete: what is not there has its default. Each can be set by the environment 
 | key | default | meaning |
 |---|---|---|
 {rows}
+
+By default `exclude` leaves out: {exclude}
 
 ## Choices that people make
 
@@ -73,7 +75,7 @@ def init(drive_root: str, if_exists: str | None) -> None:
     try:
         home.mkdir(parents=True, exist_ok=True)
         _write(home / "paths.json", json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
-        _write(home / "SETTINGS.md", SETTINGS_MD.format(rows="\n".join(documentation())))
+        _write(home / "SETTINGS.md", _explained())
         (home / "Data").mkdir(exist_ok=True)
         load({"DRIVE_UPLOAD_PATHS": str(home / "paths.json")})
     except OSError as error:
@@ -81,6 +83,10 @@ def init(drive_root: str, if_exists: str | None) -> None:
     except SettingsError as error:
         raise WrongSettings(error.message) from error
     _explain(home)
+
+
+def _explained() -> str:
+    return SETTINGS_MD.format(rows="\n".join(documentation()), exclude=" ".join(f"`{each}`" for each in EXCLUDE))
 
 
 def _write(path: Path, text: str) -> None:

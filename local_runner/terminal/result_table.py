@@ -101,7 +101,7 @@ def _interrupted(tally: Tally) -> str:
 
 def _planned(tally: Tally) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(tally.statuses.items())) or "nothing"
-    return f"Dry run: would be {counts}; {decimal(tally.bytes_uploaded)} to send. Nothing was changed."
+    return f"Dry run: the run would end with {counts}; {decimal(tally.bytes_uploaded)} to send. Nothing was changed."
 
 
 def _totals_line(tally: Tally, duration_s: float) -> str:

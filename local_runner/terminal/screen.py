@@ -109,7 +109,8 @@ def cell(value: object, style: str = "") -> Text:
 
 def status_cell(status: str, reason: str | None = None, *, is_healed: bool = False, is_planned: bool = False) -> Text:
     """A status in its colour, with its reason; a failure that a later attempt made good doesn't shout."""
-    shown = f"would be {status}" if is_planned else status
+    planned = "would fail" if status == "failed" else f"would be {status}"
+    shown = planned if is_planned else status
     text = f"{shown}: {reason}" if reason else shown
     return cell(f"{text}, healed" if is_healed else text, "dim" if is_healed else STATUS_STYLE.get(status, ""))
 

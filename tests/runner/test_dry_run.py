@@ -91,8 +91,10 @@ def test_people_see_that_it_is_a_plan(mixed: Path, drive: DriveEmulator, run: Ru
     result = run("upload", "Data", "Data/tpyo", "--dry-run")
 
     assert "would be uploaded" in result.stdout
-    assert "would be failed: source_missing" in result.stdout
-    assert result.stdout.splitlines()[-1].startswith("Dry run: would be 1 failed, 2 unchanged, 4 uploaded")
+    assert "would fail: source_missing" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith(
+        "Dry run: the run would end with 1 failed, 2 unchanged, 4 uploaded"
+    )
     assert result.exit_code == 65
 
 

@@ -35,6 +35,7 @@ def test_every_setting_is_explained(empty: Path, run: Run) -> None:
     text = (empty / "SETTINGS.md").read_text(encoding="utf-8")
 
     assert [key for key in settings.VARIABLES if f"| `{key}` |" not in text] == []
+    assert [pattern for pattern in settings.EXCLUDE if f"`{pattern}`" not in text] == []
     for line in text.splitlines():
         if line.startswith("    {"):
             (empty / "paths.json").write_text(line.replace("…", "0AbCdEfGhIjKlMnOpQ"), encoding="utf-8")
