@@ -83,7 +83,9 @@ def _lose_to_older(
     wanted: Wanted, claim: Create | Mend, file: RemoteFile, content: Fingerprint, others: FolderListing
 ) -> Step | None:
     older = [each for each in _live_with(wanted, content, others) if each.seniority < file.seniority]
-    return WriteClaim(LoseTo(as_create(claim), reference(older[0]))) if older else None
+    # With the digests, which a large content has only now: they tell whether the winner holds the same.
+    ours = replace(as_create(claim), content=content)
+    return WriteClaim(LoseTo(ours, reference(older[0]))) if older else None
 
 
 def _named(

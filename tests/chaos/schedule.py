@@ -27,7 +27,21 @@ DEEDS: tuple[dict[str, Any], ...] = (
     {"do": "status", "status": 429, "retry_after": 0.01},
     {"do": "delay", "ms": 60},
     {"do": "expire_token"},
+    {"do": "status", "status": 403, "body": "<html>automated queries</html>", "content_type": "text/html"},
+    {"do": "status", "status": 302, "headers": {"location": "http://127.0.0.1:1/login"}, "body": ""},
+    {"do": "status", "status": 407, "body": ""},
+    {"do": "status", "status": 423, "body": ""},
+    {"do": "status", "status": 499, "body": ""},
+    {"do": "status", "status": 404, "body": "", "on": "files.list"},
+    {"do": "status", "status": 403, "body": '{"error": {"code": 403, "status": "RESOURCE_EXHAUSTED"}}'},
+    {"do": "status", "status": 400, "body": "", "done_first": True, "on": "files.create"},
+    {"do": "shorten_answer"},
+    {"do": "edit_answer", "set": {"incompleteSearch": True}, "on": "files.list"},
 )
+"""Faults of Drive, of the network, and the odd answers of what stands between."""
+
+SLOW_CREATES_MS = (40, 120, 500)
+"""How long creates take in the rounds where they are slow: longer than any look beside them."""
 
 METHODS = ("*",) * 4 + ("files.create", "files.create", "files.list", "files.get", "upload.send", "upload.start")
 
@@ -86,6 +100,8 @@ def schedule(seed: int, number: int) -> Schedule:
 
 def _round(dice: Random, number: int, sources: tuple[str, ...], homes: int) -> Round:
     faults = tuple(_fault(dice) for _ in range(dice.choice((0, 1, 1, 2, 3))))
+    if dice.random() < 0.15:
+        faults += ({"on": "files.create", "do": "delay", "ms": dice.choice(SLOW_CREATES_MS), "times": 20},)
     calls = tuple(_call(dice, sources, homes) for _ in range(dice.choice((1, 1, 2, 3)) + homes - 1))
     return Round(_deed(dice, number, sources, homes), faults, calls)
 

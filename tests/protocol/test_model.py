@@ -40,6 +40,8 @@ SCENARIOS = [
     Scenario("a state from a backup", others=("backup",), calls=3, edits_source=True, lost=1),
     Scenario("racers of equal content", homes=2, calls=1),
     Scenario("racers of other contents", homes=2, calls=1, contents_differ=True),
+    Scenario("racers with sessions", homes=2, calls=1, is_large=True),
+    Scenario("racers with sessions, one of which dies", homes=2, calls=1, is_large=True, kills=1),
     Scenario("racers, one of which dies", homes=2, calls=1, contents_differ=True, kills=1),
     Scenario("three racers", homes=3, calls=1, contents_differ=True),
     Scenario("racers beside a foreign file", homes=2, calls=1, contents_differ=True, others=("foreign",)),
