@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from function.core.deadline import Deadline
-from function.core.errors import DeadlineExceeded, TransientDriveError
+from function.core.errors import RETRY_AFTER_S, DeadlineExceeded, TransientDriveError
 
 T = TypeVar("T")
 
@@ -80,13 +80,15 @@ def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
     time.sleep(seconds)
 
 
-def due_at(entry_time: datetime, attempt: int, invocation_id: str) -> datetime:
+def due_at(entry_time: datetime, attempt: int, invocation_id: str, reason: str | None = None) -> datetime:
     """When a retryable failure of the log is due again: half a minute to a minute after the first attempt, twice as
-    late with each further one, at most six hours.
+    late with each further one, at most six hours; but not before a caller would be told to come back for that reason,
+    which is an hour where a person must mend something.
 
     The invocation's id is the dice, so everybody who reads the entry sees the same time, and what failed together
     doesn't come back together.
     """
     longest_s = min(DUE_LONGEST_S, DUE_BASE_S * 2.0 ** min(max(attempt, 1) - 1, 30))
     dice = zlib.crc32(invocation_id.encode("utf-8", "replace")) / 2**32
-    return entry_time + timedelta(seconds=longest_s * (0.5 + dice / 2))
+    earliest_s = RETRY_AFTER_S.get(reason or "", 0.0)
+    return entry_time + timedelta(seconds=max(longest_s * (0.5 + dice / 2), earliest_s * (1 + dice / 2)))

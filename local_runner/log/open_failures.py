@@ -82,7 +82,8 @@ def _failure(entry: Entry, count: int, first_failed: datetime) -> OpenFailure:
     attempt = entry.get("attempt")
     failures = max(count, attempt) if isinstance(attempt, int) else count
     is_retryable = entry.get("retryable") is True
-    due = due_at(_time(entry), failures, str(entry.get("invocation_id"))) if is_retryable else None
+    reason = entry.get("reason") if isinstance(entry.get("reason"), str) else None
+    due = due_at(_time(entry), failures, str(entry.get("invocation_id")), reason) if is_retryable else None
     return OpenFailure(entry, failures, first_failed, due)
 
 

@@ -57,6 +57,19 @@ def test_what_failed_often_waits_longer_and_comes_last() -> None:
     assert found[1].due - start >= timedelta(seconds=120)
 
 
+def test_what_a_person_must_mend_waits_for_its_hour() -> None:
+    """A missing token, an hour; an outage, a minute: however few attempts the log counts."""
+    entries = [entry("token", reason="credentials_missing"), entry("outage", reason="drive_unavailable")]
+
+    found = {each.entry["path"]: each.due for each in open_failures(entries, HOME)}
+
+    start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    assert found["token"]
+    assert found["outage"]
+    assert found["token"] - start >= timedelta(hours=1)
+    assert found["outage"] - start <= timedelta(minutes=1)
+
+
 def test_an_entry_without_a_good_time_is_due() -> None:
     """What others appended without a time is taken for long past."""
     (found,) = open_failures([entry(time="yesterday")], HOME)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from function.core.deadline import Deadline
 from function.core.errors import (
+    RETRY_AFTER_S,
+    RETRYABLE_REASONS,
     CredentialsError,
     DeadlineExceeded,
     NotFound,
@@ -217,6 +219,19 @@ def test_due_times_grow_from_a_minute_to_six_hours(attempt: int, invocation: str
     assert due == due_at(failed_at, attempt, invocation)
     assert timedelta(seconds=30) <= due - failed_at <= timedelta(hours=6)
     assert due <= due_at(failed_at, max(attempt, 1) + 1, invocation)
+
+
+@pytest.mark.parametrize("reason", sorted(RETRYABLE_REASONS))
+@pytest.mark.parametrize("attempt", [1, 3, 30])
+def test_what_a_person_must_mend_is_due_after_its_hour(reason: str, attempt: int) -> None:
+    """Never sooner than the answer's Retry-After of that reason; what failed together is spread there, too."""
+    failed_at = datetime(2026, 11, 22, tzinfo=UTC)
+
+    dues = {due_at(failed_at, attempt, f"invocation-{n}", reason) - failed_at for n in range(100)}
+
+    assert min(dues) >= timedelta(seconds=RETRY_AFTER_S[reason])
+    assert max(dues) <= timedelta(hours=6)
+    assert len(dues) > 90
 
 
 def test_due_times_of_what_failed_together_are_spread() -> None:
