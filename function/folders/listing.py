@@ -7,11 +7,11 @@ held against what Drive shows, and mended.
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
+from function import telemetry
 from function.core import retry
 from function.core.deadline import Deadline
 from function.core.errors import BadRequest, LookFailed, TransientDriveError
@@ -127,7 +127,7 @@ class FolderView:
 
     def _listed_and_leaf(self, chain: FolderPath) -> tuple[list[RemoteFile], bool, RemoteFile | None]:
         """A listing, and beside it a look at the folder itself, where none has found it in its place lately."""
-        with ThreadPoolExecutor(1) as beside:
+        with telemetry.Threads(1) as beside:
             is_known = chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
             leaf = None if is_known else beside.submit(self.drive.get, chain.leaf)
             listed, is_whole = self._list(chain)

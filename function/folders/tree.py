@@ -9,13 +9,13 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 
+from function import telemetry
 from function.core import retry
 from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DriveError, LookFailed, NotFound
@@ -180,7 +180,7 @@ class Folders:
         Raises DriveError (drive_root_not_found) when the base itself is gone.
         """
         paths = list(paths)
-        with self.lock(deadline):
+        with telemetry.span("folders"), self.lock(deadline):
             for _ in range(REPAIRS_MAX):
                 self._check_base(drive)
                 try:
@@ -236,7 +236,7 @@ class Folders:
                 walk.found[same(path)] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
                 unknown.remove(path)
         self._warn_of_second_root(walk, unknown)
-        with ThreadPoolExecutor(PARALLEL_CREATES) as pool:
+        with telemetry.Threads(PARALLEL_CREATES) as pool:
             made = pool.map(lambda path: self._make(path, walk), unknown)
             walk.found.update(zip(map(same, unknown), made, strict=True))
         walk.fresh.update(map(same, unknown))

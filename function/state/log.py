@@ -48,6 +48,7 @@ from function.state.log_format import (
     examine,
 )
 from function.state.log_index import parse_upload, uploads_since
+from function.telemetry import in_context
 
 MAX_BYTES = 256 * 1024 * 1024
 """The default of `log_max_mb`."""
@@ -123,7 +124,7 @@ class UploadLog:
             self._queue.append(ticket)
             try:
                 if not self._has_writer:
-                    threading.Thread(target=self._write_queue, name="upload_log", daemon=True).start()
+                    threading.Thread(target=in_context(self._write_queue), name="upload_log", daemon=True).start()
                     self._has_writer = True
             except RuntimeError as error:  # the system has no thread left
                 self._queue.remove(ticket)

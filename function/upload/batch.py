@@ -9,13 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, zip_longest
 
 import msgspec
 
+from function import telemetry
 from function.core import metadata
 from function.core.deadline import Deadline
 from function.core.errors import UploadError, VolumeUnavailable
@@ -87,12 +88,13 @@ class Batch:
 
     def _run_rounds(self, pending: list[tuple[Item, Upload]]) -> None:
         reserve_s = SETTLING_SHARE * self.deadline.remaining_s() if len(pending) > 1 else 0.0
-        with ThreadPoolExecutor(min(PARALLEL_MAX, len(pending)), "upload") as pool:
+        with telemetry.Threads(min(PARALLEL_MAX, len(pending)), "upload") as pool:
             for number in range(ROUNDS_MAX):
                 began = time.monotonic()
                 spare_s = reserve_s if number == 0 else 0.0
                 advance = partial(self._advance, began, spare_s)
-                waits = list(pool.map(advance, *zip(*pending, strict=True)))
+                with telemetry.span("settle") if number else nullcontext():
+                    waits = list(pool.map(advance, *zip(*pending, strict=True)))
                 pending = [each for each, is_waiting in zip(pending, waits, strict=True) if is_waiting]
                 if not pending:
                     return

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from function import telemetry
 from function.core.errors import TransientDriveError, UploadError
 from function.core.types import MULTIPART_MAX_BYTES, NewFile, RemoteFile
 from function.drive.port import Drive
@@ -39,6 +40,7 @@ class ContentUpload:
         """Whether the content goes in one request."""
         return self.size <= MULTIPART_MAX_BYTES
 
+    @telemetry.span("transfer")
     def create(self, drive: Drive, file: NewFile) -> RemoteFile:
         """A new file, in one request. Raises what `drive.create` raises, SourceError, and what `check` raises."""
         content = self.source.read(self.check)
@@ -58,6 +60,7 @@ class ContentUpload:
             return progress, False
         return self.send(drive, uri, progress), True
 
+    @telemetry.span("transfer")
     def send(self, drive: Drive, uri: str, offset: int = 0) -> RemoteFile:
         """Send the content from `offset` to the end. Raises TransientDriveError where Drive keeps nothing of it."""
         self.has_progressed = False

@@ -67,10 +67,10 @@ def test_an_sdk_gets_spans_and_metrics(home: Home) -> None:
     )  # fmt: skip
 
     told = json.loads(run.stdout)
-    by_name = {name: trace for name, trace, _ in told["spans"]}
+    names = {name.removeprefix("drive_upload.") for name, _, _ in told["spans"]}
     assert told["status"] == "uploaded"
-    assert {"drive_upload.invocation", "drive_upload.lock", "drive_upload.request"} <= by_name.keys()
-    assert by_name["drive_upload.invocation"] == TRACE
+    assert names == {"invocation", "lock", "folders", "transfer", "settle", "request"}
+    assert [each for each in told["spans"] if each[1] != TRACE] == [], "a thread lost its parent"
     assert told["metrics"]["drive_upload.entries"] == [1]
     assert told["metrics"]["drive_upload.bytes"] == [100]
     assert "private-name" not in run.stdout
