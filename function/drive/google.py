@@ -132,7 +132,10 @@ class GoogleDrive:
             options["pageToken"] = next_page
 
     def list(self, query: Query) -> list[RemoteFile]:
-        return [each for page, _ in self._pages(query) for each in page]
+        found: list[RemoteFile] = []
+        for page, _ in self._pages(query):
+            found += page
+        return found
 
     def create_folder(self, file_id: FileId, name: str, parent: str, key: str) -> RemoteFile:
         body = {
@@ -180,7 +183,9 @@ class GoogleDrive:
         return str(uri)
 
     def session_status(self, uri: str, size: int) -> RemoteFile | int:
-        return self._repeated(lambda: self._session(uri, lambda http: resumable.status(http, uri, size)))
+        return retry.call(
+            lambda: self._session(uri, lambda http: resumable.status(http, uri, size)), deadline=self.transport.deadline
+        )
 
     def send(self, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> RemoteFile | int:
         return self._session(uri, lambda http: resumable.send(http, uri, size, offset, blocks))
@@ -206,10 +211,7 @@ class GoogleDrive:
         body = {field: value for field, value in body.items() if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
         request = partial(self._api.files.update, fileId=file.id, body=body, **_ALL, **move)
-        return self._repeated(lambda: _read(_remote, self._send(request(), WRITE_UNITS)))
-
-    def _repeated(self, operation: Callable[[], T]) -> T:
-        return retry.call(operation, deadline=self.transport.deadline)
+        return retry.call(lambda: _read(_remote, self._send(request(), WRITE_UNITS)), deadline=self.transport.deadline)
 
     def _look(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What a request tells that changes nothing; sent again while it isn't answered whole.
@@ -217,7 +219,7 @@ class GoogleDrive:
         A listing knows no 404: whoever asked for it looks by their ids whether the folders are there, and asks again.
         """
         try:
-            return self._repeated(partial(self._asked, request, units, read))
+            return retry.call(partial(self._asked, request, units, read), deadline=self.transport.deadline)
         except NotFound as error:
             if request.methodId != "drive.files.list":
                 raise
