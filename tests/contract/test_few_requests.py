@@ -1,6 +1,7 @@
 """Requests are Drive's price: how many each situation takes, as the Drive counts them, and as the log does."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from tests.support.home import Home, Post
 from tests.support.owner import Owner
 
 COUNT = 100
+
+VERSIONS_OF_OTHERS = {50: 12, 365: 12, 3000: 110}
+"""Names that others have taken -> requests of our first upload there, which doesn't know where they end."""
 
 
 def batch(home: Home, *, content: str = "", **options: Any) -> dict[str, Any]:
@@ -126,3 +130,30 @@ def test_what_an_earlier_look_showed_settles_nothing(home: Home, post: Post, mon
 
     assert len(failed) == 1  # whoever looked
     assert [each.status for each in home.drive.requests.of("files.list")] == [200, *[503] * retry.ATTEMPTS, 200]
+
+
+def test_a_version_costs_the_same_however_many_there_are(home: Home, post: Post) -> None:
+    """A name that is edited daily: the search for a free one begins behind our own, in a folder that grows."""
+    counts = [asked(home, post, {"path": home.put(content=f"version {number}")}) for number in range(50)]
+
+    assert max(counts[1:]) <= 3
+    assert home.stored()["MemoryVDB/Meta/note (50).txt"] == b"version 49"
+
+
+def test_versions_of_others_are_passed_over_in_a_few_requests(home: Home, post: Post, tmp_path: Path) -> None:
+    """The first upload beside them asks for twice as many names each time, a hundred a request; the next one knows."""
+    for taken in VERSIONS_OF_OTHERS:
+        zone = tmp_path / "seed" / "MemoryVDB" / str(taken)
+        zone.mkdir(parents=True)
+        for name in ("note.txt", *(f"note ({number}).txt" for number in range(2, taken + 1))):
+            (zone / name).write_text(f"theirs {name}")
+    home.drive.seed_from(tmp_path / "seed")
+
+    counts, names = {}, []
+    for taken in VERSIONS_OF_OTHERS:
+        path = f"Data/{taken}/note.txt"
+        counts[taken] = [asked(home, post, {"path": home.put(path, f"ours {number}")}) for number in range(2)]
+        names += [f"MemoryVDB/{taken}/note ({taken + number}).txt" for number in (1, 2)]
+
+    assert all(first <= VERSIONS_OF_OTHERS[taken] and second <= 3 for taken, (first, second) in counts.items()), counts
+    assert set(names) <= home.stored().keys()
