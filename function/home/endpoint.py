@@ -40,7 +40,7 @@ def _split(given: str) -> SplitResult:
         is_whole = False
     if not is_whole or "@" in url.netloc or url.query or url.fragment or not given.isprintable() or " " in given:
         raise SettingsError(
-            f"{EMULATOR_HOST}: {quoted(given)} must be host:port or a URL such as http://127.0.0.1:9099."
+            f"{EMULATOR_HOST}: must be host:port or a URL such as http://127.0.0.1:9099, with no user or query."
         )
     return url
 

@@ -46,6 +46,9 @@ _FILE_MAX_BYTES = 1024 * 1024
 
 _RATE = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>[BKMGT])(?:i?B)?", re.IGNORECASE)
 
+_TOKEN_ITSELF = re.compile(r"\s*(?:[{\[]|-----BEGIN|ya29\.|1//|GOCSPX-)")
+"""How a token, a key or their JSON begins, where the path of its file is wanted."""
+
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -330,6 +333,8 @@ def _account(name: str, entry: AccountEntry, root: Root, home: Path, where: str)
     if not is_name or "/" in name or name.startswith("."):
         raise SettingsError(f"{where}: {quoted(name)} can't be an account's name; use letters and digits.")
     at = f"{where}.{name}"
+    if _TOKEN_ITSELF.match(entry.token):
+        raise SettingsError(f"{at}.token: is the token itself; write it to a file and give the file's path.")
     token = Path(entry.token) if entry.token == APPLICATION_DEFAULT else home / _path(entry.token, f"{at}.token")
     own = root if entry.drive_root is None else parse_root(entry.drive_root, f"{at}.drive_root")
     return AccountConfig(name, token, own, entry.subject)
