@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.filesize import decimal
 
+from function.core.naming import drive_name, number_of
 from local_runner.client.find_files import EXCLUDED, LeftOut
 from local_runner.client.invoke import Entry
 from local_runner.client.tally import ROWS_MAX, Tally
@@ -44,7 +45,8 @@ def show(
             console.print(printable(f"{entry.get('path') or 'request'}: {entry['message']}"), markup=False)
     for sentence in _causes(rows, many):
         console.print(printable(sentence), style="bold red", markup=False)
-    for sentence in _left_out(left_out, only_failures=how.only_failures):
+    notes = [*_beside_others(rows, dry_run=how.dry_run), *_left_out(left_out, only_failures=how.only_failures)]
+    for sentence in notes:
         console.print(printable(sentence), style="yellow", markup=False)
     if how.is_stopped:
         console.print(_interrupted(tally), style="bold yellow", markup=False)
@@ -79,6 +81,22 @@ def _causes(rows: Sequence[Entry], many: Iterable[object]) -> Iterator[str]:
                 f"{len(failed)} failed with {reason}, the first {first.get('path')}: {first.get('message')} "
                 f"All of them: drive-upload status --open."
             )
+
+
+def _beside_others(rows: Sequence[Entry], *, dry_run: bool) -> Iterator[str]:
+    """What `keep_both` did, said where people meet it: a file that was edited is on Drive under two names."""
+    uploaded = [(each, drive_name(_name(each.get("path")))) for each in rows if each.get("status") == "uploaded"]
+    numbered = [each for each, name in uploaded if number_of(_name(each.get("destination")), name) > 1]
+    if numbered:
+        yield (
+            f"{len(numbered)} {'would go' if dry_run else 'went'} up under a new name, the first as "
+            f"{numbered[0]['destination']}: its name holds other content, as it does where a file was edited. "
+            "--if-exists new_revision keeps one file with its revisions."
+        )
+
+
+def _name(path: object) -> str:
+    return str(path or "").rpartition("/")[2]
 
 
 def _left_out(left_out: Sequence[LeftOut], *, only_failures: bool) -> Iterator[str]:

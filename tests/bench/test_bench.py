@@ -14,8 +14,6 @@ from tests.support.home import PROJECT, Home, Post
 NEVER_LOADED = [
     "flask",
     "google.oauth2.service_account",
-    "googleapiclient",
-    "httplib2",
     "oauth2client",
     "pydrive2",
     "pyparsing",
@@ -25,7 +23,7 @@ NEVER_LOADED = [
 ]
 """What neither start of `python -m function upload` needs, where the token is no PyDrive2's and still good."""
 
-ONLY_FOR_DRIVE = ["urllib3"]
+ONLY_FOR_DRIVE = ["googleapiclient", "httplib2", "urllib3"]
 """What an unchanged file does without, on top: there is nothing to ask Drive."""
 
 

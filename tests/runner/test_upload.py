@@ -382,3 +382,17 @@ def test_a_walk_over_the_whole_home_leaves_the_jobs_own_files_out(home: Path, ru
         assert {each["path"]: each["status"] for each in document["results"]} == dict.fromkeys(
             ("Data/Meta/a.txt", "Data/Meta/b.txt", "Data/Notes/c.txt"), status
         )
+
+
+def test_an_edited_file_is_said_to_have_a_new_name(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """keep_both, the default, surprises whoever edits: the run and the dry run say so, and how else."""
+    unedited = run("upload", "Data")
+    (home / "Data/Meta/a.txt").write_text("alpha, edited", encoding="utf-8")
+
+    rehearsed, real = run("upload", "Data", "--dry-run"), run("upload", "Data")
+
+    assert "under a new name" not in unedited.stdout
+    assert "1 would go up under a new name, the first as MemoryVDB/Meta/a (2).txt" in rehearsed.stdout
+    assert "1 went up under a new name, the first as MemoryVDB/Meta/a (2).txt" in real.stdout
+    assert "--if-exists new_revision" in real.stdout
+    assert "under a new name" not in run("upload", "Data").stdout
