@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from function.core.naming import same
 from function.core.types import Digests, RemoteFile
 
 T = TypeVar("T")
@@ -30,14 +31,14 @@ class FolderListing:
 
     def about(self, names: Collection[str], key: str) -> "FolderListing":
         """What it shows of those names and of the files with that mark: of a folder's files, one destination's."""
-        found = {each.id: each for name in names for each in self._by_name.get(name, ())}
+        found = {each.id: each for name in names for each in self._by_name.get(same(name), ())}
         found |= {each.id: each for each in self._by_key.get(key, ())}
         elsewhere = tuple(each for each in self.elsewhere if each.key == key)
         return FolderListing(frozenset(names), tuple(found.values()), elsewhere, self.began)
 
     @cached_property
     def _by_name(self) -> Mapping[str, Sequence[RemoteFile]]:
-        return _grouped(self.files, lambda each: each.name)
+        return _grouped(self.files, lambda each: same(each.name))
 
     @cached_property
     def _by_key(self) -> Mapping[str | None, Sequence[RemoteFile]]:
@@ -51,12 +52,16 @@ class FolderListing:
         )
 
     def named(self, name: str) -> list[RemoteFile]:
-        """The files of exactly that name, oldest first."""
-        return sorted((each for each in self.files if each.name == name), key=lambda each: each.seniority)
+        """The files of that name, spelled in any way that looks alike, oldest first."""
+        return sorted((each for each in self.files if same(each.name) == same(name)), key=lambda each: each.seniority)
 
     def holding(self, size: int, digests: Digests, name: str, key: str) -> list[RemoteFile]:
         """The files of the folder that hold the content under the name or with our mark, oldest first."""
-        found = (each for each in self.files if each.holds(size, digests) and (each.name == name or each.key == key))
+        found = (
+            each
+            for each in self.files
+            if each.holds(size, digests) and (same(each.name) == same(name) or each.key == key)
+        )
         return sorted(found, key=lambda each: each.seniority)
 
     def holding_elsewhere(self, size: int, digests: Digests, key: str) -> list[RemoteFile]:

@@ -16,11 +16,12 @@ from function.core import retry
 from function.core.deadline import Deadline
 from function.core.errors import BadRequest, LookFailed, TransientDriveError
 from function.core.listing import NEVER, FolderListing
+from function.core.naming import same
 from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
 from function.drive.port import Drive
-from function.drive.query import LIVE, Query, inside, marked, named
+from function.drive.query import LIVE, Query, inside, marked
 from function.folders import merge
-from function.folders.search import NAMES_PER_QUERY
+from function.folders.search import NAMES_PER_QUERY, spelled
 from function.folders.tree import REPAIRS_MAX, FolderPath, Folders
 
 KEYS_PER_QUERY = 8
@@ -138,7 +139,8 @@ class FolderView:
     ) -> FolderListing:
         names = None if is_whole else frozenset(self.names)
         here = [each for each in listed if _is_in(each, chain) and not each.trashed]
-        files = tuple(each for each in here if names is None or each.name in names)
+        alike = None if names is None else {same(name) for name in names}
+        files = tuple(each for each in here if alike is None or same(each.name) in alike)
         shown = {each.id for each in files}
         elsewhere = tuple(each for each in listed if each.key in self.keys and _is_put_away(each, shown))
         return FolderListing(names, files, elsewhere, began)
@@ -171,7 +173,7 @@ class FolderView:
             found: dict[str, RemoteFile] = {}
             for start in range(0, max(1, len(names)), NAMES_PER_QUERY):
                 part = names[start : start + NAMES_PER_QUERY]
-                here = inside(chain.leaf) & named(part) if part else None
+                here = inside(chain.leaf) & spelled(part) if part else None
                 if here or folders:
                     found |= {each.id: each for each in self.drive.list(_live(here, folders, marks))}
             return list(found.values()), False

@@ -43,7 +43,7 @@ class FolderSearch:
         return self._list(places) if self._every_level is None else self._every_level
 
     def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
-        listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | _spelled(below)))
+        listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | spelled(below)))
         return _by_place(listed, places, below) if is_all else None
 
     def _list(self, places: Sequence[Place]) -> Shown:
@@ -84,11 +84,12 @@ def clause(places: Iterable[Place]) -> Query:
     names: dict[str, list[str]] = {}
     for parent, name in places:
         names.setdefault(parent, []).append(name)
-    return reduce(or_, (inside(parent) & _spelled(each) for parent, each in names.items()))
+    return reduce(or_, (inside(parent) & spelled(each) for parent, each in names.items()))
 
 
-def _spelled(names: Iterable[str]) -> Query:
-    return named(sorted({spelled for name in names for spelled in spellings(name)}))
+def spelled(names: Iterable[str]) -> Query:
+    """What has one of these names, spelled in any way."""
+    return named(sorted({each for name in names for each in spellings(name)}))
 
 
 def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Collection[str]) -> Shown:

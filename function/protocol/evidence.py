@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from function.core.listing import NEVER, FolderListing, duplicates, replace_files
-from function.core.naming import number_of, numbered
+from function.core.naming import number_of, numbered, same
 from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Sending
 from function.core.types import (
     FileId,
@@ -93,9 +93,9 @@ def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload], count: int = 0
 
 def free_names(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: Facts) -> list[str]:
     """The numbered names that were looked for and are free, in order."""
-    taken = {each.name for each in listing.files}
+    taken = {same(each.name) for each in listing.files}
     asked = names_to_ask(wanted, receipt.done, facts.names_asked)[1:]
-    return [each for each in asked if each not in taken and listing.covers((each,))]
+    return [each for each in asked if same(each) not in taken and listing.covers((each,))]
 
 
 def ask_for_more_names(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step:

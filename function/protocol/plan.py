@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from function.core.errors import DestinationExists
 from function.core.listing import FolderListing
+from function.core.naming import same as alike
 from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Revise
 from function.core.types import (
     GOOGLE_MIME_PREFIX,
@@ -243,5 +244,5 @@ def _same_content(wanted: Wanted, digests: Digests | None, listing: FolderListin
     size = wanted.stat.size
     same = listing.holding(size, digests, wanted.name, wanted.key)
     if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
-        return next((each for each in same if each.name == wanted.name), None)
+        return next((each for each in same if alike(each.name) == alike(wanted.name)), None)
     return next(iter((*same, *listing.holding_elsewhere(size, digests, wanted.key))), None)

@@ -59,3 +59,15 @@ def test_a_folder_that_stands_there_keeps_its_spelling(home: Home, post: Post, t
     assert folder_names(home) == sorted([there, "MemoryVDB"])
     assert {each.split("/")[1] for each in home.stored()} == {there}
     assert len(home.stored()) == 3
+
+
+def test_two_spellings_of_a_file_clash(home: Home, post: Post) -> None:
+    """Two sources, which look alike on Drive: the second gets a number, and each stays what it is."""
+    paths = [home.put(f"Data/Meta/{name}.txt", name) for name in (COMPOSED, DECOMPOSED)]
+
+    answers = [post(home, {"path": each}) for each in paths]
+    again = [post(home, {"path": each}).body["status"] for each in paths]
+
+    assert [each.code for each in answers] == [200, 200]
+    assert sorted(home.stored()) == sorted([f"MemoryVDB/Meta/{COMPOSED}.txt", f"MemoryVDB/Meta/{DECOMPOSED} (2).txt"])
+    assert again == ["unchanged", "unchanged"]
