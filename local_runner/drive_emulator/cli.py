@@ -136,13 +136,17 @@ class _Refusal(click.ClickException):
         return self.code
 
 
+_NO_ADDRESS = {errno.EADDRNOTAVAIL, socket.EAI_NONAME, socket.EAI_AGAIN}
+"""The second and third are how `socket.create_server` passes on that a name can't be resolved."""
+
+
 def _cannot_start(error: OSError, host: str, port: int) -> _Refusal:
     """Why the emulator can't listen, or can't use its folder."""
     if error.filename is not None:
         return _Refusal(f"--data: {error.filename}: {error.strerror}.", SETTINGS)
     if error.errno == errno.EADDRINUSE:
         return _Refusal(f"Port {port} of {host} is taken: name another with --port, or 0 for a free one.", TRY_LATER)
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    if isinstance(error, socket.gaierror) or error.errno in _NO_ADDRESS:
         return _Refusal(f"--host: {host} is no address of this machine.", USAGE)
     return _Refusal(f"Can't listen on port {port} of {host}: {error.strerror}.", USAGE)
 
@@ -154,7 +158,7 @@ def _loaded(saved: Path, data: Path | None, options: dict[str, Any]) -> DriveEmu
             return DriveEmulator.loaded(saved, **options)
         archive.load(saved, data)
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise _Refusal(f"--load: {error}", click.UsageError.exit_code) from None
     return DriveEmulator(data, **options)
 
 

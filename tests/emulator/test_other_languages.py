@@ -89,6 +89,7 @@ def test_go(drive: DriveEmulator, tmp_path: Path) -> None:
 
     check(told, drive)
     assert told["renamed"] == "renamed"
+    assert told["batched"] == ["renamed", "large"]
     assert [record.status for record in drive.requests if record.method_id == "upload.send"] == [200, 200, 200]
 
 

@@ -209,6 +209,15 @@ def _no_host(tmp_path: Path) -> list[str]:
     return ["--port", "0", "--host", "203.0.113.7"]
 
 
+def _no_name(tmp_path: Path) -> list[str]:
+    return ["--port", "0", "--host", "300.1.1.1"]
+
+
+def _no_state(tmp_path: Path) -> list[str]:
+    (tmp_path / "state").write_text("of something else")
+    return ["--port", "0", "--load", str(tmp_path / "state")]
+
+
 def _unwritable(tmp_path: Path) -> list[str]:
     (tmp_path / "file").write_text("in the way")
     return ["--port", "0", "--data", str(tmp_path / "file/data")]
@@ -232,6 +241,8 @@ def _bad_flag(tmp_path: Path) -> list[str]:
     [
         (_taken_port, 75, "is taken"),
         (_no_host, 64, "is no address of this machine"),
+        (_no_name, 64, "--host: 300.1.1.1 is no address of this machine"),
+        (_no_state, 2, "is no saved state of a Drive emulator"),
         (_unwritable, 78, "Not a directory"),
         (_used, 75, "in use by another"),
         (_token_of_another, 78, "no Drive emulator wrote"),

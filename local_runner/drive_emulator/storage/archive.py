@@ -44,4 +44,4 @@ def load(file: Path, folder: Path) -> None:
                 raise ValueError(f"{file} is no saved state of a Drive emulator.")
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{file} is no saved state of a Drive emulator ({error}).") from error
+        raise ValueError(f"{file} is no saved state of a Drive emulator, or a damaged one.") from error
