@@ -108,8 +108,12 @@ class FolderView:
         for attempt in range(REPAIRS_MAX):
             chain = self.ready()
             began = time.monotonic()
+            is_known = chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
             try:
-                listed, is_whole, fetched = self._listed_and_leaf(chain)
+                with telemetry.Threads(1) as beside:  # the listing, and a look at the folder itself
+                    leaf = None if is_known else beside.submit(self.drive.get, chain.leaf)
+                    listed, is_whole = self._list(chain)
+                    fetched = leaf.result() if leaf else None
             except LookFailed as error:  # is a folder gone, or is it asked again?
                 self.distrust()
                 if self.chain is chain:
@@ -125,14 +129,6 @@ class FolderView:
                 self._merged.add(each.younger.id)
                 merge.merge(each, self.drive)
         raise TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
-
-    def _listed_and_leaf(self, chain: FolderPath) -> tuple[list[RemoteFile], bool, RemoteFile | None]:
-        """A listing, and beside it a look at the folder itself, where none has found it in its place lately."""
-        with telemetry.Threads(1) as beside:
-            is_known = chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
-            leaf = None if is_known else beside.submit(self.drive.get, chain.leaf)
-            listed, is_whole = self._list(chain)
-            return listed, is_whole, leaf.result() if leaf else None
 
     def _listing(
         self, chain: FolderPath, listed: Iterable[RemoteFile], began: float, *, is_whole: bool
