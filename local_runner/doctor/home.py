@@ -30,7 +30,11 @@ def check_log(settings: Settings) -> Iterator[Finding]:
     if not log.exists():
         yield ok("log", f"{log}: nothing was uploaded yet")
     elif torn:
-        yield warn("log", f"{log}: {count} entries, {torn} torn line(s)", "the next upload mends a torn end")
+        yield warn(
+            "log",
+            f"{log}: {count} entries, {torn} torn line(s)",
+            "the next upload mends those at the log's end; mend or remove others by hand",
+        )
     else:
         yield ok("log", f"{log}: {count} entries")
     for aside in sorted(log.parent.glob(f"{log.name}.damaged-*")):
