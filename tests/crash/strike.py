@@ -8,7 +8,6 @@ import itertools
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,10 +141,19 @@ def freeze() -> None:
     """SIGSTOP, and SIGCONT from a process that waits for the end of the freeze."""
     frozen = os.getpid()
     if os.fork() == 0:
-        time.sleep(FREEZE_S)
-        os.kill(frozen, signal.SIGCONT)
-        os._exit(0)
+        try:
+            while _state(frozen) not in "TZX":  # woken before it is stopped, it would never go on
+                threading.Event().wait(0.001)
+            threading.Event().wait(FREEZE_S)
+            os.kill(frozen, signal.SIGCONT)
+        finally:
+            os._exit(0)
     os.kill(frozen, signal.SIGSTOP)
+
+
+def _state(pid: int) -> str:
+    """The letter of a process's state, as Linux tells it: T is stopped, Z and X have ended."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def die() -> None:
