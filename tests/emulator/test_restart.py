@@ -136,3 +136,18 @@ def test_the_command_shows_each_request_and_ends_on_sigterm(tmp_path: Path, laun
     assert (ready.status_code, answer.status_code, process.returncode) == (200, 200, 0)
     assert "200 GET    files.list" in shown
     assert token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_and_its_newest_revision_hold_their_content_once(tmp_path: Path) -> None:
+    """Also as they were uploaded, the revision's line before the file's: a fourth of the memory of a large Drive."""
+    with DriveEmulator(tmp_path) as drive:
+        made = Api(drive).multipart({"name": "a.txt"}, b"hello").json()
+
+    with DriveEmulator(tmp_path) as drive:
+        record = drive.drive.store.files[made["id"]]
+        revision = drive.drive.store.revisions[made["id"]][made["headRevisionId"]]
+        assert record.content is revision.content
+        assert record.id is revision.file_id
+        assert record.head_revision_id is revision.id
+        assert record.original_filename is revision.original_filename
+        assert Api(drive).get(f"files/{made['id']}", alt="media").content == b"hello"

@@ -243,35 +243,40 @@ class Store:
                 gc.enable()
 
     def _share(self, value: Any, common: dict[Any, Any]) -> None:
-        """What a record just read has in common with others is held once: half of the memory of a large Drive."""
+        """What a record just read has in common with others is held once: half of the memory of a large Drive.
+
+        A file's line may come after those of its revisions (as it was uploaded) or before them (in a journal that was
+        written anew).
+        """
         if isinstance(value, FileRecord):
-            for name in ("mime_type", "owner", "last_modifying_user", "apps", "permissions", "parents"):
-                part = getattr(value, name)
-                force_setattr(value, name, common.setdefault(part, part))
-            if not value.app_properties:
-                force_setattr(value, "app_properties", _NONE)
-            for name, same in (
-                ("original_filename", "name"),
-                ("created_ms", "arrived_ms"),
-                ("modified_ms", "arrived_ms"),
-            ):
-                if getattr(value, name) == (part := getattr(value, same)):
-                    force_setattr(value, name, part)
-        elif isinstance(value, Revision | Change) and (record := self.files.get(value.file_id)) is not None:
+            self._share_file(value, common)
+        elif isinstance(value, Revision | Change):
+            _share_values(value, common, *(("viewers",) if isinstance(value, Change) else ("mime_type", "modified_by")))
+            record = self.files.get(value.file_id)
+            if record is None:
+                return
             force_setattr(value, "file_id", record.id)
-            if isinstance(value, Change):
-                force_setattr(value, "viewers", common.setdefault(value.viewers, value.viewers))
-                if value.time_ms == record.arrived_ms:
-                    force_setattr(value, "time_ms", record.arrived_ms)
-            elif (
-                value.id == record.head_revision_id
-                and value.content == record.content
-                and value.modified_ms == record.modified_ms
-            ):
-                force_setattr(value, "id", record.head_revision_id)
-                force_setattr(value, "content", record.content)
-                force_setattr(value, "original_filename", record.original_filename)
-                force_setattr(value, "modified_ms", record.modified_ms)
+            if isinstance(value, Revision):
+                _share_head(record, value)
+            elif value.time_ms == record.arrived_ms:
+                force_setattr(value, "time_ms", record.arrived_ms)
+
+    def _share_file(self, record: FileRecord, common: dict[Any, Any]) -> None:
+        _share_values(record, common, "mime_type", "owner", "last_modifying_user", "apps", "permissions", "parents")
+        for name in ("properties", "app_properties"):
+            if not getattr(record, name):
+                force_setattr(record, name, _NONE)
+        for name, same in (
+            ("original_filename", "name"),
+            ("created_ms", "arrived_ms"),
+            ("modified_ms", "arrived_ms"),
+        ):
+            if getattr(record, name) == (part := getattr(record, same)):
+                force_setattr(record, name, part)
+        head = self.revisions.get(record.id, {}).get(record.head_revision_id or "")
+        if head is not None:
+            force_setattr(record, "id", head.file_id)
+            _share_head(record, head)
 
     def _line_kinds(self) -> dict[str, Callable[[Any], Undo]]:
         """What each kind of journal line does to the tables; each answers with how to take it back."""
@@ -403,6 +408,23 @@ class Store:
         for kind, values in tables:
             for value in values:
                 yield kind, value
+
+
+def _share_values(value: Any, common: dict[Any, Any], *names: str) -> None:
+    """Hold the parts of these names once, among all records."""
+    for name in names:
+        part = getattr(value, name)
+        force_setattr(value, name, common.setdefault(part, part))
+
+
+def _share_head(record: FileRecord, revision: Revision) -> None:
+    """Hold once what a file and its newest revision have in common."""
+    if revision.id == record.head_revision_id and revision.content == record.content:
+        force_setattr(record, "head_revision_id", revision.id)
+        force_setattr(record, "content", revision.content)
+        for name in ("original_filename", "modified_ms"):
+            if getattr(revision, name) == (part := getattr(record, name)):
+                force_setattr(revision, name, part)
 
 
 def _folded(name: str) -> str:
