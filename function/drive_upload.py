@@ -80,6 +80,8 @@ class Upload:
     """Sends that failed in a row, for the pause before the next one."""
     _sessions_lost: int = 0
     _sends_metadata: bool = True
+    _message: str | None = None
+    """What the outcome is to say besides."""
     _has_new_ids: bool = False
 
     @cached_property
@@ -288,7 +290,8 @@ class Upload:
 
     def _sent(self, claim: Sending) -> tuple[RemoteFile, bool]:
         drive, content = self.to.context.drive, self.content
-        file = self.to.new_file(claim, self.source.stat, with_metadata=self._sends_metadata)
+        before = next((each for each in self.receipt.current.done if each.id == claim.id), None)
+        file = self.to.new_file(claim, self.source.stat, with_metadata=self._sends_metadata, before=before)
         self.facts.last_sent = claim
         if content.is_small and is_new(claim):
             return content.create(drive, file), True
@@ -364,8 +367,6 @@ class Upload:
             facts.entry_written = None
 
     # --- the end
-
-    _message: str | None = None
 
     def _outcome(self, done: CompletedUpload) -> Outcome:
         status = Status.UPLOADED if self.facts.entry_written else Status.UNCHANGED

@@ -155,7 +155,8 @@ class NewFile:
     mime_type: str | None
     """None where the name doesn't tell: Drive looks at the content."""
     key: str | None
-    properties: Mapping[str, str]
+    properties: Mapping[str, str | None]
+    """Public ones; None clears what an earlier upload of ours has set."""
     description: str | None
     nonce: str | None = None
     modified_time: str | None = None

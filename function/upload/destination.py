@@ -10,7 +10,7 @@ from typing import Any
 from function.core import metadata
 from function.core.deadline import Deadline
 from function.core.naming import drive_name, ownership_mark, state_key
-from function.core.receipt import Create, Mend, Receipt, Revise, Sending
+from function.core.receipt import CompletedUpload, Create, Mend, Receipt, Revise, Sending
 from function.core.types import Digests, FileId, FileStat, LoggedUpload, NewFile, Outcome, Policy
 from function.drive.port import Drive
 from function.folders.listing import FolderView
@@ -81,9 +81,18 @@ class Destination:
         """The caller's metadata as Drive takes it: public properties and a description."""
         return metadata.marks(self.metadata)
 
-    def new_file(self, claim: Sending, stat: FileStat, *, with_metadata: bool) -> NewFile:
-        """What Drive is told of the file besides its content. A revised file of others stays its owner's."""
-        properties, description = self.marks if with_metadata else ({}, None)
+    def new_file(
+        self, claim: Sending, stat: FileStat, *, with_metadata: bool, before: CompletedUpload | None = None
+    ) -> NewFile:
+        """What Drive is told of the file besides its content. A revised file of others stays its owner's.
+
+        Of what was told with the content `before` a revision clears what this call doesn't say.
+        """
+        told, description = self.marks if with_metadata else ({}, None)
+        properties: dict[str, str | None] = dict(told)
+        if before and with_metadata:
+            properties = dict.fromkeys(before.properties) | properties
+            description = description or ("" if before.metadata else None)
         is_ours = isinstance(claim, Create | Mend)
         return NewFile(
             claim.id,

@@ -1,6 +1,7 @@
 """What travels with a file: metadata, its type, its name; and contents of every size."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -177,3 +178,42 @@ def test_the_link_opens_the_file(home: Home, post: Post) -> None:
     url = f"{home.drive.url}/drive/v3/files/{answer.entry['file_id']}?fields=webViewLink"
     said = requests.get(url, headers={"authorization": f"Bearer {token}"}, timeout=30).json()
     assert answer.entry["link"] == said["webViewLink"]
+
+
+def test_a_revision_has_the_metadata_of_its_call(home: Home, post: Post) -> None:
+    """What an earlier call set and this one doesn't say is cleared; many calls pile nothing up."""
+    for number in range(34):
+        path = home.put(content=f"version {number}")
+        payload = {"path": path, "metadata": {f"key {number}": "x", "same": str(number)}, "if_exists": "new_revision"}
+        assert post(home, payload).body["status"] == "uploaded"
+        (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+        assert remote["properties"] == {f"key {number}": "x", "same": str(number)}
+
+
+def test_the_same_content_with_other_metadata_updates_drive(home: Home, post: Post) -> None:
+    """Nothing is sent again: the properties are told, the entry says so, and the third call asks for nothing."""
+    path = home.put()
+    home.age(path)
+    post(home, {"path": path, "metadata": {"a": "1", "b": "2"}})
+
+    changed = post(home, {"path": path, "metadata": {"b": "3"}})
+    home.drive.requests.clear()
+    again = post(home, {"path": path, "metadata": {"b": "3"}})
+    without = post(home, {"path": path})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert (changed.body["status"], remote["properties"]) == ("unchanged", {"b": "3"})
+    assert "metadata" in changed.entry["message"]
+    assert [each.body["status"] for each in (again, without)] == ["unchanged"] * 2
+    assert len(home.drive.requests) == 0
+
+
+def test_the_sources_time_travels(home: Home, post: Post) -> None:
+    """The file's own modification time is Drive's, on create and on a revision."""
+    path = home.put()
+    for seconds, policy in ((1_600_000_000, "keep_both"), (1_700_000_000, "new_revision")):
+        home.put(content=f"at {seconds}")
+        os.utime(home.folder / path, (seconds, seconds))
+        post(home, {"path": path, "if_exists": policy})
+        (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+        assert remote["modifiedTime"].startswith({1_600_000_000: "2020-09-13", 1_700_000_000: "2023-11-14"}[seconds])

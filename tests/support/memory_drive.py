@@ -292,7 +292,7 @@ class MemoryDrive:
             old,
             key=file.key or old.key,
             nonce=file.nonce or old.nonce,
-            properties={**old.properties, **file.properties},
+            properties=_without_none({**old.properties, **file.properties}),
             description=old.description if file.description is None else file.description,
         )
         revised = self._add(new, content)
@@ -353,7 +353,7 @@ class MemoryDrive:
             parents = (*(each for each in parents if each not in file.parents), self._id(move_to))
         if len(parents) > 1:
             raise DriveError("Increasing the number of parents is not allowed.", reason="drive_unavailable")
-        kept = {key: value for key, value in {**old.properties, **properties}.items() if value is not None}
+        kept = _without_none({**old.properties, **properties})
         given = {name: value for name, value in fields.items() if value is not None}
         return self._stand(self._add(replace(old, parents=parents, properties=kept, **given), None))
 
@@ -365,7 +365,12 @@ def _remote(file: NewFile) -> RemoteFile:
         file.mime_type or "application/octet-stream",
         key=file.key,
         nonce=file.nonce,
-        properties=dict(file.properties),
+        properties=_without_none(file.properties),
         description=file.description,
         modified_time=file.modified_time or "",
     )
+
+
+def _without_none(properties: Mapping[str, str | None]) -> dict[str, str]:
+    """What stays of properties, of which None clears one."""
+    return {key: value for key, value in properties.items() if value is not None}
