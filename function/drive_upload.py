@@ -83,6 +83,8 @@ class Upload:
     _message: str | None = None
     """What the outcome is to say besides."""
     _has_new_ids: bool = False
+    _refusal: BadRequest | None = None
+    """Drive's answer to the last send: before less is sent, a look tells whether it was done all the same."""
 
     @cached_property
     def wanted(self) -> Wanted:
@@ -251,6 +253,8 @@ class Upload:
     def _send(self, claim: Sending) -> None:
         """Send the content under the claim's id, once; what an error leaves open is what the next step asks for."""
         facts = self.facts
+        if self._refusal and self._is_dropped_after(self._refusal, claim):
+            return
         facts.was_mended |= claim.id in facts.arrived
         facts.files.pop(claim.id, None)
         try:
@@ -264,7 +268,7 @@ class Upload:
         except NotFound:
             self._lose_folder(claim)
         except BadRequest as error:
-            self._send_less(claim, error)
+            self._refusal = error
         else:
             self._failures = 0
             facts.last_sent = self._current_claim()
@@ -326,15 +330,20 @@ class Upload:
         self.facts.listing = None
         self.facts.files[claim.id] = None
 
-    def _send_less(self, claim: Sending, error: BadRequest) -> None:
-        """Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other."""
+    def _is_dropped_after(self, refusal: BadRequest, claim: Sending) -> bool:
+        """Drive has refused the request, and nothing stands under the id: whether the claim is dropped for it.
+
+        Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other.
+        """
+        self._refusal = None
         if self._sends_metadata and self.to.metadata:
             self._sends_metadata = False
-        elif isinstance(claim, Create) and not self._has_new_ids:
-            self._has_new_ids = True
-            self._write_claim(None, discards_ids=True)
-        else:
-            raise error
+            return False
+        if not isinstance(claim, Create) or self._has_new_ids:
+            raise refusal
+        self._has_new_ids = True
+        self._write_claim(None, discards_ids=True)
+        return True
 
     def _update_metadata(self, done: CompletedUpload) -> None:
         properties, description = self.to.marks

@@ -18,7 +18,7 @@ import msgspec
 from function import telemetry
 from function.core import retry
 from function.core.deadline import Deadline
-from function.core.errors import BadRequest, DriveError, LookFailed, NotFound
+from function.core.errors import BadRequest, DriveError, LookFailed, NotFound, TransientDriveError
 from function.core.naming import ownership_mark, same, state_key
 from function.core.receipt import FolderReceipt
 from function.core.types import FOLDER_MIME_TYPE, FileId, LoggedUpload, RemoteFile
@@ -141,6 +141,7 @@ class Folders:
                 continue
             if not (is_base and stands_below):
                 remote = fetched.get(folder.id) or shown.get(folder.id) or drive.get(folder.id)
+                remote = remote or drive.get(folder.id)  # one 404 is no proof: a chain would be made a second time
                 stands_below = self._stands(folder, remote, folder.id in shown, drive)
             if stands_below:
                 self._seen[folder.id] = time.monotonic()
@@ -283,7 +284,9 @@ class Folders:
         drive, deadline, distrusted = walk.drive, walk.deadline, walk.distrusted
         parent, name = walk.parent(path), _leaf(path)
         has_new_ids = False
-        while True:
+        for attempt in itertools.count():
+            if attempt:  # Drive shows nothing under the id, or something else: don't ask in a rush
+                retry.pause(attempt - 1, TransientDriveError("Drive makes no folder; call again later."), deadline)
             folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
             try:
                 made = idempotent_create.once(
@@ -305,6 +308,7 @@ class Folders:
                 if not made.explicitly_trashed:  # Drive takes a create under a folder in the bin
                     raise _Misplaced(parent)
             distrusted |= {folder}
+        raise AssertionError
 
     def _claim(
         self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]

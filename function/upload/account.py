@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from function.core.deadline import Deadline
@@ -33,8 +33,8 @@ class DriveSession:
     Nothing of it is ever used for another user's Drive, whatever token the account's file holds by then.
     """
 
-    drive: Drive
-    """Unbound; refuses a token of another identity."""
+    open_drive: Callable[[], Drive]
+    """The Drive, unbound; it refuses a token of another identity. Opened late, since what is unchanged needs none."""
     key: str
     """Names the user and the root."""
     receipts: Receipts[Receipt]
@@ -61,6 +61,20 @@ class _BoundTokens:
 
     def refused(self, access_token: str, deadline: Deadline) -> None:
         self.tokens.refused(access_token, deadline)
+
+
+def _once(make: Callable[[], Drive]) -> Callable[[], Drive]:
+    """A function that makes the Drive when it is first called, whichever threads call it."""
+    made: list[Drive] = []
+    making = threading.Lock()
+
+    def get() -> Drive:
+        with making:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
 
 
 def as_it_is(drive: Drive) -> Drive:
@@ -103,12 +117,18 @@ class AccountSession:
 
     def _opened(self, identity: str, usage: Usage, deadline: Deadline) -> DriveSession:
         state, root = self.settings.state, self.account.root
-        drive = self.around(self._drive(identity))
-        asked = drive.bound(usage, deadline)
-        user = self._noted(state / "identities" / identity, asked.identity)
+        open_drive = _once(lambda: self.around(self._drive(identity)))
+
+        def asked() -> Drive:
+            return open_drive().bound(usage, deadline)
+
+        user = self._noted(state / "identities" / identity, lambda: asked().identity())
         base = root.base
         if root.folder_id not in (None, "root"):
-            base = self._noted(state / "bases" / state_key(f"{user}\0{base}"), partial(base_of, root, asked))
+            base = self._noted(
+                state / "bases" / state_key(f"{user}\0{base}"),
+                lambda: base_of(root, asked()),
+            )
         key = state_key(f"{user}\0{base}\0{root.drive_id or ''}")
         ids = IdPool(state / "ids" / f"{state_key(user)}.txt", self.locks.shared)
         folders = Folders(
@@ -123,7 +143,7 @@ class AccountSession:
             sees_only_own_files=self.tokens.sees_only_own_files,
             last_upload=lambda folder: self.memory.last_below(self.name, folder),
         )
-        return DriveSession(drive, key, Receipts(state / "drives" / key / "receipts", Receipt), folders, ids)
+        return DriveSession(open_drive, key, Receipts(state / "drives" / key / "receipts", Receipt), folders, ids)
 
     def _noted(self, file: Path, ask: Callable[[], str]) -> str:
         """What never changes, as whose Drive a token leads to: as it was written down, else by Drive's answer."""

@@ -150,7 +150,7 @@ class Batch:
         return self._folders[same(path)]
 
     def _drive(self) -> Drive:
-        return self.session.drive.bound(self.shared, self.deadline)
+        return self.session.open_drive().bound(self.shared, self.deadline)
 
     def _fail(self, item: Item, upload: Upload, error: Exception) -> None:
         if not isinstance(error, UploadError):
@@ -161,7 +161,7 @@ class Batch:
     def _destination(self, item: Item) -> Destination:
         context = UploadContext(
             account=self.account.name,
-            open_drive=lambda: self.session.drive.bound(item.usage, self.deadline),
+            open_drive=lambda: self.session.open_drive().bound(item.usage, self.deadline),
             receipts=self.session.receipts,
             lock=lambda name: self.account.locks.of(name, self.deadline),
             take_id=self._take_id,
