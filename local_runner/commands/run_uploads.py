@@ -163,6 +163,10 @@ def _json_written(
         print(f"{opening}\n], {json.dumps(rest)[1:]}", flush=True)
 
 
+SETTLING_S = 2.0
+"""Time after an interruption in which nothing new is begun, and what was sent is settled and logged."""
+
+
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C or SIGTERM came: what is under way stops so that the next run goes on; a second one kills."""
@@ -171,7 +175,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
     def stop(number: int, frame: FrameType | None) -> None:
         signals.append(number)
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        shutdown.stop("Interrupted; call again to go on.", 0)
+        shutdown.stop("Interrupted; call again to go on.", SETTLING_S)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -370,6 +370,25 @@ def test_ctrl_c_is_one_sentence_and_the_next_run_sends_the_rest(home: Path, driv
     assert 0 < totals["bytes_sent"] < size
 
 
+def test_what_was_sent_before_ctrl_c_counts_as_done(home: Path, drive: DriveEmulator) -> None:
+    """Interrupted among many files: those that were sent are settled and logged, and the sentence counts them."""
+    for number in range(200):
+        (home / f"Data/many-{number}").write_text(str(number), encoding="utf-8")
+    drive.set_weather(latency_ms=100)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local_runner", "upload", "Data"],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while drive.requests.count("files.create") < 40:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 75
+    (done,) = re.findall(r"Interrupted: (\d+) of \d+ done", shown)
+    assert int(done) >= 30
+
+
 def test_a_walk_over_the_whole_home_leaves_the_jobs_own_files_out(home: Path, run: Run) -> None:
     """With data_root "." neither settings nor tokens, log, state or the embedded Drive go up or fail, twice."""
     (home / "paths.json").write_text('{"drive_root": "M", "data_root": "."}', encoding="utf-8")
