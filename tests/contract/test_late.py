@@ -93,7 +93,8 @@ def test_whatever_hangs_the_answer_comes(
     home.environ["DRIVE_UPLOAD_DEADLINE_S"] = "60"
     home.put(path)
     assert late.code == 503
-    assert late.entry["reason"] in (reason, "locked")  # where the log's lock hangs as well
+    # Where the log's lock hangs as well, or the lock itself is given up before the invocation.
+    assert late.entry["reason"] in (reason, "locked", "volume_unavailable")
     assert took_s < 20  # a hang lasts for ever
     until(lambda: post(home, {"path": path}).code == 200)
 
