@@ -1,5 +1,6 @@
 """The row of one large file: throughput against curl, CPU and memory against rclone."""
 
+import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ def _straight(stage: Stage, effort: Effort) -> Row:
     room = stage.room()
     own = {key: value for key, value in room.environ.items() if key not in stage.environ}
     room = Room(room.folder, {**own, "DRIVE_EMULATOR_HOST": stage.url})
+    (room.folder / "drive_token.json").write_text(json.dumps(stage.token), encoding="utf-8")  # the emulator's own
     with serving(room) as server:
         found = medians(_turns(stage, [(server, room), (contenders.ONE_OFF, room), (Curl(), room)], effort))
     bars = [
