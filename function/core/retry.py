@@ -65,19 +65,24 @@ def call(
             raise failure from late
         except TransientDriveError as error:
             failure = error
-            wait_s = backoff_s(attempt, error, dice=dice)
-            if attempt + 1 == attempts or wait_s >= deadline.remaining_s():
-                raise
-            sleep(wait_s)
+            pause(attempt, error, deadline, sleep=sleep, dice=dice, attempts=attempts)
     raise ValueError("attempts is at least 1")
 
 
-def pause(attempt: int, error: TransientDriveError, deadline: Deadline) -> None:
+def pause(
+    attempt: int,
+    error: TransientDriveError,
+    deadline: Deadline,
+    *,
+    sleep: Callable[[float], None] | None = None,
+    dice: Callable[[], float] = random.random,
+    attempts: int = ATTEMPTS,
+) -> None:
     """Wait after attempt 0, 1, …, or raise the error when it was the last one, or the deadline comes first."""
-    seconds = backoff_s(attempt, error, dice=random.random)
-    if attempt + 1 >= ATTEMPTS or seconds >= deadline.remaining_s():
+    seconds = backoff_s(attempt, error, dice=dice)
+    if attempt + 1 >= attempts or seconds >= deadline.remaining_s():
         raise error
-    time.sleep(seconds)
+    (sleep or time.sleep)(seconds)
 
 
 def due_at(entry_time: datetime, attempt: int, invocation_id: str, reason: str | None = None) -> datetime:

@@ -14,7 +14,6 @@ look          what Drive shows at a destination: a listing, which may lag
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NewType
 
@@ -39,10 +38,6 @@ MULTIPART_MAX_BYTES = 5 * 1000 * 1000
 
 FILE_MAX_BYTES = 5_497_558_138_880
 """Drive's limit for one file, 5 TiB. Source: Drive's discovery document, files.create maxSize."""
-
-
-EDIT_SLACK = timedelta(seconds=2)
-"""Drive dates a file's creation and first content apart by less than this."""
 
 
 class Policy(StrEnum):
@@ -129,15 +124,6 @@ class RemoteFile:
     def holds(self, size: int, digests: Digests) -> bool:
         """Whether the stored content is that one: size and MD5, and SHA-256 where Drive knows it."""
         return self.size == size and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
-
-    @property
-    def was_edited(self) -> bool:
-        """Whether somebody gave the file other content after it was made; what we send at once carries one date."""
-        try:
-            created, modified = map(datetime.fromisoformat, (self.created_time, self.modified_time))
-        except ValueError:
-            return False
-        return modified - created > EDIT_SLACK
 
     @property
     def seniority(self) -> tuple[str, str]:
