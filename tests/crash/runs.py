@@ -204,10 +204,10 @@ def _tell(write: Any, told: int, what: Any) -> None:
 def _call(run: Run) -> tuple[int, dict[str, Any]]:
     os.environ.update(run.environ)
     from function.serving import app
-    from function.state import locks
+    from function.state import lease
 
     if run.lease_s is not None:
-        vars(locks)["LEASE_S"], vars(locks)["HEARTBEAT_S"] = run.lease_s, run.lease_s / 5
+        vars(lease)["LEASE_S"], vars(lease)["HEARTBEAT_S"] = run.lease_s, run.lease_s / 5
     answer = app.current().handle(json.dumps(run.payload).encode(), {})
     return answer.code, answer.document()
 

@@ -7,15 +7,14 @@ import stat
 import subprocess
 import sys
 import threading
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from function.core.deadline import Deadline
 from function.core.errors import Locked, VolumeUnavailable
-from function.state import locks
-from function.state.locks import HeldLock, Locks
+from function.state import lease, locks
+from function.state.locks import Locks
 
 NAME, OTHER = "ab" * 16, "cd" * 16
 PROJECT = Path(__file__).parents[3]
@@ -23,7 +22,7 @@ PROJECT = Path(__file__).parents[3]
 HOLDER = """
 import sys
 from pathlib import Path
-from function.state import locks
+from function.state import lease, locks
 from function.core.deadline import Deadline
 if sys.argv[2] == "files":
     from tests.unit.state.test_locks import refused
@@ -108,40 +107,7 @@ def test_many_destinations_are_one_file(tmp_path: Path, kind: str) -> None:
 
 def test_a_lease_outlives_renewals_that_fail() -> None:
     """A heartbeat that fails, or is seen late by an NFS client, must not end a living holder's lease."""
-    assert 4 * locks.HEARTBEAT_S <= locks.LEASE_S
-
-
-def taken(which: str, of_home: Locks, deadline: Deadline) -> AbstractContextManager[HeldLock]:
-    """One of the locks of a home."""
-    return of_home.shared(deadline) if which == "shared" else of_home.of(NAME, deadline)
-
-
-@pytest.mark.parametrize("mode", ["native", "lease"])
-@pytest.mark.parametrize("which", ["destination", "shared"])
-def test_a_lock_call_that_hangs_is_given_up_and_leaks_no_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, mode: str
-) -> None:
-    """An NFS server is away: an error at the deadline; the lock that the call gets when it comes back is let go."""
-    server_is_back = threading.Event()
-    of_home = Locks(tmp_path, tmp_path / "locks", mode)
-    real = os.open
-
-    def hangs(path: str, *rest: int, **options: int) -> int:
-        if ".lock" in str(path):
-            assert server_is_back.wait(60)
-        return real(path, *rest, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "open", hangs)
-        with pytest.raises(VolumeUnavailable, match="doesn't answer"), taken(which, of_home, Deadline.after(0.01)):
-            pytest.fail("nobody has this lock")
-        waiting = [each for each in threading.enumerate() if each.name == "lock"]
-        server_is_back.set()
-        for each in waiting:
-            each.join()
-
-    with taken(which, of_home, Deadline.after(10)) as held:
-        held.check()
+    assert 4 * lease.HEARTBEAT_S <= lease.LEASE_S
 
 
 @pytest.mark.parametrize("mode", ["native", "lease"])
@@ -194,24 +160,14 @@ def test_a_lease_that_is_looked_at_is_not_lost(tmp_path: Path) -> None:
         (marker,) = (tmp_path / "locks").rglob("*.lock")
         marker.rename(marker.with_suffix(".aside"))
         back = threading.Thread(target=lambda: marker.with_suffix(".aside").rename(marker))
-        look_again = locks.time.sleep  # type: ignore[attr-defined]
+        look_again = lease.time.sleep  # type: ignore[attr-defined]
 
         def during_the_pause(seconds: float) -> None:
-            if seconds == locks._LOOK_AGAIN_S:
+            if seconds == lease._LOOK_AGAIN_S:
                 back.start()
                 back.join()
             look_again(0)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(locks.time, "sleep", during_the_pause)  # type: ignore[attr-defined]
+            patch.setattr(lease.time, "sleep", during_the_pause)  # type: ignore[attr-defined]
             held.check()
-
-
-def test_a_lease_ends_in_another_thread_than_it_began(tmp_path: Path) -> None:
-    """It is taken in a thread of its own, and is free when it is let go."""
-    of_home = Locks(tmp_path, tmp_path / "locks", "lease")
-    for _ in range(3):
-        with of_home.of(NAME, Deadline.after(5)) as held:
-            held.check()
-
-    assert not list((tmp_path / "locks").rglob("*.lock"))
