@@ -87,23 +87,41 @@ class OwnFiles:
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
         """The folder and name of each."""
-        return [(os.path.realpath(path.parent), path.name) for path in self._paths]
+        real = {folder: os.path.realpath(folder) for folder in {path.parent for path in self._paths}}
+        return [(real[path.parent], path.name) for path in self._paths]
 
     @cached_property
     def _state(self) -> str:
         return os.path.realpath(self.settings.state_folder)
 
     @cached_property
-    def _mounts(self) -> list[str]:
+    def _mounts(self) -> set[str]:
         try:
             with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as table:
-                return [_unescaped(line.split(" ")[4]) for line in table]
+                return {_unescaped(line.split(" ")[4]) for line in table}
         except FileNotFoundError:  # no Linux: no bind mounts
-            return []
+            return set()
 
     def _is_mounted_apart(self, path: str) -> bool:
         """Whether a mount leads to the path or to the state, but not to both: one can be the other's bind mount."""
-        return any(_leads_to(each, path) != _leads_to(each, self._state) for each in self._mounts)
+        return self._mounts_above(path) != self._mounts_above_state
+
+    def _mounts_above(self, path: str) -> set[str]:
+        """The mounts that lead to the path."""
+        above, found = path, set()
+        while True:
+            if above in self._mounts:
+                found.add(above)
+            if above == (above := os.path.dirname(above)):
+                return found
+
+    @cached_property
+    def _mounts_above_state(self) -> set[str]:
+        return self._mounts_above(self._state)
+
+    @cached_property
+    def _has_mount_in_state(self) -> bool:
+        return any(_leads_to(self._state, each) for each in self._mounts)
 
     def _is_folder_of_state(self, folder: str) -> bool:
         """Whether the folder, or one that it lies in, is one of the state's under another path."""
@@ -115,7 +133,7 @@ class OwnFiles:
 
     def _may_have_another_name(self, path: str, status: os.stat_result) -> bool:
         """Whether the file has a hard link, or it or one of the state's files is a mount of its own."""
-        return status.st_nlink > 1 or any(each == path or _leads_to(self._state, each) for each in self._mounts)
+        return status.st_nlink > 1 or path in self._mounts or self._has_mount_in_state
 
     @cached_property
     def _state_folders(self) -> set[Identity]:

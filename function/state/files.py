@@ -16,7 +16,6 @@ import errno
 import os
 import stat
 import time
-import uuid
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -70,7 +69,7 @@ def replace(path: str | os.PathLike[str], content: bytes, *, owner: os.stat_resu
 
 def _temporary(path: str | os.PathLike[str], content: bytes, owner: os.stat_result | None) -> str:
     """The path of a synced file with that content, beside `path`, under a name that nobody else uses."""
-    temporary = f"{os.fspath(path)}.{uuid.uuid4().hex}.tmp"
+    temporary = f"{os.fspath(path)}.{_random()}.tmp"
     fd = _in_folder(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         try:
@@ -85,6 +84,10 @@ def _temporary(path: str | os.PathLike[str], content: bytes, owner: os.stat_resu
             os.unlink(temporary)
         raise
     return temporary
+
+
+def _random() -> str:
+    return os.urandom(8).hex()
 
 
 def open_or_create(path: str | os.PathLike[str]) -> int:
@@ -181,7 +184,7 @@ def set_aside(path: str | os.PathLike[str], label: str = "damaged") -> str:
 
 def aside_path(path: str | os.PathLike[str], label: str = "damaged") -> str:
     """A name beside the path, `<path>.<label>-<time>-<random>`, that nothing has."""
-    return f"{os.fspath(path)}.{label}-{time.time_ns()}-{uuid.uuid4().hex[:12]}"
+    return f"{os.fspath(path)}.{label}-{time.time_ns()}-{_random()}"
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:

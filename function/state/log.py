@@ -222,7 +222,7 @@ class _LogFile:
         """Write the lines and sync them. Raises OSError and Locked; then none of them stands."""
         left = [*lines]
         for _ in range(_ATTEMPTS_MAX):
-            if self._append(os.path.realpath(self.path), left, lock):
+            if self._append(log_files.real_path(self.path), left, lock):
                 return
         raise VolumeUnavailable(f"{self.path}: something writes to it without the lock; stop that and call again.")
 

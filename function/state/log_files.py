@@ -1,5 +1,6 @@
 """The files of one log, `upload_log.json` and the closed ones, `upload_log-<time>.json`; positions in them."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -39,7 +40,12 @@ def end_position(path: Path) -> LogPosition:
 
 def open_log(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, to be read; the log may be a link. Raises FileNotFoundError; UnexpectedFile where it is no file."""
-    return os.fdopen(files.open_existing(os.path.realpath(path)), "rb")
+    return os.fdopen(files.open_existing(real_path(path)), "rb")
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """The path of the log's file, where the log is a link."""
+    return os.path.realpath(path) if os.path.islink(path) else os.fspath(path)
 
 
 def closed_path(path: str, now: datetime) -> str:
@@ -50,7 +56,7 @@ def closed_path(path: str, now: datetime) -> str:
 
 def closed_logs(path: Path) -> list[Path]:
     """The closed logs, oldest first. A log that is being closed has both names for a moment; it isn't among them."""
-    real = Path(os.path.realpath(path))
+    real = Path(real_path(path))
     try:
         names = os.listdir(real.parent)
     except FileNotFoundError:
@@ -86,6 +92,12 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 def lines_since(path: Path, position: LogPosition) -> Iterator[bytes]:
     """The lines behind a position, oldest first. Raises OSError."""
     inode, offset = position >> _OFFSET_BITS, position & ((1 << _OFFSET_BITS) - 1)
+    with contextlib.suppress(FileNotFoundError), open_log(path) as file:
+        if inode and (os.fstat(file.fileno()).st_ino & _INODE_MASK) == inode:
+            _seek_behind(file, offset)
+            yield from lines(file)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return  # it was not closed meanwhile, so nothing stands behind
     logs = all_logs(path)
     started = False
     for index, each in enumerate(logs):
