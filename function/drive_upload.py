@@ -10,10 +10,10 @@ The order, and what follows after a crash, a lost answer or a race, is the proto
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import uuid4
 
+import msgspec
 from msgspec.structs import replace
 
 from function.core import metadata, retry
@@ -69,13 +69,12 @@ SESSIONS_MAX = 4
 """Sessions that Drive may lose in one invocation."""
 
 
-@dataclass
-class Upload:
+class Upload(msgspec.Struct, dict=True):
     """One source on its way to one destination."""
 
     to: Destination
     source: Source
-    facts: Facts = field(default_factory=lambda: Facts(nonce=uuid4().hex))
+    facts: Facts = msgspec.field(default_factory=lambda: Facts(nonce=uuid4().hex))
     _failures: int = 0
     """Sends that failed in a row, for the pause before the next one."""
     _sessions_lost: int = 0

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from werkzeug.test import Client
 
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.home import PROJECT, Answer, Ask, Home, NewHome, Post, new_home
+
+settings.register_profile(
+    "suite", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")  # how long a test takes on a busy machine says nothing about the code
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """The time budget of one invocation."""
 
 import time
-from dataclasses import dataclass, field
+
+import msgspec
 
 from function.core.errors import DeadlineExceeded
 
 
-@dataclass(slots=True)
-class Deadline:
+class Deadline(msgspec.Struct):
     """A moment on the monotonic clock after which nothing new is begun.
 
     `cancel` brings it forward, as SIGTERM does.
@@ -15,7 +15,7 @@ class Deadline:
 
     at_s: float
     """`time.monotonic()` seconds."""
-    cancelled: str | None = field(default=None)
+    cancelled: str | None = None
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":

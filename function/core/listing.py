@@ -1,9 +1,10 @@
 """What a look at a folder shows, as a value. A listing is eventually consistent: what it hides may be there."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
+
+import msgspec
 
 from function.core.naming import same
 from function.core.types import Digests, RemoteFile
@@ -13,8 +14,7 @@ T = TypeVar("T")
 NEVER = float("-inf")
 
 
-@dataclass(frozen=True)
-class FolderListing:
+class FolderListing(msgspec.Struct, frozen=True, dict=True):
     """The files of the names that were asked for, or of all names (None)."""
 
     names: frozenset[str] | None

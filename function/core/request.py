@@ -1,6 +1,5 @@
 """What an invocation is asked for, as values."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,8 +16,7 @@ class FileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     if_exists: Policy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A validated request; `from_queue` when the caller repeats whatever isn't answered 2xx."""
 
     files: tuple[FileRequest, ...]

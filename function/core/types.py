@@ -13,7 +13,6 @@ look          what Drive shows at a destination: a listing, which may lag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NewType
 
@@ -92,8 +91,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
         return (self.stat.size, self.stat.mtime_ns) == (other.stat.size, other.stat.mtime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
+class RemoteFile(msgspec.Struct, frozen=True):
     """A file or folder as Drive reports it; `size` in bytes, None for folders and Google's own types."""
 
     id: FileId
@@ -114,12 +112,15 @@ class RemoteFile:
     """Changes with the content, and with nothing else."""
     version: str | None = None
     """Grows with every change of any kind."""
-    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    properties: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The public ones."""
     description: str | None = None
     link: str | None = None
     target: str | None = None
     """Of a shortcut: the id of what it leads to, which never changes."""
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def holds(self, size: int, digests: Digests) -> bool:
         """Whether the stored content is that one: size and MD5, and SHA-256 where Drive knows it."""
@@ -131,8 +132,7 @@ class RemoteFile:
         return (self.created_time, self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
+class NewFile(msgspec.Struct, frozen=True):
     """What a create tells Drive of a file, besides its content."""
 
     id: FileId

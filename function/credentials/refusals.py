@@ -8,8 +8,9 @@ Applications"; IAM Credentials API; AIP-4117.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from function.core.errors import CredentialsError
 from function.credentials.token_file import AUTHORIZE, DRIVE_SCOPE, METADATA, TokenFile
@@ -24,8 +25,7 @@ _EXPIRED: Final = "credentials_expired"
 _INVALID: Final = "credentials_invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
     error: str
     """A regular expression for the whole of `error`."""

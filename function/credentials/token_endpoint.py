@@ -7,9 +7,10 @@ only makes one more access token. Source: RFC 6749 section 5.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from function.core import retry
 from function.core.deadline import Deadline
@@ -86,8 +87,7 @@ def _description(document: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """google-auth's `transport.Response`, and as much of httplib2's as oauth2client looks at."""
 
     status: int
@@ -96,8 +96,7 @@ class Answer:
     data: bytes
 
 
-@dataclass(slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct):
     """google-auth's `transport.Request` and oauth2client's `http`, obeying a deadline. A context manager.
 
     With `override`, whatever a file or google-auth itself names as token endpoint, that address is asked instead.
@@ -108,7 +107,7 @@ class Endpoint:
     error: str | None = None
     """What the last POST was refused with; empty where it wasn't, None where no POST was answered."""
     description: str = ""
-    granted_scopes: list[str] = field(default_factory=list)
+    granted_scopes: list[str] = msgspec.field(default_factory=list)
     """What the last POST was granted; empty where the answer doesn't say."""
     _connections: "Connections | None" = None
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from function.core.errors import CredentialsError
 from function.credentials import token_checks
 from function.home.settings import APPLICATION_DEFAULT
@@ -206,8 +208,7 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
     return fields
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
+class _Kind(msgspec.Struct, frozen=True):
     """What a file of the kind looks like; `a|b` is one of the two fields."""
 
     name: str

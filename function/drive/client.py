@@ -8,10 +8,11 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final
+
+import msgspec
 
 METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     "about": ("get",),
@@ -82,8 +83,7 @@ USER_AGENT: Final = f"google-api-python-client/{version.__version__} (gzip)"
 performance'."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(msgspec.Struct, frozen=True):
     """The resources of the API at one endpoint; their methods make `HttpRequest`s. Safe for threads."""
 
     about: Any

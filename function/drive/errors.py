@@ -16,8 +16,9 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
 
 from function.core.errors import (
     HOUR_S,
@@ -39,8 +40,7 @@ QUOTED_MAX = 200
 """Characters of Google's message in ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a reason of Google's means: our error's type and reason, and what to do, as a sentence."""
 
     kind: type[UploadError]
@@ -183,7 +183,7 @@ def translate(status: int, headers: Mapping[str, str], body: bytes, *, to_conten
     envelope = _Envelope.read(status, body)
     verdict = _verdict(status, envelope)
     if not to_content and HTTP_CODE[verdict.reason] == 422:  # of a look or of a folder: no word about the file
-        verdict = replace(verdict, reason="drive_unavailable", advice=AGAIN)
+        verdict = msgspec.structs.replace(verdict, reason="drive_unavailable", advice=AGAIN)
     if to_content and envelope and envelope.is_days_limit:
         verdict = _UPLOADS_OF_A_DAY
     if envelope is None:
@@ -244,8 +244,7 @@ def _by_what_it_says(envelope: "_Envelope") -> Verdict | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Envelope:
+class _Envelope(msgspec.Struct, frozen=True):
     """What Google says: `{"error": {"code", "message", "errors": [{"reason", "location"}], "status", "details"}}`."""
 
     code: int

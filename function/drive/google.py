@@ -5,11 +5,11 @@ Source: Drive's reference, https://developers.google.com/workspace/drive/api/ref
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from function.core import retry
 from function.core.deadline import Deadline
@@ -63,8 +63,7 @@ class AccessTokens(Protocol):
     def refused(self, access_token: str, deadline: Deadline) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class GoogleDrive:
+class GoogleDrive(msgspec.Struct, frozen=True):
     """`Drive` for one account."""
 
     transport: Transport
@@ -74,8 +73,8 @@ class GoogleDrive:
     """Base URL of the service: sessions begun elsewhere are none of its business."""
     drive_id: str | None
     """The shared drive that listings are confined to."""
-    usage: Usage = field(default_factory=Usage)
-    rate_refusals: dict[bool, TransientDriveError] = field(default_factory=dict)
+    usage: Usage = msgspec.field(default_factory=Usage)
+    rate_refusals: dict[bool, TransientDriveError] = msgspec.field(default_factory=dict)
     """Of writes (True) and of reads: what Drive last said against the account's rate, until it lets one in again."""
 
     def bound(self, usage: Usage, deadline: Deadline) -> Drive:

@@ -14,10 +14,10 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ProxyError
@@ -186,13 +186,12 @@ class Response(dict[str, str]):
         self.status, self.reason = status, reason
 
 
-@dataclass(frozen=True, slots=True)
-class Transport:
+class Transport(msgspec.Struct, frozen=True):
     """The `http` object of Google's client: sends requests once each, within a deadline."""
 
     connections: Connections
     user_agent: str = f"drive-upload/{__version__}"
-    deadline: Deadline = field(default_factory=lambda: Deadline.after(300))
+    deadline: Deadline = msgspec.field(default_factory=lambda: Deadline.after(300))
     where: str = "Drive"
     """What is at the other end, for messages."""
 

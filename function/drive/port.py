@@ -6,9 +6,10 @@ a TransientDriveError the caller looks what became of it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
+
+import msgspec
 
 from function.core.deadline import Deadline
 from function.core.types import FileId, NewFile, RemoteFile
@@ -18,13 +19,12 @@ Blocks = Callable[[int], Iterable[memoryview]]
 """Offset -> the content's blocks from there to the end."""
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(msgspec.Struct):
     """What a part of an invocation asked of Drive."""
 
     requests: int = 0
     units: int = 0
-    _lock: Lock = field(default_factory=Lock)
+    _lock: Lock = msgspec.field(default_factory=Lock)
 
     def count(self, units: int) -> None:
         """One more request, of that many quota units."""

@@ -5,8 +5,9 @@ Source: Drive guide, 'Search query terms and operators'.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from function.core.types import FOLDER_MIME_TYPE, KEY_PROPERTY, RemoteFile
 
@@ -14,12 +15,17 @@ Matches: TypeAlias = Callable[[RemoteFile, Collection[str]], bool]
 """Whether a condition holds for a file in these parents: their ids, and the alias `root` for the root's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, eq=False):
     """A condition on files. `q` is its text for Drive, `matches` its meaning; two of one text are equal."""
 
     q: str
-    matches: Matches = field(compare=False, repr=False)
+    matches: Matches
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Query) and self.q == other.q
+
+    def __hash__(self) -> int:
+        return hash(self.q)
 
     def __and__(self, other: "Query") -> "Query":
         return Query(

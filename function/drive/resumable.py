@@ -10,9 +10,10 @@ it is never shown. Source: Drive guide, 'Upload file data'.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from function.core.errors import (
     BadRequest,
@@ -84,8 +85,7 @@ def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterabl
     return int(progress.resumable_progress) if progress else document(content)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rest:
+class _Rest(msgspec.Struct, frozen=True):
     """The rest of a content, as a body that knows its length."""
 
     length: int

@@ -7,9 +7,10 @@ held against what Drive shows, and mended.
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+
+import msgspec
 
 from function import telemetry
 from function.core import retry
@@ -28,27 +29,26 @@ KEYS_PER_QUERY = 8
 """Marks asked for in one query: each makes it dearer for Drive."""
 
 
-@dataclass(slots=True)
-class FolderView:
+class FolderView(msgspec.Struct):
     """A folder, asked for names. Safe for threads."""
 
     path: str
     folders: Folders
     open_drive: Callable[[], Drive]
     deadline: Deadline
-    names: set[str] = field(default_factory=set)
+    names: set[str] = msgspec.field(default_factory=set)
     """Names of the batch's files, and those that they may get instead: looked for all at once."""
-    keys: set[str] = field(default_factory=set)
+    keys: set[str] = msgspec.field(default_factory=set)
     """Our marks on the batch's files."""
     chain: FolderPath | None = None
-    made: set[str] = field(default_factory=set)
+    made: set[str] = msgspec.field(default_factory=set)
     """Ids of the files that this invocation made: a listing that hides them lags."""
     files_due: int = 0
     """Files of the batch that go there."""
     _newest: FolderListing | None = None
-    _merged: set[str] = field(default_factory=set)
+    _merged: set[str] = msgspec.field(default_factory=set)
     """Younger duplicate folders that were merged, or couldn't be emptied."""
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
 
     @property
     def drive(self) -> Drive:

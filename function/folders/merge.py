@@ -5,7 +5,8 @@ is empty. What others put there stays where it is, and keeps its folder.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from function.core.naming import same
 from function.core.types import FOLDER_MIME_TYPE, RemoteFile
@@ -15,8 +16,7 @@ from function.drive.query import LIVE, inside
 from function.folders.tree import FolderPath
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateFolders:
+class DuplicateFolders(msgspec.Struct, frozen=True):
     """Two folders of one name in one place; the younger is ours."""
 
     younger: RemoteFile

@@ -1,10 +1,11 @@
 """What Drive shows of folders that no receipt knows: by listings, and by the log, where listings lag."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from typing import TypeAlias
+
+import msgspec
 
 from function.core.naming import same, spellings
 from function.core.types import FileId, LoggedUpload, RemoteFile
@@ -21,8 +22,7 @@ Shown: TypeAlias = dict[Place, list[RemoteFile]]
 """Place, its name in the form of `same` -> the folders that Drive shows there; twins are possible."""
 
 
-@dataclass(slots=True)
-class FolderSearch:
+class FolderSearch(msgspec.Struct):
     """The search of one walk from the base down, level by level. Raises what `drive` raises."""
 
     drive: Drive
@@ -31,7 +31,7 @@ class FolderSearch:
     """The base's id where `base` is an alias."""
     _every_level: Shown | None = None
     """Folders of all levels, where one request showed them."""
-    _above: dict[FileId, Shown] = field(default_factory=dict)
+    _above: dict[FileId, Shown] = msgspec.field(default_factory=dict)
     """File that the log tells of -> the folders above it."""
 
     def listed(self, places: Sequence[Place], below: Collection[str]) -> Shown:

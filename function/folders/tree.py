@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -47,8 +46,7 @@ class _Misplaced(Exception):
         self.folder = folder
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """A folder of a chain. The base has no name: it is what the settings say, wherever it stands."""
 
     id: FileId
@@ -56,8 +54,7 @@ class Folder:
     parent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class FolderPath:
+class FolderPath(msgspec.Struct, frozen=True):
     """The folders from the base down to the one that files go into."""
 
     path: str
@@ -75,8 +72,7 @@ class FolderPath:
         return self.folders[-1].id
 
 
-@dataclass(slots=True)
-class Folders:
+class Folders(msgspec.Struct):
     """The folders of one account's mirror. Paths are names joined by '/', below the base of the drive root.
 
     Spellings that look alike (`same`) are one path: the folder that stands there keeps the name that it has.
@@ -97,9 +93,9 @@ class Folders:
     """What the log last tells of a file below a folder, which is named as it is shown."""
     sees_only_own_files: Callable[[], bool]
     """Whether the token's scope hides what others put on Drive. Raises CredentialsError."""
-    with_unknown_files: set[str] = field(default_factory=set)
+    with_unknown_files: set[str] = msgspec.field(default_factory=set)
     """Ids of folders that hold files of ours that no receipt knows."""
-    _seen: dict[str, float] = field(default_factory=dict)
+    _seen: dict[str, float] = msgspec.field(default_factory=dict)
     """Folder id -> when a look last found it where it should be, on the monotonic clock."""
     _root_id: str | None = None
 
@@ -362,8 +358,7 @@ def _no_root(root: Root, why: str) -> DriveError:
     return DriveError(f"drive_root: {root.base} {why}.", reason="drive_root_not_found")
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(msgspec.Struct):
     """One walk from the base down, level by level."""
 
     drive: Drive
@@ -372,7 +367,7 @@ class _Walk:
     search: FolderSearch
     found: dict[str, Folder]
     """By path, in the form of `same`."""
-    fresh: set[str] = field(default_factory=set)
+    fresh: set[str] = msgspec.field(default_factory=set)
     """Paths of the folders that this walk made, in that form."""
     warning: str | None = None
 

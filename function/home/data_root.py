@@ -7,8 +7,10 @@ resolved, symlinks included, before anything is opened.
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from function.core.errors import SourceError, UploadError, VolumeUnavailable
 from function.core.text import quoted
@@ -18,8 +20,7 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(msgspec.Struct, frozen=True):
     """Where a source is: its resolved path, and its path relative to `data_root`, which the destination mirrors."""
 
     path: str
@@ -66,17 +67,16 @@ def _look_in_folder(path: str) -> os.stat_result:
     return status
 
 
-@dataclass(slots=True)
-class DataRoot:
+class DataRoot(msgspec.Struct, dict=True):
     """The local zone as one invocation sees it: each folder is resolved once, each file looked at once."""
 
     home: Path
     path: Path
-    _resolved: dict[str, str] = field(default_factory=dict)
-    _below_home: str = field(init=False)
+    _resolved: dict[str, str] = msgspec.field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._below_home = os.path.relpath(self.path, self.home)
+    @cached_property
+    def _below_home(self) -> str:
+        return os.path.relpath(self.path, self.home)
 
     def below_home(self, relative: str) -> str:
         """A path that is relative to `data_root`, relative to the home."""

@@ -7,9 +7,10 @@ another path. Those two are looked for only where there can be one, since it tak
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from function.core.errors import SourceError, VolumeUnavailable
 from function.home.data_root import Location
@@ -31,12 +32,11 @@ _MORE_NAMES = {
 _WELL_KNOWN_CREDENTIALS = "~/.config/gcloud/application_default_credentials.json"
 
 
-@dataclass
-class OwnFiles:
+class OwnFiles(msgspec.Struct, dict=True):
     """The own files of one home, as one invocation sees them."""
 
     settings: Settings
-    _folders: dict[str, bool] = field(default_factory=dict)
+    _folders: dict[str, bool] = msgspec.field(default_factory=dict)
     """Folder -> whether it is one of the state's."""
 
     def check(self, location: Location, status: os.stat_result) -> None:

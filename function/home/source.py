@@ -10,8 +10,9 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
+
+import msgspec
 
 from function.core.errors import SourceError
 from function.core.types import MULTIPART_MAX_BYTES, Digests, FileStat, Fingerprint, RemoteFile
@@ -28,8 +29,7 @@ IN_MEMORY_MAX_BYTES = 64 * 1024 * 1024
 _memory = MemoryBudget(IN_MEMORY_MAX_BYTES)
 
 
-@dataclass(slots=True)
-class Source:
+class Source(msgspec.Struct):
     """A source as it was when the invocation met it. Opened anew for each use, and refused once it is another.
 
     `digests` is computed once, whoever asks, and shared by all accounts: of a large content while it is sent, by
@@ -38,12 +38,12 @@ class Source:
 
     location: Location
     stat: FileStat
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _hashing: threading.Lock = field(default_factory=threading.Lock)
-    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    _hashing: threading.Lock = msgspec.field(default_factory=threading.Lock)
+    _reading: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _users: int = 0
     _content: memoryview | None = None
-    _sha: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _sha: "hashlib._Hash" = msgspec.field(default_factory=hashlib.sha256)
     """Of the first `_hashed_to` bytes."""
     _hashed_to: int = 0
     _sha256: str | None = None

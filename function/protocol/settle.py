@@ -3,7 +3,6 @@
 -> keep | lose to an older file of equal content | give way to another content
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -63,7 +62,7 @@ def settle(
     elif file.explicitly_trashed:
         step = _binned(wanted, content, others)
     else:
-        file = dataclasses.replace(file, name=shown.name) if shown else file  # its owner may have renamed it since
+        file = replace(file, name=shown.name) if shown else file  # its owner may have renamed it since
         step = (
             _misplaced(claim, file, facts)
             or trash_duplicate(wanted, receipt, replace_files(others, (*others.files, file)), facts, kept=file.id)

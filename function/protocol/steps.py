@@ -1,7 +1,6 @@
 """The words of the protocol: what is wanted, what is known, and the steps. All values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
@@ -19,8 +18,7 @@ from function.core.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What the invocation is to bring about."""
 
     label: str
@@ -37,8 +35,7 @@ class Wanted:
     """The digest of the caller's metadata; empty where there is none."""
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(msgspec.Struct):
     """What this invocation knows, and will forget as soon as something contradicts it."""
 
     nonce: str
@@ -70,14 +67,14 @@ class Facts:
     """Listings since our file has its present name."""
     answered_at: float = NEVER
     """When Drive last answered a write, or a look by id, of this upload: only a listing begun later counts."""
-    files: dict[FileId, RemoteFile | None] = field(default_factory=dict)
+    files: dict[FileId, RemoteFile | None] = msgspec.field(default_factory=dict)
     """Looked at by id, or told by Drive's answer to a write of this invocation."""
-    arrived: set[FileId] = field(default_factory=set)
+    arrived: set[FileId] = msgspec.field(default_factory=set)
     """Ids whose content is known to be what this invocation sent: Drive answered so to the last byte."""
-    in_use: set[FileId] = field(default_factory=set)
+    in_use: set[FileId] = msgspec.field(default_factory=set)
     """Ids of which Drive has said that they are in use: where nothing stands under one, it is used up."""
-    revisions: dict[FileId, int] = field(default_factory=dict)
-    logged: dict[FileId, LoggedUpload | None] = field(default_factory=dict)
+    revisions: dict[FileId, int] = msgspec.field(default_factory=dict)
+    logged: dict[FileId, LoggedUpload | None] = msgspec.field(default_factory=dict)
     """What the log tells of an id since its claim."""
     was_mended: bool = False
     entry_written: bool | None = None

@@ -6,8 +6,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
+
+import msgspec
 
 from function import telemetry
 from function.core.deadline import Deadline
@@ -51,8 +52,7 @@ ProgressCallback = Callable[[str, int, int], None]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class App:
+class App(msgspec.Struct):
     """One home's adapters. Safe for threads."""
 
     settings: Settings
@@ -122,8 +122,7 @@ class App:
         return [self.accounts[request.account]]
 
 
-@dataclass(slots=True)
-class _Invocation:
+class _Invocation(msgspec.Struct):
     """A valid request under way. All that meets the volume or Drive happens in a thread that may hang."""
 
     app: App
@@ -133,7 +132,7 @@ class _Invocation:
     _items: list[Item] | None = None
     """Once every source was located."""
     _is_given_up: bool = False
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.Lock = msgspec.field(default_factory=threading.Lock)
     """Around the decision whether the sources were located in time."""
 
     def run(self, deadline: Deadline, *, from_queue: bool) -> InvocationResult:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,8 +14,7 @@ from function.upload.item import Item, now
 CODES_WORST_FIRST = (503, 422, 409, 404, 403, 400, 200)
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationResult:
+class InvocationResult(msgspec.Struct, frozen=True):
     """What the caller gets."""
 
     code: int

@@ -9,8 +9,9 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from function.core.deadline import Deadline
 from function.core.errors import VolumeUnavailable
@@ -26,8 +27,7 @@ MAX_BYTES = 16 * 1024 * 1024
 _ID = re.compile(rb"[A-Za-z0-9_-]{10,100}")
 
 
-@dataclass(frozen=True, slots=True)
-class IdPool:
+class IdPool(msgspec.Struct, frozen=True):
     """The reserved ids of one account, shared by all invocations on the volume."""
 
     path: Path

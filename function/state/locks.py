@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from function import telemetry
 from function.core.deadline import Deadline
@@ -27,8 +28,7 @@ _NO_BYTE_LOCKS = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 """What a kernel says (gVisor's, for one), or a volume, that has no such locks."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLock:
+class HeldLock(msgspec.Struct, frozen=True):
     """A lock that is held; `check` raises Locked once it was lost."""
 
     name: str
@@ -50,8 +50,7 @@ class HeldLock:
 _Acquire = Callable[[Deadline], HeldLock | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Locks:
+class Locks(msgspec.Struct, frozen=True):
     """The lock files of one home."""
 
     state_root: Path

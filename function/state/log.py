@@ -25,7 +25,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,19 +64,17 @@ _HEAD_BYTES = 256
 _ATTEMPTS_MAX = 20
 
 
-@dataclass(slots=True, eq=False)
-class _Ticket:
+class _Ticket(msgspec.Struct, eq=False):
     """One call of `append`. While it is in the queue, it can be taken back."""
 
     entries: Sequence[LogEntry]
     lines: list[bytes]
     unless_logged: Mapping[str, LogPosition]
     deadline: Deadline
-    written: "Future[list[bool]]" = field(default_factory=Future)
+    written: "Future[list[bool]]" = msgspec.field(default_factory=Future)
 
 
-@dataclass(slots=True)
-class UploadLog:
+class UploadLog(msgspec.Struct):
     """The log of one home. Safe for threads and processes; appends that meet are written together."""
 
     path: Path
@@ -86,8 +83,8 @@ class UploadLog:
     """Told, in a sentence, what was found damaged and where it is kept."""
     max_bytes: int = MAX_BYTES
     """A longer log is closed and a new one begun."""
-    _queue: list[_Ticket] = field(default_factory=list)
-    _queue_lock: threading.Lock = field(default_factory=threading.Lock)
+    _queue: list[_Ticket] = msgspec.field(default_factory=list)
+    _queue_lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _has_writer: bool = False
     _file: "_LogFile | None" = None
 
@@ -200,8 +197,7 @@ def _not_logged(path: Path, tickets: Sequence[_Ticket]) -> list[list[bool]]:
     return [[is_new(entry, each.unless_logged) for entry in each.entries] for each in tickets]
 
 
-@dataclass(slots=True)
-class _LogFile:
+class _LogFile(msgspec.Struct):
     """The file, in the hands of the one thread that holds the lock."""
 
     path: Path
@@ -213,7 +209,7 @@ class _LogFile:
     """The inode whose name this process brought to the disk."""
     _stays: int | None = None
     """The inode of a log that can't be closed."""
-    _remembered: list[tuple[int, bytes]] = field(default_factory=list)
+    _remembered: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
     """Byte and line of what this process wrote under a lease, newest last."""
     _head: bytes = b""
     """How the file of `_remembered` begins: that is how it is known again."""

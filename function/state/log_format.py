@@ -13,7 +13,6 @@ endangers none, and the next append repairs the rest.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -44,16 +43,14 @@ _OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
 _CLOSING = re.compile(rb"[ \t\r\n]*,?[ \t\r\n]*\]?[\0 \t\r\n]*")
 
 
-@dataclass(frozen=True, slots=True)
-class AppendPosition:
+class AppendPosition(msgspec.Struct, frozen=True):
     """Where the next entry goes: the byte behind the last one."""
 
     offset: int
     is_first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True):
     """A stretch of the log that is not JSON, and what is written over it."""
 
     offset: int
@@ -62,8 +59,7 @@ class Damage:
     """As long as `found`; nothing where it stands at the end of the log, which the next append writes over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(msgspec.Struct, frozen=True):
     """What an append needs to know of the log's end."""
 
     position: AppendPosition

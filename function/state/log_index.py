@@ -6,7 +6,6 @@ It says what was done, but not on which Drive (an emulator may share the log): i
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -24,20 +23,19 @@ REACH_BYTES = 4 * 1024 * 1024
 What is older, listings show."""
 
 
-@dataclass(slots=True)
-class LogIndex:
+class LogIndex(msgspec.Struct):
     """The uploads that the last part of a log tells of, kept between invocations. Safe for threads."""
 
     path: Path
-    _uploads: list[LoggedUpload] = field(default_factory=list)
-    _by_source: dict[tuple[str, str], list[LoggedUpload]] = field(default_factory=dict)
+    _uploads: list[LoggedUpload] = msgspec.field(default_factory=list)
+    _by_source: dict[tuple[str, str], list[LoggedUpload]] = msgspec.field(default_factory=dict)
     _inode: int | None = None
     """Of the file that was read last."""
     _end: int = 0
     """The byte behind the last entry that was read in that file."""
     _bytes_read: int = 0
     """Of the log, since the index was begun."""
-    _lock: Lock = field(default_factory=Lock)
+    _lock: Lock = msgspec.field(default_factory=Lock)
 
     def read_on(self) -> None:
         """Learn what was logged since the last time. Raises VolumeUnavailable."""

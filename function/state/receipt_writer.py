@@ -1,8 +1,8 @@
 """One destination's receipt in the hands of one invocation: what it last read or wrote, and its attempt."""
 
 import time
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from function.core.receipt import Claim, CompletedUpload, LoseTo, Receipt, RemoteRef
@@ -10,8 +10,7 @@ from function.core.types import FileId, Fingerprint
 from function.state.receipts import Receipts, Superseded
 
 
-@dataclass(slots=True)
-class ReceiptWriter:
+class ReceiptWriter(msgspec.Struct):
     """The receipt as this invocation knows it. Writing raises Superseded when another wrote first."""
 
     receipts: Receipts[Receipt]

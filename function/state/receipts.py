@@ -15,7 +15,6 @@ folder costs more than a receipt.
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -36,8 +35,7 @@ class Superseded(Exception):
     """Someone else replaced the receipt first: read it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipts(Generic[R]):
+class Receipts(Generic[R], msgspec.Struct, frozen=True):
     """The receipts of one kind below one folder."""
 
     folder: Path

@@ -4,9 +4,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, VolumeUnavailable
@@ -26,8 +27,7 @@ from function.state.receipts import Receipts
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class DriveSession:
+class DriveSession(msgspec.Struct, frozen=True):
     """One user's Drive below one root, and all that is known of it: receipts, folders, reserved ids.
 
     Nothing of it is ever used for another user's Drive, whatever token the account's file holds by then.
@@ -46,8 +46,7 @@ class DriveSession:
         return self.ids.take(count, drive.reserve_ids, deadline)
 
 
-@dataclass(frozen=True, slots=True)
-class _BoundTokens:
+class _BoundTokens(msgspec.Struct, frozen=True):
     """The account's access tokens, as long as its file holds a token of that identity."""
 
     tokens: Credentials
@@ -82,8 +81,7 @@ def as_it_is(drive: Drive) -> Drive:
     return drive
 
 
-@dataclass(frozen=True)
-class AccountSession:
+class AccountSession(msgspec.Struct, frozen=True, dict=True):
     """The adapters of one account; what talks to Drive is imported when its Drive is first needed."""
 
     settings: Settings
@@ -92,9 +90,9 @@ class AccountSession:
     memory: LogIndex
     around: Callable[[Drive], Drive] = as_it_is
     """What the job gets to see of its Drive: in a dry run one that changes nothing."""
-    _sessions: dict[str, DriveSession] = field(default_factory=dict)
+    _sessions: dict[str, DriveSession] = msgspec.field(default_factory=dict)
     """By the identity of the token."""
-    _opening: threading.Lock = field(default_factory=threading.Lock)
+    _opening: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, zip_longest
 
@@ -49,8 +48,7 @@ SETTLING_SHARE = 0.1
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class Batch:
+class Batch(msgspec.Struct, dict=True):
     """The items of one account."""
 
     account: AccountSession
@@ -58,13 +56,13 @@ class Batch:
     log: UploadLog
     deadline: Deadline
     log_deadline: Deadline
-    shared: Usage = field(default_factory=Usage)
+    shared: Usage = msgspec.field(default_factory=Usage)
     """What was asked of Drive for several items at once; whoever is logged next carries it."""
-    _folders: dict[str, FolderView] = field(default_factory=dict)
+    _folders: dict[str, FolderView] = msgspec.field(default_factory=dict)
     """By path: spellings that look alike are one folder."""
-    _ids: list[FileId] = field(default_factory=list)
+    _ids: list[FileId] = msgspec.field(default_factory=list)
     _ids_taken: int = 0
-    _taking: threading.Lock = field(default_factory=threading.Lock)
+    _taking: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _has_warned: bool = False
 
     def run(self) -> None:

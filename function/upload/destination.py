@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from function.core import metadata
 from function.core.deadline import Deadline
@@ -19,8 +20,7 @@ from function.state.receipts import Receipts
 from function.upload.send import ProgressCallback
 
 
-@dataclass(frozen=True)
-class UploadContext:
+class UploadContext(msgspec.Struct, frozen=True, dict=True):
     """What the uploads of one account share in one invocation."""
 
     account: str
@@ -48,8 +48,7 @@ class UploadContext:
         return self.open_drive()
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True, dict=True):
     """One destination. `path` is its folder as it is shown."""
 
     context: UploadContext

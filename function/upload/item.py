@@ -2,7 +2,6 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -22,8 +21,7 @@ from function.upload.account import AccountSession
 from function.upload.send import ProgressCallback
 
 
-@dataclass
-class Item:
+class Item(msgspec.Struct, dict=True):
     """A located source and its account. Ends in exactly one entry; the first outcome told counts."""
 
     invocation_id: str
@@ -36,14 +34,14 @@ class Item:
     source: Source | UploadError
     policy: Policy
     progress: ProgressCallback
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     entry: LogEntry | None = None
     retry_after_s: float | None = None
     is_logged: bool = False
     contents_done: tuple[CompletedUpload, ...] = ()
     """Contents of this source that its receipt knows to be done."""
-    _started: float = field(default_factory=time.monotonic)
-    _telling: threading.Lock = field(default_factory=threading.Lock)
+    _started: float = msgspec.field(default_factory=time.monotonic)
+    _telling: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     @cached_property
     def folder(self) -> str:

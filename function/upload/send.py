@@ -5,7 +5,8 @@ Each call here sends once. What an error leaves open is settled by whoever looks
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from function import telemetry
 from function.core.errors import TransientDriveError, UploadError
@@ -17,8 +18,7 @@ ProgressCallback = Callable[[int, int], None]
 """Told bytes sent and bytes in all."""
 
 
-@dataclass(slots=True)
-class ContentUpload:
+class ContentUpload(msgspec.Struct):
     """One source's content on its way to Drive."""
 
     source: Source

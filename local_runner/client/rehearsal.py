@@ -13,12 +13,12 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from function.core.deadline import Deadline
 from function.core.errors import NotFound, SessionLost
@@ -34,26 +34,24 @@ NEVER = "mimeType = 'application/x-never'"
 """A condition that holds for no file."""
 
 
-@dataclass(slots=True)
-class Written:
+class Written(msgspec.Struct):
     """What this run would have written so far. Shared by all that rehearse on one account."""
 
-    files: dict[str, RemoteFile] = field(default_factory=dict)
+    files: dict[str, RemoteFile] = msgspec.field(default_factory=dict)
     """By id, as they would be now: new ones, and real ones that would be changed."""
-    new: set[str] = field(default_factory=set)
+    new: set[str] = msgspec.field(default_factory=set)
     root: RemoteFile | None = None
     """What the alias `root` stands for, once it was asked."""
-    sessions: dict[str, tuple[NewFile, bool]] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    sessions: dict[str, tuple[NewFile, bool]] = msgspec.field(default_factory=dict)
+    numbers: Iterator[int] = msgspec.field(default_factory=lambda: itertools.count(1))
+    lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(msgspec.Struct, frozen=True):
     """`Drive` whose reads are the real one's and whose writes stay here."""
 
     real: Drive
-    written: Written = field(default_factory=Written)
+    written: Written = msgspec.field(default_factory=Written)
 
     def bound(self, usage: Usage, deadline: Deadline) -> "Rehearsal":
         return replace(self, real=self.real.bound(usage, deadline))

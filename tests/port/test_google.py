@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DeadlineExceeded, LookFailed, NotFound, TransientDriveError
@@ -51,11 +52,10 @@ def _serve(listener: socket.socket, status: int, body: bytes, headers: tuple[str
             connection.sendall("\r\n".join(lines).encode() + body)
 
 
-@dataclass(slots=True)
 class UntilAnswered(Deadline):
     """Leaves no time to wait for another try once so many requests were answered: nobody sleeps here."""
 
-    heads: list[bytes] = field(default_factory=list)
+    heads: list[bytes] = msgspec.field(default_factory=list)
     enough: int = 1
 
     def remaining_s(self) -> float:

@@ -5,7 +5,6 @@ answer lost, never arrived, arrives late, damaged on the way), and what others d
 schedules that a scenario's budgets allow, and doesn't go on from a state that it has seen before.
 """
 
-import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -575,7 +574,7 @@ class World:
         upload, facts = call.upload, call.upload.facts
         listing = facts.listing and (facts.listing.names, list(map(_short, facts.listing.files)), facts.listing.began)
         looked = sorted((file_id, _short(file)) for file_id, file in facts.files.items())
-        known = dataclasses.replace(facts, now_ns=0, listing=None, files={}, logged_before=(), log_position=0)
+        known = replace(facts, now_ns=0, listing=None, files={}, logged_before=(), log_position=0)
         return (
             call.home.number, call.source.stat, call.holds, call.round_began, call.view.leaf, call.view.is_known,
             upload.receipt.current, upload.receipt.is_counted, listing, looked, known, upload._failures,

@@ -1,10 +1,10 @@
 """docs/protocol.md shows what becomes of a claim by what stands under its id; the table there is what the code does."""
 
-import dataclasses
 import hashlib
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from function.core.errors import UploadError
 from function.core.listing import FolderListing
@@ -123,7 +123,7 @@ def test_only_a_second_copy_goes_to_the_bin(ours: str, winner: str, expected: st
         found = stands(CLAIMS["Create"], "other" if state == "edited" else "the source's", {})
         assert found
         trashed, nonce = state == "binned", "another" if state == "another's" else "nonce"
-        return None if state == "gone" else dataclasses.replace(found, id=FileId(file_id), trashed=trashed, nonce=nonce)
+        return None if state == "gone" else replace(found, id=FileId(file_id), trashed=trashed, nonce=nonce)
 
     facts = Facts(
         "mine", digests=SOURCE.digests, files={ID: file("id", ours), FileId("winner"): file("winner", winner)}

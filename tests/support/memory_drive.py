@@ -11,9 +11,11 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from function.core.deadline import Deadline
 from function.core.errors import AlreadyExists, DriveError, NotFound, SessionLost, TransientDriveError
@@ -35,14 +37,13 @@ def lost() -> TransientDriveError:
     return TransientDriveError("The connection to Drive failed; call again later.", reason="network")
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """A resumable upload: what it will make, and the bytes that it has kept."""
 
     file: NewFile
     size: int
     revises: bool
-    kept: bytearray = field(default_factory=bytearray)
+    kept: bytearray = msgspec.field(default_factory=bytearray)
     made: RemoteFile | None = None
 
 
@@ -50,33 +51,32 @@ Hook = Callable[[str, int], None]
 """Called with a method's name and the number of the call to it, from 1; what it raises, the caller gets."""
 
 
-@dataclass(slots=True)
-class Store:
+class Store(msgspec.Struct):
     """One user's Drive. Every change takes a second of a clock of its own."""
 
     user: str = "user-1"
-    files: dict[str, RemoteFile] = field(default_factory=dict)
+    files: dict[str, RemoteFile] = msgspec.field(default_factory=dict)
     """By id, `trashed` as `explicitly_trashed`: what is above a file is looked up."""
-    contents: dict[str, bytes] = field(default_factory=dict)
-    revisions: Counter[str] = field(default_factory=Counter)
+    contents: dict[str, bytes] = msgspec.field(default_factory=dict)
+    revisions: Counter[str] = msgspec.field(default_factory=Counter)
     """Contents that a file has had, by id."""
-    sessions: dict[str, Session] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
+    sessions: dict[str, Session] = msgspec.field(default_factory=dict)
+    used: set[str] = msgspec.field(default_factory=set)
     """Ids that can't be used again, those of deleted files too."""
-    calls: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = msgspec.field(default_factory=Counter)
     """Calls of each method so far."""
     hidden: set[str] | None = None
     """Ids that listings don't show yet; None where they show everything."""
     page_size: int = 1000
     before: Hook = lambda method, number: None
     after: Hook = lambda method, number: None
-    errors_before: dict[tuple[str, int], Exception] = field(default_factory=dict)
-    errors_after: dict[tuple[str, int], Exception] = field(default_factory=dict)
-    cuts: dict[int, int] = field(default_factory=dict)
+    errors_before: dict[tuple[str, int], Exception] = msgspec.field(default_factory=dict)
+    errors_after: dict[tuple[str, int], Exception] = msgspec.field(default_factory=dict)
+    cuts: dict[int, int] = msgspec.field(default_factory=dict)
     """Number of a call to `send` -> bytes that are kept of it before the connection drops."""
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
     changes: int = 0
-    numbers: Any = field(default_factory=lambda: itertools.count(1))
+    numbers: Any = msgspec.field(default_factory=lambda: itertools.count(1))
 
     def tick(self) -> int:
         """The number of one more change, which dates it."""
@@ -84,13 +84,12 @@ class Store:
         return self.changes
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryDrive:
+class MemoryDrive(msgspec.Struct, frozen=True):
     """`Drive` on a store, which several of them may share."""
 
-    store: Store = field(default_factory=Store)
-    usage: Usage = field(default_factory=Usage)
-    deadline: Deadline = field(default_factory=lambda: Deadline.after(300))
+    store: Store = msgspec.field(default_factory=Store)
+    usage: Usage = msgspec.field(default_factory=Usage)
+    deadline: Deadline = msgspec.field(default_factory=lambda: Deadline.after(300))
 
     def __post_init__(self) -> None:
         if not self.store.files:

@@ -34,14 +34,10 @@ class Clock:
         self.now += seconds
 
 
-class SimulatedDeadline(Deadline):
+class SimulatedDeadline(Deadline, kw_only=True):
     """A deadline on such a clock."""
 
-    __slots__ = ("clock",)
-
-    def __init__(self, seconds: float, clock: Clock) -> None:
-        super().__init__(seconds)
-        self.clock = clock
+    clock: Clock
 
     def remaining_s(self) -> float:
         return max(0.0, self.at_s - self.clock.now)
@@ -69,7 +65,11 @@ def highest() -> float:
 def run(operation: Callable[[], str], clock: Clock, *, deadline_s: float = 300.0, attempts: int = ATTEMPTS) -> str:
     """`call` on that clock, with the longest waits."""
     return call(
-        operation, deadline=SimulatedDeadline(deadline_s, clock), sleep=clock.sleep, dice=highest, attempts=attempts
+        operation,
+        deadline=SimulatedDeadline(deadline_s, clock=clock),
+        sleep=clock.sleep,
+        dice=highest,
+        attempts=attempts,
     )
 
 
