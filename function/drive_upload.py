@@ -8,7 +8,9 @@ says after one check of the lock and the receipt. What contradicts the facts mak
 The order, and what follows after a crash, a lost answer or a race, is the protocol's matter: docs/protocol.md.
 """
 
+import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from uuid import uuid4
@@ -16,7 +18,8 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
-from function.core import metadata, retry
+from function import telemetry
+from function.core import retry
 from function.core.errors import (
     AlreadyExists,
     BadRequest,
@@ -25,11 +28,24 @@ from function.core.errors import (
     SessionLost,
     SourceError,
     TransientDriveError,
+    UploadError,
     VolumeUnavailable,
 )
+from function.core.naming import metadata_digest
 from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Sending
-from function.core.types import FILE_MAX_BYTES, Digests, FileId, Fingerprint, Outcome, RemoteFile, Status
+from function.core.types import (
+    FILE_MAX_BYTES,
+    MULTIPART_MAX_BYTES,
+    Digests,
+    FileId,
+    Fingerprint,
+    NewFile,
+    Outcome,
+    RemoteFile,
+    Status,
+)
 from function.drive.move import move
+from function.drive.port import Drive
 from function.home.source import Source
 from function.protocol.next_step import next_step
 from function.protocol.steps import (
@@ -57,10 +73,81 @@ from function.protocol.steps import (
     WriteStrays,
 )
 from function.state.locks import HeldLock
-from function.state.receipt_writer import ReceiptWriter
-from function.state.receipts import Superseded
-from function.upload.destination import Destination, is_new
-from function.upload.send import ContentUpload
+from function.state.receipts import ReceiptWriter, Superseded
+from function.upload.item import Destination, is_new
+
+ProgressCallback = Callable[[int, int], None]
+"""Told bytes sent and bytes in all."""
+
+
+class ContentUpload(msgspec.Struct):
+    """One source's content on its way to Drive."""
+
+    source: Source
+    check: Callable[[], None]
+    """Called between blocks; may raise (the deadline)."""
+    progress: ProgressCallback
+    pace: Callable[[int], None]
+    """Waits until so many bytes may be sent; may raise (the deadline)."""
+    has_progressed: bool = False
+    """Drive has kept more of the content than before, in the last call."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content."""
+        return self.source.stat.size
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the content goes in one request."""
+        return self.size <= MULTIPART_MAX_BYTES
+
+    @telemetry.span("transfer")
+    def create(self, drive: Drive, file: NewFile) -> RemoteFile:
+        """A new file, in one request. Raises what `drive.create` raises, SourceError, and what `check` raises."""
+        content = self.source.read(self.check)
+        self.pace(self.size)
+        created = drive.create(file, content)
+        self.progress(self.size, self.size)
+        return created
+
+    def resume(self, drive: Drive, uri: str) -> tuple[RemoteFile, bool]:
+        """Go on where the session stands; the file, and whether any of its bytes were sent now.
+
+        A session is asked first: repeating bytes where it has a gap is answered 503 for ever.
+        """
+        threading.Thread(target=self._hash_ahead, daemon=True).start()
+        progress = drive.session_status(uri, self.size)
+        if isinstance(progress, RemoteFile):
+            return progress, False
+        return self.send(drive, uri, progress), True
+
+    @telemetry.span("transfer")
+    def send(self, drive: Drive, uri: str, offset: int = 0) -> RemoteFile:
+        """Send the content from `offset` to the end. Raises TransientDriveError where Drive keeps nothing of it."""
+        self.has_progressed = False
+        while True:
+            progress = drive.send(uri, self.size, offset, self._blocks(offset))
+            if isinstance(progress, RemoteFile):
+                return progress
+            if progress <= offset:
+                raise TransientDriveError("Drive keeps nothing of what is sent; call again later.")
+            offset, self.has_progressed = progress, True
+
+    def _hash_ahead(self) -> None:
+        """Hash what an earlier invocation has sent, beside the sending of the rest."""
+        try:
+            self.source.sha256(self.check)
+        except UploadError:
+            return  # the sender meets the same and says so
+
+    def _blocks(self, offset: int) -> Iterator[memoryview]:
+        for block in self.source.blocks(offset, self.check):
+            self.pace(len(block))
+            yield block
+            offset += len(block)
+            self.progress(offset, self.size)
+
 
 STEPS_MAX = 400
 """Steps of one invocation before it says that everything keeps changing under it: a first upload takes a dozen."""
@@ -88,7 +175,7 @@ class Upload(msgspec.Struct, dict=True):
     @cached_property
     def wanted(self) -> Wanted:
         """What is to be brought about, as the protocol takes it."""
-        to, told = self.to, metadata.digest(self.to.metadata)
+        to, told = self.to, metadata_digest(self.to.metadata)
         return Wanted(to.label(), to.name, to.key, self.source.stat, to.policy, self.content.is_small, told)
 
     @cached_property

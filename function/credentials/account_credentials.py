@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from function.core.deadline import Deadline
 from function.core.errors import (
     CredentialsError,
     DeadlineExceeded,
@@ -28,11 +27,10 @@ from function.core.errors import (
     UploadError,
     VolumeUnavailable,
 )
-from function.credentials import access_token as tokens
+from function.core.retry import Deadline
 from function.credentials import renewal, token_checks, token_file, token_save
-from function.credentials.access_token import AccessToken
 from function.credentials.renewal import Renewal
-from function.credentials.token_file import DRIVE_FILE_SCOPE, DRIVE_SCOPE, GOOGLE_TOKEN_URI, TokenFile
+from function.credentials.token_file import DRIVE_FILE_SCOPE, DRIVE_SCOPE, GOOGLE_TOKEN_URI, AccessToken, TokenFile
 
 _log = logging.getLogger(__name__)
 
@@ -223,7 +221,7 @@ class Credentials:
             self._look(afresh=True)
             return self._note(saved, unsaved={}, **facts)
         if self._cache is not None:
-            tokens.write_cache(self._cache, self._bound(now), renewed.token)
+            token_file.write_cache(self._cache, self._bound(now), renewed.token)
         return self._note(now, unsaved=renewed.changes, **facts)
 
     def _at_hand(self, state: _State) -> AccessToken | None:
@@ -247,7 +245,7 @@ class Credentials:
         held = _held(state.file)
         if held is not None:
             yield held
-        cached = tokens.read_cache(self._cache, self._bound(state.file)) if self._cache is not None else None
+        cached = token_file.read_cache(self._cache, self._bound(state.file)) if self._cache is not None else None
         if cached is not None:
             yield cached
 
@@ -319,7 +317,7 @@ def _held(file: TokenFile) -> AccessToken | None:
     if expiry is None:
         # google-auth takes a token without expiry for expired; where it can't be renewed, Drive may judge.
         return None if file.fields.get("refresh_token") else AccessToken(value)
-    return AccessToken(value, tokens.parse_time(expiry))
+    return AccessToken(value, token_file.parse_time(expiry))
 
 
 def _repeat_failure(state: _State) -> None:

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from function.core.errors import CredentialsError
-from function.credentials import access_token
-from function.credentials.access_token import AccessToken
 from function.credentials.token_endpoint import Endpoint
-from function.credentials.token_file import DRIVE_SCOPE, GOOGLE_TOKEN_URI, METADATA, TokenFile
+from function.credentials.token_file import DRIVE_SCOPE, GOOGLE_TOKEN_URI, METADATA, AccessToken, TokenFile, issued
 
 _KEY_SCOPES = [DRIVE_SCOPE]
 """What keys and workloads ask for: no one has to consent, and drive.file would hide folders shared with them."""
@@ -26,7 +24,7 @@ def renew(file: TokenFile, endpoint: Endpoint) -> tuple[AccessToken, dict[str, A
     """A new access token, and the fields of the file that change with it (none where the file holds no token)."""
     credentials = _machine(file, endpoint) if file.kind == METADATA else _credentials(file)
     credentials.refresh(endpoint)
-    token = access_token.issued(credentials.token, credentials.expiry)
+    token = issued(credentials.token, credentials.expiry)
     if file.kind not in ("authorized_user", "external_account_authorized_user"):
         return token, {}
     # A refresh token stays, unless the answer brought another.

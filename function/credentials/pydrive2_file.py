@@ -15,10 +15,8 @@ from oauth2client import crypt
 from oauth2client.service_account import ServiceAccountCredentials
 from pydrive2.auth import GoogleAuth
 
-from function.credentials import access_token
-from function.credentials.access_token import AccessToken
 from function.credentials.token_endpoint import Endpoint
-from function.credentials.token_file import WRITE_SCOPES, TokenFile
+from function.credentials.token_file import WRITE_SCOPES, AccessToken, TokenFile, issued
 
 _KEY = "drive_token"
 _CLIENT_FIELDS = ("client_id", "client_secret", "token_uri", "revoke_uri")
@@ -46,7 +44,7 @@ def current(file: TokenFile) -> AccessToken | None:
     if auth.access_token_expired or not auth.credentials.access_token:
         return None
     # Without an expiry oauth2client takes a token as valid.
-    return AccessToken(auth.credentials.access_token, access_token.issued("", auth.credentials.token_expiry).expires_at)
+    return AccessToken(auth.credentials.access_token, issued("", auth.credentials.token_expiry).expires_at)
 
 
 def renew(file: TokenFile, endpoint: Endpoint) -> tuple[AccessToken, dict[str, Any]]:
@@ -55,7 +53,7 @@ def renew(file: TokenFile, endpoint: Endpoint) -> tuple[AccessToken, dict[str, A
     auth = _load(file, endpoint.override, store)
     auth.http = endpoint
     auth.Refresh()
-    token = access_token.issued(auth.credentials.access_token, auth.credentials.token_expiry)
+    token = issued(auth.credentials.access_token, auth.credentials.token_expiry)
     if file.acts_for_another:
         return token, {}
     auth.SaveCredentials()

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from function.core.deadline import Deadline
 from function.core.errors import HOUR_S, SOON_S, CredentialsError, TransientDriveError, UploadError
+from function.core.retry import Deadline
 from function.credentials import refusals
-from function.credentials.access_token import AccessToken
 from function.credentials.token_endpoint import Endpoint
-from function.credentials.token_file import AUTHORIZE, METADATA, TokenFile, require_write_scope
+from function.credentials.token_file import AUTHORIZE, METADATA, AccessToken, TokenFile, require_write_scope
 
 T = TypeVar("T")
 

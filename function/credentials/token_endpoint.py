@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from function.core import retry
-from function.core.deadline import Deadline
 from function.core.errors import DeadlineExceeded, TransientDriveError
+from function.core.retry import Deadline
 from function.credentials import token_checks
 from function.drive.errors import retry_after_s
 

@@ -12,8 +12,8 @@ import msgspec
 from msgspec.structs import replace
 
 from function.core import retry
-from function.core.deadline import Deadline
 from function.core.errors import DeadlineExceeded, LookFailed, NotFound, TransientDriveError, UploadError
+from function.core.retry import Deadline
 from function.core.types import (
     CLAIM_PROPERTY,
     FOLDER_MIME_TYPE,
@@ -22,12 +22,13 @@ from function.core.types import (
     FileId,
     NewFile,
     RemoteFile,
+    Usage,
 )
 from function.drive import resumable
 from function.drive.client import USER_AGENT, HttpError, Media, Service, service
 from function.drive.errors import translate
 from function.drive.http import Transport, document, malformed_response
-from function.drive.port import Drive, Usage
+from function.drive.port import Drive
 from function.drive.query import Query
 from function.pacing.rate_limiter import Pacer
 

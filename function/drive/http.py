@@ -7,26 +7,77 @@ threads, streams bodies, and ends at a deadline.
 """
 
 import json
+import logging
 import os
+import re
 import socket
 import ssl
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import msgspec
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ProxyError
 
-from function import __version__
-from function.core.deadline import Deadline
+from function import __version__, telemetry
 from function.core.errors import HOUR_S, SettingsError, TransientDriveError
-from function.drive import request_log
+from function.core.retry import Deadline
 from function.drive.proxies import Proxy, proxy_for
+
+_log = logging.getLogger(__name__)
+
+_COLLECTION = re.compile(r"/drive/v3/(?P<collection>[a-z]+)(/(?P<id>[^/?]+))?")
+
+_VERBS = {"GET": "get", "POST": "create", "PATCH": "update", "DELETE": "delete"}
+
+
+class Outcome:
+    """The status of the answer; 0 until there is one."""
+
+    status = 0
+
+
+@contextmanager
+def told(method: str, uri: str) -> Iterator[Outcome]:
+    """Log the request that the block sends."""
+    outcome = Outcome()
+    if not (_log.isEnabledFor(logging.DEBUG) or telemetry.is_on()):
+        yield outcome
+        return
+    started = time.perf_counter()
+    what = purpose(method, uri)
+    try:
+        with telemetry.span("request", method=method, purpose=what):
+            yield outcome
+    finally:
+        answer = str(outcome.status) if outcome.status else "no answer"
+        _log.debug("Drive: %s %s %s, %.0f ms", method, what, answer, 1000 * (time.perf_counter() - started))
+
+
+def purpose(method: str, uri: str) -> str:
+    """The method of Drive's API that a request calls, as `files.list`; or the step of a resumable upload."""
+    url = urlsplit(uri)
+    query = parse_qs(url.query)
+    if "upload_id" in query:
+        return "upload.send" if method == "PUT" else "upload.cancel"
+    found = _COLLECTION.search(url.path)
+    if found is None:
+        return "token" if method == "POST" else "other"
+    if url.path.startswith("/upload/") and query.get("uploadType") == ["resumable"]:
+        return "upload.start"
+    collection, id_ = found["collection"], found["id"]
+    if id_ == "generateIds":
+        return "files.generateIds"
+    if method == "GET" and id_ is None and collection != "about":
+        return f"{collection}.list"
+    return f"{collection}.{_VERBS.get(method, method.lower())}"
+
 
 CONNECT_TIMEOUT_S = 15.0
 
@@ -204,7 +255,7 @@ class Transport(msgspec.Struct, frozen=True):
         remaining = self.deadline.remaining_s()
         url = urlsplit(uri)
         host = self.connections.host(uri)
-        with request_log.told(method, uri) as outcome:
+        with told(method, uri) as outcome:
             try:
                 # A PoolManager would parse and encode the URI again at each of its levels.
                 response = host.urlopen(

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from function.core import retry
-from function.core.deadline import Deadline
 from function.core.errors import AlreadyExists, DeadlineExceeded, TransientDriveError
+from function.core.retry import Deadline
 from function.core.types import RemoteFile
 
 

@@ -6,41 +6,14 @@ a TransientDriveError the caller looks what became of it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from threading import Lock
 from typing import Protocol
 
-import msgspec
-
-from function.core.deadline import Deadline
-from function.core.types import FileId, NewFile, RemoteFile
+from function.core.retry import Deadline
+from function.core.types import FileId, NewFile, RemoteFile, Usage
 from function.drive.query import Query
 
 Blocks = Callable[[int], Iterable[memoryview]]
 """Offset -> the content's blocks from there to the end."""
-
-
-class Usage(msgspec.Struct):
-    """What a part of an invocation asked of Drive."""
-
-    requests: int = 0
-    units: int = 0
-    _lock: Lock = msgspec.field(default_factory=Lock)
-
-    def count(self, units: int) -> None:
-        """One more request, of that many quota units."""
-        self.add(1, units)
-
-    def add(self, requests: int, units: int) -> None:
-        """That many more."""
-        with self._lock:
-            self.requests += requests
-            self.units += units
-
-    def drain(self) -> tuple[int, int]:
-        """Requests and units counted since the last drain."""
-        with self._lock:
-            counted, self.requests, self.units = (self.requests, self.units), 0, 0
-            return counted
 
 
 class Drive(Protocol):

@@ -14,14 +14,13 @@ import msgspec
 
 from function import telemetry
 from function.core import retry
-from function.core.deadline import Deadline
 from function.core.errors import BadRequest, LookFailed, TransientDriveError
-from function.core.listing import NEVER, FolderListing
 from function.core.naming import same
-from function.core.types import FOLDER_MIME_TYPE, FileId, RemoteFile
+from function.core.retry import Deadline
+from function.core.types import FOLDER_MIME_TYPE, NEVER, FileId, FolderListing, RemoteFile
 from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked
-from function.folders import merge
+from function.folders import search
 from function.folders.search import NAMES_PER_QUERY, spelled
 from function.folders.tree import REPAIRS_MAX, FolderPath, Folders
 
@@ -127,7 +126,7 @@ class FolderView(msgspec.Struct):
             self._mend(misplaced | {each.younger.id for each in duplicates} & {each.id for each in chain.folders})
             for each in duplicates:
                 self._merged.add(each.younger.id)
-                merge.merge(each, self.drive)
+                search.merge(each, self.drive)
         raise TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
 
     def _listing(
@@ -143,11 +142,11 @@ class FolderView(msgspec.Struct):
 
     def _duplicates(
         self, chain: FolderPath, listed: Iterable[RemoteFile], shown: dict[str, RemoteFile]
-    ) -> Iterable[merge.DuplicateFolders]:
+    ) -> Iterable[search.DuplicateFolders]:
         """Duplicate folders to be merged; none while listings hide what we made: they may hide what is in those."""
         if not self.made <= {each.id for each in listed}:
             return []
-        return [each for each in merge.shown_in(chain, shown) if each.younger.id not in self._merged]
+        return [each for each in search.duplicates_shown(chain, shown) if each.younger.id not in self._merged]
 
     def _mend(self, misplaced: set[str]) -> None:
         if misplaced and self.chain:

@@ -16,10 +16,10 @@ import msgspec
 
 from function import telemetry
 from function.core import retry
-from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DriveError, LookFailed, NotFound, TransientDriveError
 from function.core.naming import ownership_mark, same, state_key
 from function.core.receipt import FolderReceipt
+from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, FileId, LoggedUpload, RemoteFile
 from function.drive import idempotent_create
 from function.drive.port import Drive

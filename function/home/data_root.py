@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from function.core.errors import SourceError, UploadError, VolumeUnavailable
-from function.core.text import quoted
+from function.core.naming import quoted
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from function.core.errors import SettingsError
-from function.core.text import quoted
+from function.core.naming import quoted
 
 _FOLDER_ADDRESS = re.compile(
     r"(?:https?://)?drive\.google\.com/drive/(?:[^?#\s]*/)?folders/(?P<id>[A-Za-z0-9_-]+)/?(?:[?#]\S*)?"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from function.core.errors import SettingsError
-from function.core.text import quoted
+from function.core.naming import quoted
 
 EMULATOR_HOST = "DRIVE_EMULATOR_HOST"
 """`host:port` or a URL, as with Google's other emulators."""

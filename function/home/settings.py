@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from function.core.errors import SettingsError
-from function.core.text import quoted
+from function.core.naming import quoted
 from function.core.types import Policy
 from function.home import utf8
 from function.home.drive_root import Root, parse_root

@@ -20,8 +20,8 @@ from typing import Final
 import msgspec
 from filelock import lock_descriptor, unlock_descriptor
 
-from function.core.deadline import Deadline
 from function.core.errors import DeadlineExceeded
+from function.core.retry import Deadline
 from function.pacing.account_limits import Quota
 from function.pacing.limit import Promise
 

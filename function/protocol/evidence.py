@@ -4,14 +4,17 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from function.core.listing import NEVER, FolderListing, duplicates, replace_files
 from function.core.naming import number_of, numbered, same
 from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Sending
 from function.core.types import (
+    NEVER,
     FileId,
     Fingerprint,
+    FolderListing,
     Policy,
     RemoteFile,
+    duplicates,
+    replace_files,
 )
 from function.protocol.steps import (
     Facts,

@@ -1,32 +1,51 @@
 """What comes next: nothing is claimed, or what stands under the claim's id decides."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from function.core.errors import IntegrityError
+from function.core.errors import IntegrityError, Locked
 from function.core.receipt import Create, LoseTo, Mend, Receipt, RemoteRef, Revise, Sending
 from function.core.types import (
     FileStat,
     Fingerprint,
+    FolderListing,
     LoggedUpload,
     Policy,
     RemoteFile,
+    replace_files,
 )
-from function.protocol.evidence import content_of, stale_listing
+from function.protocol.evidence import (
+    as_create,
+    ask_for_more_names,
+    content_of,
+    free_names,
+    listing_with_hidden,
+    names_to_ask,
+    reference,
+    stale_listing,
+    trash_duplicate,
+    trash_younger,
+)
 from function.protocol.plan import plan
-from function.protocol.settle import lose, settle, stray
 from function.protocol.steps import (
     Facts,
     Finish,
+    Log,
+    Move,
     NeedDigests,
     NeedFile,
+    NeedFolder,
+    NeedListing,
     NeedLogEntry,
     NeedRevisions,
+    Rename,
     Send,
     Step,
+    Trash,
     Wanted,
     WriteClaim,
+    WriteStrays,
 )
 
 
@@ -154,3 +173,160 @@ def _standing(wanted: Wanted, file: RemoteFile, claimed: Iterable[Fingerprint], 
         if each.digests and file.holds(each.stat.size, each.digests):
             return each
     return None
+
+
+def settle(
+    wanted: Wanted, receipt: Receipt, claim: Sending, file: RemoteFile, content: Fingerprint, facts: Facts
+) -> Step:
+    """The content stands in `file`, under the claim's id."""
+    if facts.entry_written is not None:
+        return Finish(reference(file), content, has_our_metadata=content.digests == facts.digests)
+    if step := stale_listing((claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked)), facts):
+        return step
+    assert facts.listing
+    for each in receipt.strays:
+        if each not in facts.files:
+            return NeedFile(each)
+    shown = next((each for each in facts.listing.files if each.id == file.id), None)
+    others = listing_with_hidden(receipt, facts).without(file.id)
+    if isinstance(claim, Revise):
+        step = _misplaced(claim, file, facts)
+    elif file.explicitly_trashed:
+        step = _binned(wanted, content, others)
+    else:
+        file = replace(file, name=shown.name) if shown else file  # its owner may have renamed it since
+        step = (
+            _misplaced(claim, file, facts)
+            or trash_duplicate(wanted, receipt, replace_files(others, (*others.files, file)), facts, kept=file.id)
+            or _lose_to_older(wanted, claim, file, content, others)
+            or _named(wanted, receipt, claim, file, content, facts)
+        )
+    return step or Log(file, content, claim.log_position)
+
+
+def _binned(wanted: Wanted, content: Fingerprint, others: FolderListing) -> Step | None:
+    """By a racer, whose equal file stands and is adopted; or by its owner, who decides."""
+    winner = next(iter(_live_with(wanted, content, others)), None)
+    return Finish(reference(winner), content) if winner else None
+
+
+def _lose_to_older(
+    wanted: Wanted, claim: Create | Mend, file: RemoteFile, content: Fingerprint, others: FolderListing
+) -> Step | None:
+    older = [each for each in _live_with(wanted, content, others) if each.seniority < file.seniority]
+    # With the digests, which a large content has only now: they tell whether the winner holds the same.
+    ours = replace(as_create(claim), content=content)
+    return WriteClaim(LoseTo(ours, reference(older[0]))) if older else None
+
+
+def _named(
+    wanted: Wanted, receipt: Receipt, claim: Create | Mend, file: RemoteFile, content: Fingerprint, facts: Facts
+) -> Step | None:
+    """Give the file its name, or another one. Under a name that no claim says its owner has renamed it: that stays."""
+    assert facts.listing
+    assert content.digests
+    if claim.renaming == file.name:
+        return Rename(file, claim.name)
+    if file.name != claim.name:
+        return None
+    namesakes = facts.listing.without(file.id).named(file.name)
+    rivals = [each for each in namesakes if not each.holds(content.stat.size, content.digests)]
+    return _give_way(wanted, receipt, claim, file, rivals, facts) if rivals else None
+
+
+def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
+    """Move the file where the folder that it was made in is no longer the destination's; its owner's move stays."""
+    assert facts.listing
+    leaf = facts.leaf
+    is_there = leaf in file.parents or (leaf == "root" and not file.trashed)
+    if leaf is None:
+        return NeedFolder()
+    if is_there or file.explicitly_trashed or any(each.id == file.id for each in facts.listing.files):
+        return None
+    return Move(file, leaf) if file.trashed or claim.folder in file.parents else None
+
+
+def _give_way(
+    wanted: Wanted,
+    receipt: Receipt,
+    claim: Create | Mend,
+    file: RemoteFile,
+    rivals: Sequence[RemoteFile],
+    facts: Facts,
+) -> Step | None:
+    """Other content has our file's name. The younger file gives way at once: it came, or was renamed, later.
+
+    The oldest can't know whether the other has seen it, or was done before: a file that was renamed has an old
+    creation time. So it looks once more, and gives way to what still stands there.
+    """
+    assert facts.listing
+    is_oldest = all(file.seniority < each.seniority for each in rivals)
+    if is_oldest and facts.looks_at_name < 2:
+        return NeedListing(tuple(sorted(facts.listing.names or ())) or (file.name,), facts.listing.began)
+    if wanted.policy is not Policy.KEEP_BOTH:
+        return None if is_oldest else WriteClaim(LoseTo(as_create(claim), reference(rivals[0]), adopts=False))
+    ahead = sum(each.key == wanted.key and each.seniority < file.seniority for each in rivals[1:])
+    free = free_names(wanted, receipt, facts.listing, facts)
+    if len(free) <= ahead:
+        return ask_for_more_names(wanted, receipt, facts)
+    return WriteClaim(replace(claim, name=free[ahead], renaming=file.name))
+
+
+def lose(claim: LoseTo, facts: Facts) -> Step:
+    """Trash ours, after a look at both by their ids."""
+    for file_id in (claim.id, claim.winner.id):
+        if file_id not in facts.files:
+            return NeedFile(file_id)
+    ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
+    content = claim.create.content
+    is_gone = ours is None or ours.trashed or ours.nonce != claim.create.nonce
+    if is_gone and claim.adopts:
+        return Finish(claim.winner, content)
+    if is_gone:
+        return WriteClaim(None)
+    assert ours
+    is_live = winner is not None and not winner.trashed
+    holds = winner and content.digests and winner.holds(content.stat.size, content.digests)
+    if not is_live or (claim.adopts and not holds):  # ours is the only one after all
+        return WriteClaim(claim.create)
+    return Trash(ours)
+
+
+def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
+    """What this invocation has sent, where the receipt no longer says so: it was removed, or another one wrote it.
+
+    Without this rule a state that is deleted while a create is under way leaves two files (another invocation finds
+    no receipt, and listings may hide the first file).
+    """
+    sent = facts.last_sent
+    if not isinstance(sent, Create) or not facts.was_superseded:
+        return None
+    if receipt.claim and receipt.claim.id == sent.id:
+        return None
+    if any(each.id == sent.id for each in receipt.done):
+        return None
+    if sent.id not in facts.files:
+        return NeedFile(sent.id)
+    ours = facts.files[sent.id]
+    if ours is None or ours.trashed or ours.nonce != sent.nonce:
+        return None
+    if receipt.claim is None:
+        done = next((each for each in receipt.done if each.content.same_content(sent.content)), None)
+        return trash_younger(ours, done.id, receipt, facts) if done else WriteClaim(sent)
+    step = trash_younger(ours, receipt.claim.id, receipt, facts)
+    if step is None and sent.id not in receipt.strays:
+        return WriteStrays((*receipt.strays, sent.id))
+    if step is None:
+        raise Locked(f"{wanted.label}: another invocation took it over; call again.")
+    return step
+
+
+def _live_with(wanted: Wanted, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:
+    """The other files that hold the content and are not in the bin, oldest first."""
+    size, digests = content.stat.size, content.digests
+    assert digests
+    found = (
+        *others.holding(size, digests, wanted.name, wanted.key),
+        *others.holding_elsewhere(size, digests, wanted.key),
+    )
+    return sorted((each for each in found if not each.trashed), key=lambda each: each.seniority)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from function.core.errors import DestinationExists
-from function.core.listing import FolderListing
 from function.core.naming import same as alike
 from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Revise
 from function.core.types import (
     GOOGLE_MIME_PREFIX,
     Digests,
+    FolderListing,
     LoggedUpload,
     Outcome,
     Policy,

@@ -5,13 +5,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from function.core.listing import NEVER, FolderListing
 from function.core.receipt import Claim, CompletedUpload, RemoteRef, Sending
 from function.core.types import (
+    NEVER,
     Digests,
     FileId,
     FileStat,
     Fingerprint,
+    FolderListing,
     LoggedUpload,
     Policy,
     RemoteFile,

@@ -11,10 +11,10 @@ from functools import lru_cache, partial
 import msgspec
 
 from function import telemetry
-from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload, UploadError, VolumeUnavailable
+from function.core.naming import quoted
 from function.core.request import FileRequest, Job
-from function.core.text import quoted
+from function.core.retry import Deadline
 from function.core.types import LogEntry, Status
 from function.drive.port import Drive
 from function.home.data_root import DataRoot

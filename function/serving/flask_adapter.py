@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 import function
 from function.core.errors import SOON_S, InvalidPayload, UploadError
-from function.core.text import quoted
+from function.core.naming import quoted
 from function.serving import openapi, trace
 from function.serving.app import current
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue

@@ -15,8 +15,8 @@ from typing import Any, TypeGuard, TypeVar
 import msgspec
 
 from function.core.errors import InvalidPayload, field_first
+from function.core.naming import quoted
 from function.core.request import FileRequest, Job
-from function.core.text import quoted
 from function.core.types import Policy
 
 BODY_MAX_BYTES = 10 * 1024 * 1024

@@ -2,9 +2,9 @@
 
 import logging
 
-from function.core.deadline import Deadline
 from function.core.errors import UploadError
-from function.drive.port import Usage
+from function.core.retry import Deadline
+from function.core.types import Usage
 from function.upload.account import AccountSession
 
 _log = logging.getLogger(__name__)

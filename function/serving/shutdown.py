@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 
 GRACE_S = 5.0
 """Time for an upload in hand to finish after SIGTERM, before it is left to be resumed: Cloud Run kills after 10 s."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from function.core.deadline import Deadline
 from function.core.errors import VolumeUnavailable
+from function.core.retry import Deadline
 from function.core.types import FileId
 from function.state import files
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 
 from function import telemetry
-from function.core.deadline import Deadline
 from function.core.errors import Locked, VolumeUnavailable
+from function.core.retry import Deadline
 from function.state import files
 
 _POLL_S = 0.01

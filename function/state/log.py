@@ -30,8 +30,8 @@ from pathlib import Path
 
 import msgspec
 
-from function.core.deadline import Deadline
 from function.core.errors import Locked, UploadError, VolumeUnavailable
+from function.core.retry import Deadline
 from function.core.types import LogEntry, LoggedUpload, Status
 from function.state import files, log_files
 from function.state.locks import HeldLock

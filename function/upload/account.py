@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, VolumeUnavailable
 from function.core.naming import state_key
 from function.core.receipt import FolderReceipt, Receipt
-from function.core.types import FileId
+from function.core.retry import Deadline
+from function.core.types import FileId, Usage
 from function.credentials.account_credentials import Credentials
-from function.drive.port import Drive, Usage
+from function.drive.port import Drive
 from function.folders.tree import Folders, base_of
 from function.home.settings import AccountConfig, Settings
 from function.state import files

@@ -16,12 +16,11 @@ from itertools import chain, zip_longest
 import msgspec
 
 from function import telemetry
-from function.core import metadata
-from function.core.deadline import Deadline
 from function.core.errors import UploadError, VolumeUnavailable
-from function.core.naming import ownership_mark, same
-from function.core.types import Digests, FileId, Outcome
-from function.drive.port import Drive, Usage
+from function.core.naming import metadata_digest, ownership_mark, same
+from function.core.retry import Deadline
+from function.core.types import Digests, FileId, Outcome, Usage
+from function.drive.port import Drive
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
@@ -32,8 +31,7 @@ from function.protocol.steps import Wanted
 from function.state.log import UploadLog
 from function.state.log_files import LogPosition
 from function.upload.account import AccountSession, DriveSession
-from function.upload.destination import Destination, UploadContext, receipt_name
-from function.upload.item import Item
+from function.upload.item import Destination, Item, UploadContext, receipt_name
 
 PARALLEL_MAX = 30
 """Transfers side by side; the pacer holds them back when Drive does. With more, two accounts keep the processor busy
@@ -237,7 +235,7 @@ def _in_turns(items: Sequence[Item]) -> Iterable[Item]:
 def _wanted(item: Item) -> Wanted:
     """What a stat of the source can be compared by."""
     stat = _source(item).stat
-    digest = metadata.digest(item.request.metadata or {})
+    digest = metadata_digest(item.request.metadata or {})
     return Wanted(item.destination, item.drive_name, "", stat, item.policy, metadata=digest)
 
 

@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from function.core.deadline import Deadline
 from function.core.errors import NotFound, SessionLost
-from function.core.types import FOLDER_MIME_TYPE, FileId, NewFile, RemoteFile
-from function.drive.port import Drive, Usage
+from function.core.retry import Deadline
+from function.core.types import FOLDER_MIME_TYPE, FileId, NewFile, RemoteFile, Usage
+from function.drive.port import Drive
 from function.drive.query import Query
 from function.home.settings import Settings
 from function.serving import json_logs

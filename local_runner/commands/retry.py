@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import click
 
 from function.command_line import if_exists_option
-from function.core.deadline import Deadline
 from function.core.errors import UploadError
+from function.core.retry import Deadline
 from function.home.settings import Settings
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import NoLog, settings

@@ -11,14 +11,14 @@ from urllib.parse import urlencode, urlsplit
 
 from rich.filesize import decimal
 
-from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, UploadError
-from function.core.types import FOLDER_MIME_TYPE
+from function.core.retry import Deadline
+from function.core.types import FOLDER_MIME_TYPE, Usage
 from function.credentials import token_file
 from function.credentials.token_file import METADATA, TokenFile
 from function.drive.google import GOOGLE
 from function.drive.http import Transport, pool
-from function.drive.port import Drive, Usage
+from function.drive.port import Drive
 from function.drive.query import LIVE, inside, named
 from function.upload.account import AccountSession
 from local_runner.doctor.findings import Finding, fail, ok, warn

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.core.types import LogEntry, Status
 from function.home.settings import Settings
 from function.serving.app import open_app

@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from function.core.deadline import Deadline  # noqa: E402 - run as a script, the project is not on the path
 from function.core.errors import DeadlineExceeded, TransientDriveError  # noqa: E402
-from function.core.retry import call  # noqa: E402
+from function.core.retry import Deadline, call  # noqa: E402
 from function.pacing.rate_limiter import Pacer  # noqa: E402
 from local_runner.drive_emulator import DriveEmulator  # noqa: E402
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload
+from function.core.retry import Deadline
 from function.core.types import LogEntry
 from function.serving.result import refused_entry
 from function.state.locks import Locks

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.serving import app, shutdown
 from tests.support.home import Answer, Home, Post
 

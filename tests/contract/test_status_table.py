@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import requests
 
-from function.core.deadline import Deadline
 from function.core.errors import HTTP_CODE
 from function.core.naming import state_key
+from function.core.retry import Deadline
 from function.state.locks import Locks
-from function.upload.destination import receipt_name
+from function.upload.item import receipt_name
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.between import between
 from tests.support.home import Answer, Home, Post

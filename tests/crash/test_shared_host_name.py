@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from function.core.deadline import Deadline
 from function.core.errors import Locked
+from function.core.retry import Deadline
 from function.state.locks import Locks
 
 NAME = "ab" + "0" * 30
@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.state.locks import Locks
 folder = Path(sys.argv[1])
 with Locks(folder, folder / "locks", "lease").of(sys.argv[2], Deadline.after(5)):

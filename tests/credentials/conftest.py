@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 

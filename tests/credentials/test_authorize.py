@@ -17,7 +17,7 @@ import pytest
 import urllib3
 from click.testing import CliRunner, Result
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.credentials.account_credentials import Credentials
 from local_runner.client import sign_in
 from local_runner.client.sign_in import AuthorizationFailed, Client

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from oauth2client.service_account import ServiceAccountCredentials
 
-from function.core.deadline import Deadline
 from function.core.errors import UploadError
+from function.core.retry import Deadline
 from function.credentials import token_endpoint
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function.core.deadline import Deadline
 from function.core.errors import UploadError
+from function.core.retry import Deadline
 from function.credentials import token_endpoint
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator

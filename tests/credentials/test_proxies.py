@@ -13,8 +13,8 @@ import urllib3
 from oauth2client.client import OAuth2Credentials
 from oauth2client.service_account import ServiceAccountCredentials
 
-from function.core.deadline import Deadline
 from function.core.errors import UploadError
+from function.core.retry import Deadline
 from function.credentials import token_endpoint
 from function.credentials.account_credentials import Credentials
 from local_runner.client import sign_in

@@ -18,8 +18,8 @@ from oauth2client.client import OAuth2Credentials
 from oauth2client.service_account import ServiceAccountCredentials
 from pydrive2.auth import GoogleAuth
 
-from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, TransientDriveError, UploadError
+from function.core.retry import Deadline
 from function.credentials import token_save
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
@@ -409,7 +409,7 @@ from pathlib import Path
 from filelock import FileLock
 from function.credentials import token_save
 from function.credentials.account_credentials import Credentials
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 
 home, uri, cache = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if sys.argv[3] else None
 lock = lambda deadline: FileLock(home / "lock", timeout=deadline.remaining_s())

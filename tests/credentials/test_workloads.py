@@ -16,8 +16,8 @@ from urllib.parse import parse_qs
 import pytest
 from oauth2client.service_account import ServiceAccountCredentials
 
-from function.core.deadline import Deadline
 from function.core.errors import CredentialsError
+from function.core.retry import Deadline
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 
@@ -316,7 +316,7 @@ def test_application_default_credentials_are_googles_file(
 MACHINE = """
 from contextlib import nullcontext
 from pathlib import Path
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.core.errors import UploadError
 from function.credentials.account_credentials import Credentials
 source = Credentials(

@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 import requests
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.core.types import FileId
 from function.drive.google import GoogleDrive
 from function.drive.http import Transport, pool

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from function.core.deadline import Deadline
 from function.core.errors import BadRequest, DeadlineExceeded, LookFailed, NotFound, TransientDriveError
-from function.core.types import FileId, NewFile, RemoteFile
+from function.core.retry import Deadline
+from function.core.types import FileId, NewFile, RemoteFile, Usage
 from function.drive.google import GoogleDrive
-from function.drive.port import Drive, Usage
+from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked
 from function.pacing.rate_limiter import Pacer
 from local_runner.drive_emulator import DriveEmulator

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from function.core.deadline import Deadline
 from function.core.errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -15,9 +14,10 @@ from function.core.errors import (
     SessionLost,
     TransientDriveError,
 )
-from function.core.types import FOLDER_MIME_TYPE, Digests, FileId, NewFile, RemoteFile
+from function.core.retry import Deadline
+from function.core.types import FOLDER_MIME_TYPE, Digests, FileId, NewFile, RemoteFile, Usage
 from function.drive.move import move
-from function.drive.port import Drive, Usage
+from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, inside, marked, named
 from tests.port.conftest import Others
 

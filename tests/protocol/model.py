@@ -18,14 +18,15 @@ from msgspec.structs import replace
 
 from function import drive_upload
 from function.core.errors import TransientDriveError, UploadError
-from function.core.listing import NEVER, FolderListing
 from function.core.naming import ownership_mark
 from function.core.receipt import Create, Receipt
 from function.core.types import (
+    NEVER,
     Digests,
     FileId,
     FileStat,
     Fingerprint,
+    FolderListing,
     LoggedUpload,
     NewFile,
     Outcome,
@@ -40,7 +41,7 @@ from function.home.source import Source
 from function.protocol.steps import NeedListing, Rename, Send, Step, Trash
 from function.state.locks import HeldLock
 from function.state.receipts import Receipts, Superseded
-from function.upload.destination import Destination, UploadContext
+from function.upload.item import Destination, UploadContext
 from tests.support.memory_drive import MemoryDrive, lost
 
 NAME = "zones.txt"

@@ -7,9 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from function.core.errors import UploadError
-from function.core.listing import FolderListing
 from function.core.receipt import Claim, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
-from function.core.types import Digests, FileId, FileStat, Fingerprint, LoggedUpload, Policy, RemoteFile
+from function.core.types import Digests, FileId, FileStat, Fingerprint, FolderListing, LoggedUpload, Policy, RemoteFile
 from function.protocol.next_step import next_step
 from function.protocol.steps import Facts, Log, Send, Wanted, WriteClaim
 

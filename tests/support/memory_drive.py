@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from function.core.deadline import Deadline
 from function.core.errors import AlreadyExists, DriveError, NotFound, SessionLost, TransientDriveError
-from function.core.types import FOLDER_MIME_TYPE, FileId, NewFile, RemoteFile
-from function.drive.port import Usage
+from function.core.retry import Deadline
+from function.core.types import FOLDER_MIME_TYPE, FileId, NewFile, RemoteFile, Usage
 from function.drive.query import Query
 
 T = TypeVar("T")

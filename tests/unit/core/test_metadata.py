@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.core import metadata as travelling
+from function.core import naming
 from function.core.types import GOOGLE_MIME_PREFIX
 
 VALUES = st.recursive(
@@ -19,7 +19,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text(st.characters(), max_size=130), VALUES, max_size=40))
 def test_metadata_fits_drives_limits(metadata: dict[str, object]) -> None:
     """30 properties of 124 bytes; the whole in the description where something was left out; always text."""
-    properties, description = travelling.marks(metadata)
+    properties, description = naming.metadata_marks(metadata)
 
     assert len(properties) <= 30
     assert all(name and len(f"{name}{value}".encode()) <= 124 for name, value in properties.items())
@@ -51,10 +51,10 @@ def test_metadata_fits_drives_limits(metadata: dict[str, object]) -> None:
 )
 def test_a_type_by_the_last_suffix(name: str, expected: str | None) -> None:
     """The same on every machine: what compresses is named, and what isn't known is left to Drive."""
-    assert travelling.mime_type(name) == expected
+    assert naming.mime_type(name) == expected
 
 
 @given(st.text(max_size=8))
 def test_no_name_makes_drive_convert(name: str) -> None:
     """A type of Google's would."""
-    assert not (travelling.mime_type(f"a.{name}") or "").startswith(GOOGLE_MIME_PREFIX)
+    assert not (naming.mime_type(f"a.{name}") or "").startswith(GOOGLE_MIME_PREFIX)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.core.deadline import Deadline
 from function.core.errors import (
     RETRY_AFTER_S,
     RETRYABLE_REASONS,
@@ -19,7 +18,7 @@ from function.core.errors import (
     TransientDriveError,
     UploadError,
 )
-from function.core.retry import ATTEMPTS, LONGEST_S, backoff_s, call, due_at
+from function.core.retry import ATTEMPTS, LONGEST_S, Deadline, backoff_s, call, due_at
 
 
 class Clock:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from function.core.deadline import Deadline
 from function.core.errors import CredentialsError, DeadlineExceeded, TransientDriveError, UploadError
-from function.credentials import access_token, token_endpoint, token_file
-from function.credentials.access_token import AccessToken
+from function.core.retry import Deadline
+from function.credentials import token_endpoint, token_file
 from function.credentials.account_credentials import Credentials
+from function.credentials.token_file import AccessToken
 
 LOOPBACK = "http://127.0.0.1:9/token"
 AUTHORIZED = {"refresh_token": "1//0-secret", "client_id": "id", "client_secret": "cs", "token_uri": LOOPBACK}
@@ -78,7 +78,7 @@ def test_a_good_token_imports_no_google_auth(token_path: Path) -> None:
     program = (
         "import sys, contextlib, pathlib\n"
         "from function.credentials.account_credentials import Credentials\n"
-        "from function.core.deadline import Deadline\n"
+        "from function.core.retry import Deadline\n"
         "lock = lambda deadline: contextlib.nullcontext()\n"
         "source = Credentials(pathlib.Path(sys.argv[1]), refresh_lock=lock, token_uri_override=None, cache_path=None)\n"
         "print(source.access_token(Deadline.after(5)))\n"
@@ -105,13 +105,13 @@ def test_expiries_are_read_as_utc_in_every_spelling(expiry: str, seconds: float)
     """google-auth, oauth2client, Go and people write times differently."""
     moment = datetime(2026, 11, 22, 16, 31, 32, tzinfo=UTC).timestamp() + seconds
 
-    assert access_token.parse_time(expiry) == pytest.approx(moment, abs=1e-5)
+    assert token_file.parse_time(expiry) == pytest.approx(moment, abs=1e-5)
 
 
 @pytest.mark.parametrize("nonsense", ["soon", "", 17, {}, "9999-99-99T00:00:00Z"])
 def test_an_expiry_that_is_no_time_counts_as_past(nonsense: object) -> None:
     """A token whose expiry can't be read is renewed."""
-    assert access_token.parse_time(nonsense) == 0.0
+    assert token_file.parse_time(nonsense) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_cached_token_is_never_used_for_another_subject(token_path: Path, tmp_
 
     old = acting_for("old@example.com")
     token = AccessToken("ya29.old", time.time() + 3000, 3600)
-    access_token.write_cache(tmp_path / "cache.json", old._bound(old.file), token)
+    token_file.write_cache(tmp_path / "cache.json", old._bound(old.file), token)
     assert old.access_token(Deadline.after(5)) == "ya29.old"
     assert acting_for("old@example.com").identity_hint(Deadline.after(5)) == old.identity_hint(Deadline.after(5))
 
@@ -321,7 +321,7 @@ def test_the_cache_is_bound_to_the_grant(
     """A cached token serves the grant it came from and no other, and holds no refresh token."""
     source = credentials(AUTHORIZED, cached=True, lock=never)
     token = AccessToken("ya29.cached", time.time() + 3000, 3600)
-    access_token.write_cache(tmp_path / "cache.json", source._bound(source.file), token)
+    token_file.write_cache(tmp_path / "cache.json", source._bound(source.file), token)
 
     assert source.access_token(Deadline.after(5)) == "ya29.cached"
     assert (tmp_path / "cache.json").stat().st_mode & 0o777 == 0o600
@@ -337,7 +337,7 @@ def test_a_damaged_cache_is_ignored(tmp_path: Path, damage: bytes) -> None:
     """The worst that a broken cache costs is a renewal."""
     (tmp_path / "cache.json").write_bytes(damage)
 
-    assert access_token.read_cache(tmp_path / "cache.json", "x") is None
+    assert token_file.read_cache(tmp_path / "cache.json", "x") is None
 
 
 def test_no_secret_is_shown(credentials: Callable[..., Credentials]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from function.drive.request_log import purpose
+from function.drive.http import purpose
 
 V3 = "https://www.googleapis.com/drive/v3"
 UPLOAD = "https://www.googleapis.com/upload/drive/v3"

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function.core.deadline import Deadline
 from function.core.errors import DeadlineExceeded
+from function.core.retry import Deadline
 from function.pacing.account_limits import Quota
 from function.pacing.limit import Lane
 from function.pacing.rate_limiter import FREE, Pacer
@@ -376,7 +376,7 @@ def test_threads_that_queue_behind_another_keep_their_deadlines() -> None:
 PROCESS = """
 import sys, threading, time
 from pathlib import Path
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.core.errors import DeadlineExceeded
 from function.pacing.rate_limiter import Pacer
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.state.id_pool import IdPool
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from function.core.deadline import Deadline
 from function.core.errors import Locked, VolumeUnavailable
+from function.core.retry import Deadline
 from function.state import lease, locks
 from function.state.locks import Locks
 
@@ -23,7 +23,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from function.state import lease, locks
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 if sys.argv[2] == "files":
     from tests.unit.state.test_locks import refused
     locks._lock_byte = refused

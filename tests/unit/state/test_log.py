@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
+from function.core.retry import Deadline
 from function.core.types import LogEntry
 from function.serving.result import refused_entry
 from function.state import log_files, log_schema

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.state import log_files
 from function.state.log import UploadLog
 from function.state.log_format import TAIL_BYTES, TAIL_MAX_BYTES, UNSYNCED_BYTES

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from function.core.deadline import Deadline
 from function.core.errors import InvalidPayload
+from function.core.retry import Deadline
 from function.core.types import Digests, LogEntry, Status
 from function.serving.result import refused_entry
 from function.state import log_index

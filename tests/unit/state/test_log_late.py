@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from function.core.deadline import Deadline
 from function.core.errors import Locked, VolumeUnavailable
+from function.core.retry import Deadline
 from function.state import log as log_module
 from function.state.locks import HeldLock
 from function.state.log import UploadLog

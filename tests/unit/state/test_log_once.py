@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from function.core.deadline import Deadline
+from function.core.retry import Deadline
 from function.core.types import LogEntry, Status
 from function.state import log_files
 from function.state.log import UploadLog
