@@ -170,7 +170,9 @@ def _zones(summary: Summary, open_: Sequence[OpenFailure]) -> str:
 
 def _zone_row(zone: str, account: str, totals: Totals, open_: int) -> str:
     chosen = html.escape(f"zone={shown(zone)}\naccount={shown(account)}")
-    counts = "".join(f'<td class="n" data-label="{name}">{totals.statuses[name] or ""}</td>' for name in STATUSES)
+    counts = "".join(
+        f'<td class="n" data-label="{name.capitalize()}">{totals.statuses[name] or ""}</td>' for name in STATUSES
+    )
     last = totals.last.replace("T", " ").partition(".")[0].removesuffix("Z")
     return (
         f'<tr><th scope="row"><a href="#attempts" data-filter="{chosen}">{text(zone)}</a></th>'
