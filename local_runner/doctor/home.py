@@ -50,7 +50,7 @@ def check_log(settings: Settings) -> Iterator[Finding]:
         yield warn(
             "log",
             f"{log}: {count} entries, {torn} torn line(s)",
-            "the next upload mends those at the log's end; mend or remove others by hand",
+            "the next upload mends those in the log's last 4 MB; mend or remove others by hand",
         )
     else:
         yield ok("log", f"{log}: {count} entries")
