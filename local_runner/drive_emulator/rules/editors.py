@@ -71,7 +71,7 @@ def with_source(drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload
 
 def source_of(drive: Drive, record: FileRecord) -> Revision | None:
     """What a Docs Editors file was made from; None of one that was made empty."""
-    return drive.store.revisions.get(record.id, {}).get(record.head_revision_id or "")
+    return drive.store.revision(record.id, record.head_revision_id)
 
 
 def exported(drive: Drive, record: FileRecord, mime_type: str) -> bytes:

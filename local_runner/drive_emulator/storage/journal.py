@@ -16,8 +16,9 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import groupby, islice
-from operator import itemgetter
+from operator import itemgetter, or_
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ BULK_COUNT = 500
 """Values in one such line."""
 
 
+def _line_type(kind: str, of: Any) -> Any:
+    return msgspec.defstruct("Line", [("value", of)], array_like=True, tag=kind, namespace={"kind": kind})
+
+
+_ONE: Any = reduce(or_, (_line_type(kind, of) for kind, of in KINDS.items()))
+_MANY: Any = reduce(or_, (_line_type(many, types.GenericAlias(list, (KINDS[one],))) for many, one in BULK.items()))
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_ONE | _MANY | _line_type("all", list[_ONE]))
+
+
 class Journal:
     """Append-only lines of changes."""
 
@@ -65,13 +75,7 @@ class Journal:
         self._size = 0
         self._damaged = False
         self._count = 0
-        self._encoder = msgspec.json.Encoder()
-        self._line = msgspec.json.Decoder(tuple[str, msgspec.Raw])
-        self._lines = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
-        self._values: dict[str, Any] = {kind: msgspec.json.Decoder(of) for kind, of in KINDS.items()}
-        self._bulk: dict[str, Any] = {
-            many: msgspec.json.Decoder(types.GenericAlias(list, (KINDS[one],))) for many, one in BULK.items()
-        }
+        self._encoder = msgspec.json.Encoder(enc_hook=dict)
 
     def load(self) -> Iterator[tuple[str, Sequence[Any]]]:
         """Every change of the last run: kinds with their values, in order."""
@@ -83,21 +87,14 @@ class Journal:
                     break
                 self._size += len(text)
                 try:
-                    lines = self._decoded(text)
-                except (msgspec.DecodeError, KeyError, UnicodeDecodeError) as error:
+                    lines = _changes(_DECODER.decode(text))
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     self._damaged = True
                     print(f"{self._path}: line {number} can't be read and is left out: {error}", file=sys.stderr)
                     continue
                 for kind, values in lines:
                     self._count += len(values)
                     yield kind, values
-
-    def _decoded(self, text: bytes) -> list[tuple[str, Sequence[Any]]]:
-        kind, value = self._line.decode(text)
-        if kind in BULK:
-            return [(BULK[kind], self._bulk[kind].decode(value))]
-        lines = self._lines.decode(value) if kind == "all" else [(kind, value)]
-        return [(kind, (self._values[kind].decode(value),)) for kind, value in lines]
 
     def start(self, state: Callable[[], Iterable[Line]], count: int) -> None:
         """Append from here on, to the journal as it was read or to a new one of `state`, which has `count` lines."""
@@ -150,6 +147,15 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _changes(line: Any) -> list[tuple[str, Sequence[Any]]]:
+    """What a line says: kinds with their values."""
+    if line.kind == "all":
+        return [(one.kind, (one.value,)) for one in line.value]
+    if line.kind in BULK:
+        return [(BULK[line.kind], line.value)]
+    return [(line.kind, (line.value,))]
 
 
 def _in_bulk(state: Iterable[Line]) -> Iterator[tuple[str, Any]]:

@@ -130,7 +130,7 @@ def open_drive(
     locked = _locked(folder)
     store = Store(folder if keeps else None)
     blobs = Blobs(folder)
-    blobs.keep_all(revision.content for of_file in store.revisions.values() for revision in of_file.values())
+    blobs.keep_all(revision.content for of_file in store.revisions.values() for revision in of_file)
     blobs.forget_all_but({session.id for session in store.sessions.values() if session.result is None})
     clock = Clock()
     clock.advance(conditions.advance_s)
