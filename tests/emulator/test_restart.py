@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.storage.slots import SLOT_BYTES
+from local_runner.drive_emulator.content.slots import SLOT_BYTES
 from tests.emulator.launching import Launch
 from tests.emulator.wire import GRANULE, Api
 

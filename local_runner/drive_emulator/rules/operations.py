@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..content.digests import EMPTY
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import DRIVE_SDK, FOLDER, GOOGLE_TYPE_PREFIX, SHORTCUT, FileRecord, JsonObject, Viewer
-from ..storage.digests import EMPTY
 from ..storage.state import Drive
 from . import access, editors, metadata, placement
 from .new_content import Upload, check_storage, with_content
