@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from werkzeug.test import Client
@@ -39,7 +40,9 @@ def client() -> Client:
     """The function under functions-framework, in this process."""
     import functions_framework
 
-    return Client(functions_framework.create_app("drive_upload", str(PROJECT / "function/main.py")))  # type: ignore[no-untyped-call]
+    with patch.dict(os.environ):  # the file sets a default for its server
+        app = functions_framework.create_app("drive_upload", str(PROJECT / "function/main.py"))  # type: ignore[no-untyped-call]
+    return Client(app)
 
 
 @pytest.fixture
