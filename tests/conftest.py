@@ -74,6 +74,12 @@ def post(ask: Ask) -> Post:
 
 
 @pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two tries of a request lie milliseconds: all tries fit in a deadline that no busy machine overruns."""
+    monkeypatch.setattr("function.core.retry.LONGEST_S", 0.02)
+
+
+@pytest.fixture
 def bytes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gathers how many bytes of sources each read from now on gives."""
     counts: list[int] = []
