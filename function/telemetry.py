@@ -8,6 +8,7 @@ Names of files never go there: those who read traces need not be those who may r
 
 import contextvars
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ NAME = "drive_upload"
 DURATIONS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Borders of the histogram; the SDK's own are meant for milliseconds."""
 
-FLUSH_MS = 5000
+FLUSH_S = 5.0
 """Time that a collector is given at a process's end."""
 
 
@@ -85,14 +86,22 @@ def _metrics() -> dict[str, Any]:
 
 
 def flush() -> None:
-    """Let the SDK hand over what it has gathered: a process that ends at once leaves it no time to."""
+    """Let the SDK hand over what it has gathered: a process that ends at once leaves it no time to.
+
+    In a thread, since exporters try a collector that is away for longer than they are told to.
+    """
     if not is_on():
         return
     from opentelemetry import metrics, trace
 
-    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
-        if hasattr(provider, "force_flush"):  # the SDK's have it, the API's don't
-            provider.force_flush(FLUSH_MS)
+    def run() -> None:
+        for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+            if hasattr(provider, "force_flush"):  # the SDK's have it, the API's don't
+                provider.force_flush()
+
+    thread = threading.Thread(target=run, name="telemetry", daemon=True)
+    thread.start()
+    thread.join(FLUSH_S)
 
 
 def in_context(do: Callable[[], T]) -> Callable[[], T]:
