@@ -7,6 +7,7 @@ bytes move; readers take records without a lock, since a record is replaced and 
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -95,7 +96,10 @@ class Store:
         self._appliers = self._line_kinds()
         self._load()
         self._journal.start(self._state, self._line_count())
-        self._save("starts", self.starts + 1)
+        self.starts += 1
+        self._owed: list[Line] = [("starts", self.starts)]
+        """Lines that have to stand before the next."""
+        self._begin()
 
     # ------------------------------------------------------------------ reading
 
@@ -169,7 +173,9 @@ class Store:
             self._transaction = current = Transaction()
             try:
                 yield current
-                self._journal.append(current.lines)
+                if current.lines:
+                    self._journal.append([*self._owed, *current.lines])
+                    self._owed.clear()
             except BaseException:
                 for undo in reversed(current.undo):
                     undo()
@@ -268,6 +274,14 @@ class Store:
         finally:
             if collects:
                 gc.enable()
+
+    def _begin(self) -> None:
+        """Note the start; where the disk is too full even for that, serve what is there."""
+        try:
+            self._journal.append(self._owed)
+            self._owed.clear()
+        except OSError as error:
+            print(f"Nothing can be changed until there is room for the journal: {error.strerror}", file=sys.stderr)
 
     def _line_kinds(self) -> dict[str, Callable[[Any], Undo]]:
         """What each kind of journal line does to the tables; each answers with how to take it back."""
