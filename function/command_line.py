@@ -136,4 +136,8 @@ def leave(code: int) -> NoReturn:
     with suppress(BrokenPipeError):  # who read the output has had enough of it
         sys.stdout.flush()
         sys.stderr.flush()
+    if "opentelemetry.sdk" in sys.modules:  # else its module isn't even loaded
+        from function import telemetry
+
+        telemetry.flush()
     os._exit(code)

@@ -169,8 +169,8 @@ class Upload(msgspec.Struct, dict=True):
     _message: str | None = None
     """What the outcome is to say besides."""
     _has_new_ids: bool = False
-    _refusal: BadRequest | None = None
-    """Drive's answer to the last send: before less is sent, a look tells whether it was done all the same."""
+    _refusal: DriveError | None = None
+    """Drive's answer to the last send: before it counts, a look tells whether it was done all the same."""
 
     @cached_property
     def wanted(self) -> Wanted:
@@ -353,8 +353,8 @@ class Upload(msgspec.Struct, dict=True):
             self._lose_session(error)
         except NotFound:
             self._lose_folder(claim)
-        except BadRequest as error:
-            self._refusal = error
+        except DriveError as error:
+            self._take_refusal(error)
         else:
             self._failures = 0
             facts.last_sent = self._current_claim()
@@ -416,12 +416,24 @@ class Upload(msgspec.Struct, dict=True):
         self.facts.listing = None
         self.facts.files[claim.id] = None
 
-    def _is_dropped_after(self, refusal: BadRequest, claim: Sending) -> bool:
+    def _take_refusal(self, refusal: DriveError) -> None:
+        """Let the next step look at the id where the refusal would be final. Raises one that another call gets past."""
+        if refusal.is_retryable and not isinstance(refusal, BadRequest):
+            raise refusal
+        self._refusal = refusal
+        claim = self._current_claim()
+        if claim and claim.session:  # else asking the session would be the look, and it was refused
+            self.receipt.claim(replace(claim, session=None))
+            self.facts.last_sent = self._current_claim()
+
+    def _is_dropped_after(self, refusal: DriveError, claim: Sending) -> bool:
         """Drive has refused the request, and nothing stands under the id: whether the claim is dropped for it.
 
         Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other.
         """
         self._refusal = None
+        if not isinstance(refusal, BadRequest):
+            raise refusal
         if self._sends_metadata and self.to.metadata:
             self._sends_metadata = False
             return False

@@ -4,6 +4,7 @@ functions-framework loads this file by its path, from any folder: the package `f
 """
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,11 @@ from flask import Request, Response, current_app
 from function.serving import json_logs
 from function.serving.flask_adapter import respond, speak_json
 
+THREADS = "128"
+"""Of functions-framework's own server, where THREADS doesn't say otherwise. A connection that is silent, or sends
+slowly, keeps one of them, and by default there are only four for each processor."""
+
+os.environ.setdefault("THREADS", THREADS)  # read when the server starts, which is after this file is loaded
 json_logs.set_up()
 speak_json(current_app)
 

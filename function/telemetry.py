@@ -8,6 +8,7 @@ Names of files never go there: those who read traces need not be those who may r
 
 import contextvars
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,12 @@ from function.core.types import LogEntry, Status
 T = TypeVar("T")
 
 NAME = "drive_upload"
+
+DURATIONS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Borders of the histogram; the SDK's own are meant for milliseconds."""
+
+FLUSH_S = 5.0
+"""Time that a collector is given at a process's end."""
 
 
 def is_on() -> bool:
@@ -37,8 +44,17 @@ def span(name: str, headers: Mapping[str, str] | None = None, **attributes: str 
 
     parent = propagate.extract({key.lower(): value for key, value in headers.items()}) if headers else None
     tracer = trace.get_tracer(NAME, __version__)
-    with tracer.start_as_current_span(f"{NAME}.{name}", context=parent, attributes=attributes):
+    kind = trace.SpanKind.SERVER if headers else trace.SpanKind.INTERNAL
+    with tracer.start_as_current_span(f"{NAME}.{name}", context=parent, kind=kind, attributes=attributes):
         yield
+
+
+def note(**attributes: str | int | float) -> None:
+    """More about the span that this stands in."""
+    if is_on():
+        from opentelemetry import trace
+
+        trace.get_current_span().set_attributes(attributes)
 
 
 def count(entries: Iterable[LogEntry]) -> None:
@@ -63,8 +79,29 @@ def _metrics() -> dict[str, Any]:
         "entries": meter.create_counter(f"{NAME}.entries", "1", "Files and accounts that were answered"),
         "requests": meter.create_counter(f"{NAME}.requests", "1", "Requests to Drive"),
         "bytes": meter.create_counter(f"{NAME}.bytes", "By", "Bytes of files that were uploaded"),
-        "duration": meter.create_histogram(f"{NAME}.duration", "s", "Time that a file took"),
+        "duration": meter.create_histogram(
+            f"{NAME}.duration", "s", "Time that a file took", explicit_bucket_boundaries_advisory=DURATIONS_S
+        ),
     }
+
+
+def flush() -> None:
+    """Let the SDK hand over what it has gathered: a process that ends at once leaves it no time to.
+
+    In a thread, since exporters try a collector that is away for longer than they are told to.
+    """
+    if not is_on():
+        return
+    from opentelemetry import metrics, trace
+
+    def run() -> None:
+        for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+            if hasattr(provider, "force_flush"):  # the SDK's have it, the API's don't
+                provider.force_flush()
+
+    thread = threading.Thread(target=run, name="telemetry", daemon=True)
+    thread.start()
+    thread.join(FLUSH_S)
 
 
 def in_context(do: Callable[[], T]) -> Callable[[], T]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,7 +46,9 @@ def client() -> Client:
     """The function under functions-framework, in this process."""
     import functions_framework
 
-    return Client(functions_framework.create_app("drive_upload", str(PROJECT / "function/main.py")))  # type: ignore[no-untyped-call]
+    with patch.dict(os.environ):  # the file sets a default for its server
+        app = functions_framework.create_app("drive_upload", str(PROJECT / "function/main.py"))  # type: ignore[no-untyped-call]
+    return Client(app)
 
 
 @pytest.fixture
@@ -74,6 +77,12 @@ def post(ask: Ask) -> Post:
         return ask(home, "POST", data=body, headers=dict(headers or {}), content_type="application/json")
 
     return send
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two tries of a request lie milliseconds: all tries fit in a deadline that no busy machine overruns."""
+    monkeypatch.setattr("function.core.retry.LONGEST_S", 0.02)
 
 
 @pytest.fixture

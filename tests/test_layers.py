@@ -68,7 +68,7 @@ The controller, drive_upload, is of the row and the package of `upload`.
 EMULATOR_ORDER = [
     ["model"],
     ["schema", "http"],
-    ["query", "faults", "oauth"],
+    ["query", "faults", "oauth", "content"],
     ["storage"],
     ["rules"],
     ["render"],

@@ -54,7 +54,10 @@ def told(method: str, uri: str) -> Iterator[Outcome]:
     what = purpose(method, uri)
     try:
         with telemetry.span("request", method=method, purpose=what):
-            yield outcome
+            try:
+                yield outcome
+            finally:
+                telemetry.note(status=outcome.status)
     finally:
         answer = str(outcome.status) if outcome.status else "no answer"
         _log.debug("Drive: %s %s %s, %.0f ms", method, what, answer, 1000 * (time.perf_counter() - started))

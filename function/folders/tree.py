@@ -247,7 +247,8 @@ class Folders(msgspec.Struct):
         if receipt is None or not receipt.done:
             walk.warning = (
                 f"{top} was made new: the token's scope (drive.file) can't see one that another program or a person"
-                " made; where there is one, run 'drive-upload authorize --scope drive' and upload again."
+                " made; where there is one, run 'drive-upload authorize --scope drive', put the new one into the bin,"
+                " remove .drive_upload/ and upload again."
             )
             _log.warning("%s: %s", self.account, walk.warning)
 

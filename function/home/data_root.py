@@ -107,9 +107,7 @@ class DataRoot(msgspec.Struct, dict=True):
         self, given: str, real: str, lexical: str, status: os.stat_result | None = None, *, is_plain: bool = False
     ) -> Location:
         root = self._real(str(self.path))
-        if real == root:
-            raise SourceError(f"{quoted(given)} is a folder; name a file in it.", reason="source_not_a_file")
-        inside = _below(real, root)
+        inside = "" if real == root else _below(real, root)
         if inside is None:
             raise SourceError(
                 f"{quoted(given)} lies outside data_root ({self.path.name}); only files in it are uploaded.",
@@ -119,6 +117,8 @@ class DataRoot(msgspec.Struct, dict=True):
             raise VolumeUnavailable(
                 f"{self.path}: data_root is not there; mount it or mend the setting, and call again."
             )
+        if not inside:
+            raise SourceError(f"{quoted(given)} is a folder; name a file in it.", reason="source_not_a_file")
         shown = _below(lexical, os.path.normpath(self.path)) or _below(lexical, root)
         if shown and (is_plain or os.path.realpath(lexical) == real):
             return Location(real, shown, status)

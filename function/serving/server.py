@@ -50,8 +50,6 @@ _log = logging.getLogger("function.serving.server")
 def serve() -> int:
     """Serve on $HOST and $PORT until SIGTERM; the exit code."""
     json_logs.set_up()
-    main = str(Path(__file__).resolve().parent.parent / "main.py")
-    app = functions_framework.create_app("drive_upload", main)  # type: ignore[no-untyped-call]
     try:
         host, port, threads = (
             os.environ.get("HOST") or EVERYWHERE,
@@ -65,6 +63,9 @@ def serve() -> int:
     except OSError as error:
         _log.error("Can't listen on HOST %s, PORT %s (%s).", host, port, error.strerror)
         return EX_TEMPFAIL
+    # Only now: the file sets another THREADS, for functions-framework's own server.
+    main = str(Path(__file__).resolve().parent.parent / "main.py")
+    app = functions_framework.create_app("drive_upload", main)  # type: ignore[no-untyped-call]
     _log.info("%s", _where(listener))
     _run(_server(app, listener, threads + SPARE_THREADS))
     return 0

@@ -38,13 +38,17 @@ from function.state.locks import HeldLock
 from function.state.log_files import LogPosition
 from function.state.log_format import (
     CLOSE,
+    HEAD_BYTES,
+    LOOK_BACK_BYTES,
     TAIL_BYTES,
     TAIL_MAX_BYTES,
     UNSYNCED_BYTES,
     WHOLE_MAX_BYTES,
     AppendPosition,
+    Damage,
     Tail,
     examine,
+    look_back,
 )
 from function.state.log_index import parse_upload, uploads_since
 from function.telemetry import in_context
@@ -209,6 +213,8 @@ class _LogFile(msgspec.Struct):
     """The inode whose name this process brought to the disk."""
     _stays: int | None = None
     """The inode of a log that can't be closed."""
+    _looked_back: int | None = None
+    """The inode of the log whose beginning and last megabytes this process has looked through."""
     _remembered: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
     """Byte and line of what this process wrote under a lease, newest last."""
     _head: bytes = b""
@@ -228,10 +234,12 @@ class _LogFile(msgspec.Struct):
         fd = files.open_or_create(real)
         try:
             tail = self._tail(fd)
+            if tail:
+                self._mend(real, fd, tail.damages)
+                self._look_back(real, fd, tail.size)
             if tail and not self._is_due(fd, tail.position):
                 return self._write(real, fd, tail, lines, lock)
             if tail:
-                self._mend(real, fd, tail)
                 os.ftruncate(fd, files.write_at(fd, CLOSE, tail.position.offset))
                 os.fsync(fd)
                 self._close(real, fd)
@@ -276,7 +284,6 @@ class _LogFile(msgspec.Struct):
             self.warn(f"{real} is not an upload log; it was set aside as {aside} and a new one begun.")
 
     def _write(self, real: str, fd: int, tail: Tail, lines: list[bytes], lock: HeldLock) -> bool:
-        self._mend(real, fd, tail)
         lines[:0] = self._written_over(fd)
         self._left = None
         try:
@@ -296,16 +303,32 @@ class _LogFile(msgspec.Struct):
         self._head = os.pread(fd, _HEAD_BYTES, 0)
         return True
 
-    def _mend(self, real: str, fd: int, tail: Tail) -> None:
+    def _look_back(self, real: str, fd: int, size: int) -> None:
+        """Mend what is damaged further in front, once for each file: in its first bytes and its last megabytes.
+
+        An upload doesn't fail for it: what is there already may be on a part of the disk that can't be read.
+        """
+        inode = os.fstat(fd).st_ino
+        if self._looked_back == inode:
+            return
+        self._looked_back = inode
+        first = max(0, size - LOOK_BACK_BYTES)
+        try:
+            for start, length in ((0, HEAD_BYTES), (first, LOOK_BACK_BYTES)) if first else ((0, size),):
+                self._mend(real, fd, look_back(os.pread(fd, length, start), start))
+        except OSError as error:
+            self.warn(f"{real}: earlier entries can't be looked at ({error.strerror}); drive-upload doctor reads all.")
+
+    def _mend(self, real: str, fd: int, damages: Sequence[Damage]) -> None:
         """Keep what is damaged elsewhere, and write a comma and blanks over it."""
-        found = [each.found for each in tail.damages if each.found.strip(b"\0 \t\r\n,[]")]
+        found = [each.found for each in damages if each.found.strip(b"\0 \t\r\n,[]")]
         if found:
             aside = files.aside_path(real)
             files.create(aside, b"\n".join(found))
             self.warn(f"{real}: a part of it is damaged; that part is kept as {aside}, all whole entries stay.")
-        for each in tail.damages:
+        for each in damages:
             files.write_at(fd, each.instead, each.offset)
-        if tail.damages:
+        if damages:
             os.fsync(fd)
 
     def _put(self, fd: int, tail: Tail, lines: list[bytes], lock: HeldLock) -> None:

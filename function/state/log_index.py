@@ -22,6 +22,8 @@ REACH_BYTES = 4 * 1024 * 1024
 """How far back it reaches: some 8,000 entries, about what Drive takes of an account in the hour that a listing may lag.
 What is older, listings show."""
 
+_ENTRY_ENDS = (b"},\n", b"}\n")
+
 
 class LogIndex(msgspec.Struct):
     """The uploads that the last part of a log tells of, kept between invocations. Safe for threads."""
@@ -106,14 +108,15 @@ class LogIndex(msgspec.Struct):
         """Learn from the file's entries from byte `_end` on."""
         file.seek(self._end)
         start = at = self._end
+        last = b""
         for line in log_files.lines(file):
-            upload = parse_upload(line)
-            if upload:
+            if line.endswith(_ENTRY_ENDS):
+                last, self._end = line, at
+            if upload := parse_upload(line):
                 self._uploads.append(upload)
                 self._by_source.setdefault((upload.account, upload.path), []).append(upload)
-            if line.endswith((b"}\n", b"},\n")):
-                self._end = at + line.rindex(b"}") + 1
             at += len(line)
+        self._end += last.rfind(b"}") + 1
         self._bytes_read += self._end - start
 
 

@@ -1,14 +1,17 @@
 """What was typed -> the files meant: folders are walked, globs expanded, and what is left out is said.
 
 A relative path means what it names where it was typed; where nothing of data_root has that name, it is relative to the
-home, as in a request. What doesn't exist at all is passed on, so that the job refuses it in its own words. Walks and
-globs leave out what the setting `exclude` matches; a file that is named itself is never left out.
+home, as in a request. What is missing in data_root is passed on, so that the job logs it; what is missing elsewhere was
+mistyped, and is said to be. Walks and globs leave out what the setting `exclude` matches; a file that is named itself
+is never left out.
 """
 
+import difflib
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from pathspec import PathSpec
 
 EXCLUDED: Final = "excluded"
+
+NAMES_COMPARED = 1000
+"""Names of a folder, at most, among which what was meant is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Found:
     data_root: str | None
     """None where the function runs elsewhere and this machine has no settings."""
     exclude: "PathSpec[Any]"
+    is_elsewhere: bool = False
+    """Whether the function has another home, in which there may be what isn't there here."""
     files: dict[str, None] = field(default_factory=dict)
     _left_out: dict[str, LeftOut] = field(default_factory=dict)
 
@@ -64,14 +72,24 @@ class Found:
         return path.removeprefix(self.home.rstrip(os.sep) + os.sep)
 
 
-def find(arguments: Iterable[str], cwd: Path, home: Path, data_root: Path | None, exclude: Sequence[str] = ()) -> Found:
+def find(
+    arguments: Iterable[str],
+    cwd: Path,
+    home: Path,
+    data_root: Path | None,
+    exclude: Sequence[str] = (),
+    *,
+    is_elsewhere: bool = False,
+) -> Found:
     """The files that the arguments mean, in their order; a folder's own files come before those of its subfolders.
 
     `exclude` are gitignore patterns; raises ValueError for one that is none.
     """
     from pathspec import PathSpec
 
-    found = Found(str(home), str(data_root) if data_root else None, PathSpec.from_lines("gitignore", exclude))
+    found = Found(
+        str(home), str(data_root) if data_root else None, PathSpec.from_lines("gitignore", exclude), is_elsewhere
+    )
     for argument in arguments:
         paths, is_named = _meant(argument, str(cwd), found)
         for path in paths:
@@ -93,7 +111,36 @@ def _meant(argument: str, cwd: str, found: Found) -> tuple[list[str], bool]:
             matches = glob.glob(argument, root_dir=base, recursive=True, include_hidden=True)
             if matches:
                 return [os.path.join(base, each) for each in sorted(matches)], False
-    return [places[-1]], True
+    return [path for path in places if _touches(path, found.data_root)][:1] or _missing(argument, cwd, found), True
+
+
+def _missing(argument: str, cwd: str, found: Found) -> list[str]:
+    """What is neither there nor in data_root: only a function elsewhere can know it; here it was mistyped."""
+    if found.is_elsewhere:
+        return [os.path.join(found.home, argument)]
+    meant = _near(argument, cwd) or _near(argument, found.home)
+    hint = f"; did you mean {meant}?" if meant else ""
+    found.leave_out(argument, f"no such file or folder{hint}", is_failure=True)
+    return []
+
+
+def _near(argument: str, base: str) -> Path | None:
+    """What is there and is spelled almost so, as far as the first name that is wrong or, if it is there, the whole."""
+    good, parts = Path(), Path(argument).parts
+    for at, name in enumerate(parts):
+        if os.path.lexists(Path(base, good, name)):
+            good /= name
+            continue
+        try:
+            with os.scandir(Path(base, good)) as entries:
+                names = [each.name for each in islice(entries, NAMES_COMPARED)]
+        except OSError:
+            return None
+        for near in difflib.get_close_matches(name, names, 1, cutoff=0.7):
+            whole = Path(good, near, *parts[at + 1 :])
+            return whole if os.path.lexists(Path(base, whole)) else good / near
+        return None
+    return None
 
 
 def _touches(path: str, data_root: str | None) -> bool:

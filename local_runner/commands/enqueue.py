@@ -77,7 +77,7 @@ def enqueue(
     with click.progressbar(length=len(files), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
         tasks = cloud_tasks.enqueue(queue, files, _address(endpoint), authorize, lambda: bar.update(1))
     _show(tasks, found.left_out, as_json=as_json)
-    sys.exit(_exit_code(tasks))
+    sys.exit(_exit_code(tasks, found.left_out))
 
 
 def _default_account(queue: str) -> str:
@@ -95,9 +95,10 @@ def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bo
         left = [{"path": each.path, "why": each.why} for each in left_out]
         click.echo(json.dumps({"tasks": [asdict(each) for each in tasks], "left_out": left}, indent=1))
         return
-    failed = [each for each in tasks if each.outcome == "failed"]
-    for each in failed[:FAILURES_SHOWN]:
-        click.secho(printable(f"{each.path}: {each.message}"), fg="red", err=True)
+    failed = [f"{each.path}: {each.message}" for each in tasks if each.outcome == "failed"]
+    failed += [f"{each.path}: {each.why}" for each in left_out if each.is_failure]
+    for line in failed[:FAILURES_SHOWN]:
+        click.secho(printable(line), fg="red", err=True)
     if len(failed) > FAILURES_SHOWN:
         click.secho(f"and {len(failed) - FAILURES_SHOWN} more.", fg="red", err=True)
     if not is_quiet():
@@ -108,7 +109,8 @@ def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bo
         )
 
 
-def _exit_code(tasks: Sequence[Enqueued]) -> int:
+def _exit_code(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut]) -> int:
     if any(each.outcome == "failed" and each.task for each in tasks):
         return EX_TEMPFAIL
-    return EX_DATAERR if any(each.outcome == "failed" for each in tasks) else 0
+    has_failed = any(each.outcome == "failed" for each in tasks) or any(each.is_failure for each in left_out)
+    return EX_DATAERR if has_failed else 0

@@ -50,7 +50,7 @@ def upload(
     common = {"metadata": metadata, "if_exists": if_exists, "account": account}
     given = {name: value for name, value in common.items() if value is not None}
     with function(**where, dry_run=dry_run) as (call, settings):
-        found = find_paths(paths, settings, exclude)
+        found = find_paths(paths, settings, exclude, is_elsewhere=bool(where["url"]))
         requests = [{"path": path, **given} for path in found.files]
         sys.exit(run(call, requests, found.left_out, settings, as_json=as_json, dry_run=dry_run))
 
@@ -66,13 +66,15 @@ def _own_files(settings: Settings) -> Iterator[str]:
             yield from (f"{path}/{each}" for each in STATE_FILES) if own == settings.state_root else (path,)
 
 
-def find_paths(paths: Sequence[str], settings: Settings | None, exclude: Sequence[str]) -> Found:
+def find_paths(
+    paths: Sequence[str], settings: Settings | None, exclude: Sequence[str], *, is_elsewhere: bool = False
+) -> Found:
     """The files that the arguments mean. Raises UsageError where a pattern is none."""
     cwd = Path.cwd()
     try:
         if settings is None:
             return find(paths, cwd, cwd, None, [*EXCLUDE, *exclude])
         patterns = [*settings.exclude, *exclude, *_own_files(settings)]
-        return find(paths, cwd, settings.home, settings.data_root, patterns)
+        return find(paths, cwd, settings.home, settings.data_root, patterns, is_elsewhere=is_elsewhere)
     except ValueError as error:
         raise click.UsageError(f"--exclude, or the setting exclude: no pattern of gitignore ({error}).") from error

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from function.home.settings import Settings
 from local_runner.doctor.findings import Finding, fail, ok, warn
@@ -15,7 +16,23 @@ def check_data(settings: Settings) -> Finding:
         return fail("data", f"{root}: no such folder", "make it, or set data_root")
     if not os.access(root, os.R_OK | os.X_OK):
         return fail("data", f"{root}: can't be read", f"make it readable for user id {os.geteuid()}")
+    if inside := [path.name for path in _own_files(settings) if _lies_in(path, root)]:
+        return warn(
+            "data",
+            f"{root} is the local zone, with {', '.join(inside)} in it: never uploaded, but what lies beside is",
+            "set data_root to a folder that holds nothing but what is to be uploaded",
+        )
     return ok("data", f"{root} is the local zone")
+
+
+def _own_files(settings: Settings) -> Iterator[Path]:
+    """What a local zone that is the home, or holds it, has in it; a token that is elsewhere can lie in it, too."""
+    yield from (settings.paths_json, settings.log, settings.state_folder)
+    yield from (each.token for each in settings.accounts if not each.is_application_default)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def check_log(settings: Settings) -> Iterator[Finding]:
@@ -33,7 +50,7 @@ def check_log(settings: Settings) -> Iterator[Finding]:
         yield warn(
             "log",
             f"{log}: {count} entries, {torn} torn line(s)",
-            "the next upload mends those at the log's end; mend or remove others by hand",
+            "the next upload mends those in the log's last 4 MB; mend or remove others by hand",
         )
     else:
         yield ok("log", f"{log}: {count} entries")

@@ -49,14 +49,14 @@ class DriveEmulator:
         chosen = network_conditions.changed(network_conditions.Conditions(), settings)
         known = list(emails)
         self.drive: Drive = open_drive(data, seed=seed, conditions=chosen, default_email=known[0])
-        for email in known[1:]:
-            account(self.drive, email)
-        for token in accept_tokens:
-            self.accept_token(token)
         self._default_email = known[0]
         self._host = host
         self._options = options or ServerOptions()
         try:
+            for email in known[1:]:
+                account(self.drive, email)
+            for token in accept_tokens:
+                self.accept_token(token)
             self._server = Server(self.drive, host, port, watcher, self._options)
         except BaseException:
             self.drive.close()
@@ -173,7 +173,9 @@ class DriveEmulator:
     def accept_token(self, token: str, email: str | None = None, scopes: Iterable[str] = (DRIVE_SCOPE,)) -> None:
         """Take an access token of any spelling, for ever."""
         of = email or next(iter(self.drive.store.accounts))
-        self.drive.store.put_token(AccessToken(token, of, CLIENT_ID, frozenset(scopes), None))
+        accepted = AccessToken(token, of, CLIENT_ID, frozenset(scopes), None)
+        if self.drive.store.tokens.get(token) != accepted:  # an earlier run may have noted it
+            self.drive.store.put_token(accepted)
 
     def set_weather(self, **settings: Any) -> None:
         """Change settings while it runs; raises ApiError for unknown ones."""

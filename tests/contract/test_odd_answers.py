@@ -30,6 +30,7 @@ def test_one_page_of_html_is_asked_again(home: Home, post: Post, on: str, status
     assert list(home.stored()) == [DESTINATION]
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("status", "reason", "retry_after"),
     [
@@ -44,7 +45,7 @@ def test_a_page_that_stays_is_retryable(
     home: Home, post: Post, on: str, status: int, reason: str, retry_after: str
 ) -> None:
     """503, also to a queue, which would drop the file otherwise; the same call succeeds when it is over."""
-    home.settings(deadline_s=1)
+    home.settings(deadline_s=60)
     odd(home, on, status, times=99)
     path = home.put()
 
@@ -84,6 +85,7 @@ def test_a_look_that_failed_is_no_look(
     assert len(home.folders()) == len(set(home.folders()))
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("reason", "message", "ours", "says"),
     [
@@ -100,7 +102,7 @@ def test_a_limit_has_its_sentence_and_its_time(
     home: Home, post: Post, reason: str, message: str, ours: str, says: str
 ) -> None:
     """An hour for what a person must mend and for a day's limit; the same call succeeds when it is over."""
-    home.settings(deadline_s=1)
+    home.settings(deadline_s=8)
     home.drive.faults.add(
         {
             "on": "files.create",
@@ -132,6 +134,7 @@ def said(code: int, message: str, **more: Any) -> dict[str, Any]:
     return {"do": "status", "status": code, "body": json.dumps(body), "times": 99}
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -159,7 +162,7 @@ def test_a_refusal_that_is_not_about_the_file_is_retryable(
     home: Home, post: Post, fault: dict[str, Any], reason: str
 ) -> None:
     """Of the caller, of the folder, of a gateway that speaks as Google does: the same call succeeds when it is over."""
-    home.settings(deadline_s=1)
+    home.settings(deadline_s=60)
     home.drive.faults.add({"on": "files.create", "nth": 3, **fault})
     path = home.put()
 
@@ -173,13 +176,14 @@ def test_a_refusal_that_is_not_about_the_file_is_retryable(
     assert list(home.stored()) == [DESTINATION]
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("reason", ["uploadTooLarge", "badRequest"])
 @pytest.mark.parametrize("on", [{"on": "files.list"}, {"on": "files.create", "path": "/drive/v3/files"}])
 def test_a_refusal_of_a_look_or_a_folder_is_none_of_the_file(
     home: Home, post: Post, on: dict[str, Any], reason: str
 ) -> None:
     """Whatever a listing or a folder's create is answered: it never ends the upload of the file for good."""
-    home.settings(deadline_s=1)
+    home.settings(deadline_s=60)
     status = 413 if reason == "uploadTooLarge" else 400
     home.drive.faults.add({**on, "do": "status", "status": status, "reason": reason, "times": 99})
 

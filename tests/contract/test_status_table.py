@@ -116,13 +116,13 @@ def held_elsewhere(trouble: Trouble) -> Payload:
     user = requests.get(about, headers={"authorization": f"Bearer {token}"}, timeout=10).json()["user"]["permissionId"]
     name = receipt_name(state_key(f"{user}\0root\0"), "MemoryVDB/Meta", "note.txt")
     trouble.lasting.enter_context(Locks(state.parent, state / "locks", "native").of(name, Deadline.after(1)))
-    trouble.home.settings(deadline_s=0.5)
+    trouble.home.settings(deadline_s=3)
     return {"path": trouble.home.put(content="other")}
 
 
 def no_answer_from_anyone(trouble: Trouble) -> Payload:
     """A port where nobody listens."""
-    trouble.home.settings(deadline_s=1)
+    trouble.home.settings(deadline_s=60)
     closed = trouble.lasting.enter_context(socket.create_server(("127.0.0.1", 0)))
     host, port = closed.getsockname()
     closed.close()
@@ -134,7 +134,7 @@ def short_of_time(on: str, **fault: Any) -> Callable[[Trouble], Payload]:
     """A fault that lasts longer than the time budget."""
 
     def make(trouble: Trouble) -> Payload:
-        trouble.home.settings(deadline_s=1)
+        trouble.home.settings(deadline_s=4)
         return trouble.always(on, **fault)
 
     return make
@@ -216,7 +216,7 @@ ROWS = [
     Row("drive_unavailable", short_of_time("*", do="status", status=503), "503"),
     Row("network", no_answer_from_anyone, "connection"),
     Row("network", short_of_time("*", do="reset_before"), "connection"),
-    Row("deadline_exceeded", short_of_time("*", do="delay", ms=3000), "deadline_s"),
+    Row("deadline_exceeded", short_of_time("*", do="delay", ms=9000), "deadline_s"),
     Row("source_changed", edited_meanwhile, "note.txt"),
     Row("checksum_mismatch", stored_wrongly, DESTINATION),
     Row("volume_unavailable", state_is_a_file, ".drive_upload"),
@@ -228,6 +228,7 @@ def test_every_reason_has_a_row() -> None:
     assert {row.reason for row in ROWS} == set(HTTP_CODE) - {"settings_invalid", "source_forbidden"}
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.reason}-{getattr(row.make, '__name__', '')}")
 def test_a_row_of_the_status_table(row: Row, trouble: Trouble, post: Post) -> None:
     """The code, Retry-After where it is 503, one entry in the log, and a sentence that names what it is about."""
@@ -272,16 +273,16 @@ def test_a_failure_leaves_the_source_alone(home: Home, post: Post) -> None:
     assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode) == before
 
 
-@pytest.mark.parametrize("seconds", [7, 3600])
+@pytest.mark.parametrize("seconds", [100, 3600])
 def test_drives_own_retry_after_is_passed_on(home: Home, post: Post, seconds: int) -> None:
     """A Retry-After that leaves no time in this invocation is what the caller is told."""
-    home.settings(deadline_s=1)
+    home.settings(deadline_s=30)
     home.drive.faults.add({"do": "status", "status": 429, "retry_after": seconds, "times": 99})
 
     answer = post(home, {"path": home.put()})
 
     assert (answer.code, answer.entry["reason"]) == (503, "rate_limited")
-    assert seconds - 2 <= int(answer.headers["Retry-After"]) <= seconds + 1
+    assert seconds - 30 <= int(answer.headers["Retry-After"]) <= seconds + 1
 
 
 def test_a_file_beyond_drives_limit_is_refused_unread(home: Home, post: Post) -> None:
@@ -333,9 +334,10 @@ def test_what_a_person_must_mend_waits_an_hour(
     assert post(trouble.home, make(trouble)).headers["Retry-After"] == "3600"
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_what_waits_for_a_person_does_not_hold_up_a_batch(trouble: Trouble, post: Post) -> None:
     """The answer names the time after which the first of its files can succeed."""
-    trouble.home.settings(deadline_s=1)
+    trouble.home.settings(deadline_s=60)
     trouble.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", "status": 403, "reason": "domainPolicy"})
     trouble.drive.faults.add({"on": "files.create", "nth": 4, "do": "status", "status": 503, "times": 99})
     paths = [trouble.home.put(f"Data/Meta/{name}.txt", name) for name in ("one", "two")]

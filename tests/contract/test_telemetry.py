@@ -76,6 +76,35 @@ def test_an_sdk_gets_spans_and_metrics(home: Home) -> None:
     assert "private-name" not in run.stdout
 
 
+ENDS_AT_ONCE = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))
+trace.set_tracer_provider(provider)
+
+from function.command_line import leave, main
+
+leave(main(sys.argv[1:]))
+"""
+
+
+def test_a_command_hands_its_spans_over_before_it_ends(home: Home) -> None:
+    """An SDK gathers spans and sends them now and then; a command ends before that."""
+    path = home.put("Data/Meta/a.txt", "x")
+
+    run = subprocess.run(
+        [sys.executable, "-c", ENDS_AT_ONCE, "upload", path], cwd=PROJECT, env=os.environ | home.environ,
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert '"name": "drive_upload.invocation"' in run.stdout
+    assert '"status": 200' in run.stdout
+
+
 def test_without_an_sdk_nothing_of_it_is_imported(home: Home) -> None:
     """The API's package may be installed: it costs nothing where nobody has set an SDK up."""
     path = home.put("Data/Meta/a.txt", "x")

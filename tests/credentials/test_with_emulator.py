@@ -334,7 +334,7 @@ def test_an_endpoint_that_stays_ill_is_transient(
     [
         ({"status": 503}, "drive_unavailable", 4),
         ({"status": 503, "retry_after": 100}, "drive_unavailable", 1),
-        ({"status": 429, "retry_after": formatdate(time.time() + 1000, usegmt=True)}, "rate_limited", 1),
+        ({"status": 429, "retry_after": formatdate(time.time() + 80_000, usegmt=True)}, "rate_limited", 1),
     ],
 )
 def test_an_endpoint_in_trouble_is_asked_once_for_many(

@@ -19,7 +19,7 @@ TABLE = Path(drive_emulator.__file__).with_name("SUPPORT.md")
 VERSIONS: tuple[discovery.Version, ...] = (3, 2)
 
 NOTES = {
-    "files.export": "documents as text and HTML, spreadsheets as CSV and tab-separated values",
+    "files.export": "documents as text, HTML and Word (.docx), spreadsheets as CSV and tab-separated values",
     "files.watch": "receivers on this machine and in its network are notified",
     "changes.watch": "receivers on this machine and in its network are notified",
 }

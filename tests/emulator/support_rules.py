@@ -57,11 +57,17 @@ RULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "client_dialects::a_list_of_one_scalar_passes_in_multipart_metadata_only",
         ),
         "v2 and v3, wrong verbs are 404": ("sessions::a_wrong_verb_on_an_upload_path_is_404",),
-        "converting text and HTML to documents, CSV and tab-separated values to spreadsheets": (
+        "converting text, HTML and Word (.docx) to documents, CSV and tab-separated values to spreadsheets": (
             "editors::text_becomes_a_document_and_comes_back",
+            "editors::a_word_document_becomes_a_document_and_comes_back",
             "editors::a_table_becomes_a_spreadsheet_and_comes_back",
         ),
-        "converting anything else: refused, 501": ("editors::what_is_not_emulated_is_refused",),
+        "converting anything else (binary .doc, OpenDocument, PDF): refused, 501": (
+            "editors::what_is_not_emulated_is_refused",
+        ),
+        "exporting a PDF: refused, 400, since it is layout and glyphs, which nothing here knows": (
+            "editors::what_is_not_emulated_is_refused",
+        ),
     },
     "Files": {
         "`appDataFolder`: the alias, `spaces`, reserved ids, hidden from `drive` and from other apps": (

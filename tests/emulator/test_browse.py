@@ -172,7 +172,7 @@ def fetched(url: str) -> tuple[int, bytes, str]:
 def test_downloads_give_present_and_former_content(drive: DriveEmulator, tmp_path: Path) -> None:
     """The links give the head and the older revision, under the file's name."""
     story = next(file for file in drive.files() if file["name"] == "story.txt")
-    oldest = next(iter(drive.drive.store.revisions[story["id"]]))
+    oldest = drive.drive.store.revisions[story["id"]][0].id
     base = f"{drive.url}/emulator/download?id={story['id']}"
 
     assert fetched(base) == (200, b"second draft", "attachment; filename*=UTF-8''story.txt")

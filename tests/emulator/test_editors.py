@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from tests.emulator.wire import Api
 
 DOCUMENT = "application/vnd.google-apps.document"
 SPREADSHEET = "application/vnd.google-apps.spreadsheet"
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 def converted(api: Api, mime_type: str, source: str, content: bytes) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def test_text_becomes_a_document_and_comes_back(api: Api) -> None:
 
     assert made["mimeType"] == DOCUMENT
     assert {"size", "md5Checksum", "webContentLink"} & made.keys() == set()
-    assert set(made["exportLinks"]) == {"text/plain", "text/html"}
+    assert set(made["exportLinks"]) == {"text/plain", "text/html", WORD}
     assert exported(api, made["id"], "text/plain") == b"\xef\xbb\xbf" + "Grüße & <Küsse>\r\nzwei".encode()
     assert "<p>Grüße &amp; &lt;Küsse&gt;</p><p>zwei</p>" in exported(api, made["id"], "text/html").decode()
     assert api.reason(api.get(f"files/{made['id']}", alt="media")) == (403, "fileNotDownloadable")
@@ -116,8 +120,9 @@ def test_about_names_the_formats(api: Api) -> None:
     about = api.get("about", fields="importFormats,exportFormats").json()
 
     assert about["importFormats"]["text/csv"] == [SPREADSHEET]
+    assert about["importFormats"][WORD] == [DOCUMENT]
     assert about["exportFormats"] == {
-        DOCUMENT: ["text/plain", "text/html"],
+        DOCUMENT: ["text/plain", "text/html", WORD],
         SPREADSHEET: ["text/csv", "text/tab-separated-values"],
     }
 
@@ -141,9 +146,88 @@ def test_what_is_not_emulated_is_refused(api: Api, drive: DriveEmulator) -> None
     assert len(drive.files()) == 2
 
 
-@pytest.mark.parametrize("mime_type", ["text/plain", "text/html"])
-def test_an_empty_document_is_exported_empty(api: Api, mime_type: str) -> None:
-    """One that was made without content."""
+@pytest.mark.parametrize(("mime_type", "empty"), [("text/plain", ""), ("text/html", "<p></p>"), (WORD, "<w:p></w:p>")])
+def test_an_empty_document_is_exported_empty(api: Api, mime_type: str, empty: str) -> None:
+    """One that was made without content has one paragraph, without a word."""
     made = api.made({"name": "new", "mimeType": DOCUMENT})
 
-    assert exported(api, made["id"], mime_type).removeprefix(b"\xef\xbb\xbf") == b""
+    found = exported(api, made["id"], mime_type)
+    text = body_of(found) if mime_type == WORD else found.decode("utf-8-sig")
+    assert re.sub(r".*<(w:)?body>|</(w:)?body>.*", "", text, flags=re.DOTALL) == empty
+
+
+def body_of(document: bytes) -> str:
+    """The XML of a Word document's body."""
+    with zipfile.ZipFile(io.BytesIO(document)) as package:
+        return package.read("word/document.xml").decode()
+
+
+def word(body: str, *, name: str = "word/document.xml") -> bytes:
+    """A Word document as Word makes them, as far as its words go."""
+    names = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr(name, f"<?xml version='1.0'?><w:document {names}><w:body>{body}</w:body></w:document>")
+    return out.getvalue()
+
+
+def test_a_word_document_becomes_a_document_and_comes_back(api: Api) -> None:
+    """As it was, and as its words: of runs, tables and breaks, without what was struck out."""
+    source = word(
+        "<w:p><w:r><w:t>Gr</w:t></w:r><w:r><w:t>üße</w:t><w:tab/><w:t>&amp; K</w:t></w:r></w:p>"
+        "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>cell</w:t><w:br/><w:t>two</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"
+        "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+    )
+    made = converted(api, DOCUMENT, WORD, source)
+
+    assert exported(api, made["id"], WORD) == source
+    assert exported(api, made["id"], "text/plain").decode("utf-8-sig") == "Grüße\t& K\r\ncell\r\ntwo\r\n"
+    assert "<p>cell</p><p>two</p>" in exported(api, made["id"], "text/html").decode()
+
+
+def test_words_travel_through_word_unchanged(api: Api) -> None:
+    """Exported as a Word document and converted back: every letter, space and tab; what XML can't hold is left out."""
+    text = "  two  spaces\t& <tags> \U0001f600\n\nlast\x0b"
+    first = converted(api, DOCUMENT, "text/plain", text.encode())
+    document = exported(api, first["id"], WORD)
+    second = converted(api, DOCUMENT, WORD, document)
+
+    assert (
+        exported(api, second["id"], "text/plain")
+        == b"\xef\xbb\xbf" + text.replace("\x0b", "").replace("\n", "\r\n").encode()
+    )
+    assert exported(api, first["id"], WORD) == document
+
+
+@pytest.mark.parametrize("kind", ["no zip file", "half a zip file", "another zip file", "no XML", "entities", "a bomb"])
+def test_a_broken_word_document_is_refused(api: Api, drive: DriveEmulator, kind: str) -> None:
+    """400 that says why; nothing is made."""
+    bomb = "<w:p>" + "<w:r/>" * 3_000_000 + "</w:p>"
+    source = {
+        "no zip file": b"words",
+        "half a zip file": word("<w:p/>")[:-30],
+        "another zip file": word("", name="content.xml"),
+        "no XML": word("<w:p>"),
+        "entities": word("<!DOCTYPE d [<!ENTITY a 'b'>]><w:p/>"),
+        "a bomb": word(bomb) if kind == "a bomb" else b"",
+    }[kind]
+
+    answer = api.call(
+        "POST",
+        "/upload/drive/v2/files?uploadType=media&convert=true",
+        data=source,
+        headers={"Content-Type": WORD},
+    )
+
+    assert answer.status_code == 400
+    assert "can't be converted" in answer.json()["error"]["message"]
+    assert drive.files() == []
+
+
+def test_a_cell_that_no_table_can_have_is_refused(api: Api) -> None:
+    """400 where a conversion isn't possible, and the way back as it was."""
+    table = b"a\t" + b"x" * 200_000
+    made = converted(api, SPREADSHEET, "text/tab-separated-values", table)
+
+    assert api.get(f"files/{made['id']}/export", mimeType="text/csv").status_code == 400
+    assert exported(api, made["id"], "text/tab-separated-values") == table

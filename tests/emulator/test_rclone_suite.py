@@ -18,7 +18,7 @@ from local_runner.drive_emulator import DriveEmulator, ServerOptions
 SOURCES = Path("/usr/share/gocode")
 BACKEND = SOURCES / "src/github.com/rclone/rclone/backend/drive"
 REFUSED = {"DocumentImport"}
-"""Subtests that want what SUPPORT.md refuses: Word and OpenDocument files converted to Docs Editors formats."""
+"""Subtests that want what SUPPORT.md refuses: a binary Word file (`.doc`) converted to a document."""
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.storage.slots import SLOT_BYTES
+from local_runner.drive_emulator.content.slots import SLOT_BYTES
 from tests.emulator.launching import Launch
 from tests.emulator.wire import GRANULE, Api
 
@@ -139,15 +139,34 @@ def test_the_command_shows_each_request_and_ends_on_sigterm(tmp_path: Path, laun
 
 
 def test_a_file_and_its_newest_revision_hold_their_content_once(tmp_path: Path) -> None:
-    """Also as they were uploaded, the revision's line before the file's: a fourth of the memory of a large Drive."""
+    """As they were uploaded, the revision's line before the file's: a fourth of the memory of a large Drive."""
     with DriveEmulator(tmp_path) as drive:
         made = Api(drive).multipart({"name": "a.txt"}, b"hello").json()
 
     with DriveEmulator(tmp_path) as drive:
         record = drive.drive.store.files[made["id"]]
-        revision = drive.drive.store.revisions[made["id"]][made["headRevisionId"]]
+        (revision,) = drive.drive.store.revisions[made["id"]]
         assert record.content is revision.content
         assert record.id is revision.file_id
         assert record.head_revision_id is revision.id
         assert record.original_filename is revision.original_filename
         assert Api(drive).get(f"files/{made['id']}", alt="media").content == b"hello"
+
+
+def test_properties_outlive_restarts_and_compaction(tmp_path: Path) -> None:
+    """Public and private ones, packed when they are read back, answered, found, changed, and written anew."""
+    with DriveEmulator(tmp_path) as drive:
+        api = Api(drive)
+        file_id = api.made({"name": "a", "properties": {"k": "v", "é": "ü"}, "appProperties": {"p": "1"}})["id"]
+        for number in range(700):
+            api.update(file_id, {"description": str(number)})
+
+    for start in range(3):
+        with DriveEmulator(tmp_path) as drive:
+            api = Api(drive)
+            found = api.get(
+                "files", q="properties has { key='é' and value='ü' }", fields="files(properties,appProperties)"
+            )
+            private = {"p": "1"} if start == 0 else {"p": "1", "start": str(start - 1)}
+            assert found.json()["files"] == [{"properties": {"k": "v", "é": "ü"}, "appProperties": private}]
+            api.update(file_id, {"appProperties": {"start": str(start)}})

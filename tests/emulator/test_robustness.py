@@ -67,6 +67,67 @@ def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path, launch: Launch, s
     check(url_again)
 
 
+def test_on_a_full_disk_it_starts_and_what_frees_space_is_done(tmp_path: Path, launch: Launch) -> None:
+    """Through kill -9 and a restart: one can sign in, read and delete; writes say why not."""
+    data, token = tmp_path / "data", tmp_path / "token.json"
+    flags = ("--data", str(data), "--write-token", str(token), "--accept-token", "mine")
+    full = {resource.RLIMIT_FSIZE: 100_000}
+    headers = {"Authorization": "Bearer mine"}
+    process, url = launch(*flags, limits=full)
+    made = []
+    while (answer := requests.post(f"{url}/drive/v3/files", json={}, headers=headers, timeout=10)).status_code == 200:
+        made.append(answer.json()["id"])
+    assert answer.status_code == 503
+    assert "deleting may still be possible" in answer.json()["error"]["message"]
+    assert len(made) > 20
+
+    for deleted in range(10):
+        process.kill()
+        process.wait()
+        process, url = launch(*flags, limits=full)
+        user = json.loads(token.read_text())
+        asked = {
+            "grant_type": "refresh_token",
+            **{key: user[key] for key in ("refresh_token", "client_id", "client_secret")},
+        }
+        fresh = requests.post(f"{url}/token", data=asked, timeout=10).json()["access_token"]
+        gone = requests.delete(
+            f"{url}/drive/v3/files/{made[deleted]}", headers={"Authorization": f"Bearer {fresh}"}, timeout=10
+        )
+        listed = requests.get(f"{url}/drive/v3/files?pageSize=1000", headers=headers, timeout=10).json()["files"]
+        renamed = requests.patch(f"{url}/drive/v3/files/{made[-1]}", json={"name": "b"}, headers=headers, timeout=10)
+        assert (gone.status_code, renamed.status_code) == (204, 503)
+        assert {one["id"] for one in listed} == set(made[deleted + 1 :])
+
+    process.kill()
+    process.wait()
+    _, url = launch(*flags)
+    assert requests.post(f"{url}/drive/v3/files", json={}, headers=headers, timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["out of date", "damaged"])
+def test_a_journal_that_cannot_be_written_anew_goes_on(tmp_path: Path, launch: Launch, damaged: bool) -> None:
+    """The disk has no room for a second one: everything is there all the same, and nothing half-made is left."""
+    data = tmp_path / "data"
+    with DriveEmulator(data, accept_tokens=["mine"]) as drive:
+        api = Api(drive)
+        kept = [api.made({"name": "x" * 100})["id"] for _ in range(300)]
+        for number in range(0 if damaged else 1300):
+            api.update(kept[0], {"description": str(number)})
+    if damaged:
+        with (data / "journal.jsonl").open("rb+") as journal:
+            journal.readline()
+            journal.write(b"?")
+
+    process, url = launch("--data", str(data), "--accept-token", "mine", limits={resource.RLIMIT_FSIZE: 50_000})
+    files = requests.get(f"{url}/emulator/files", timeout=10).json()
+
+    assert {one["id"] for one in files} == set(kept)
+    assert not list(data.glob("*.new"))
+    process.terminate()
+    assert "not written anew" in process.communicate(timeout=10)[1]
+
+
 def test_a_bad_line_in_the_middle_of_a_journal_is_stepped_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,12 +220,28 @@ def test_a_body_without_end_is_passed_over(served: Served, method: str, chunked:
     assert served.memory_bytes() < MEMORY_MAX_BYTES
 
 
+BY_FRAMEWORK = ("-m", "functions_framework", "--source", str(PROJECT / "function/main.py"), "--target", "drive_upload")
+
+
+@pytest.mark.parametrize("said", SILENT.values(), ids=list(SILENT))
+def test_silent_callers_keep_nobody_waiting_under_functions_framework(home: Home, said: bytes) -> None:
+    """Its own server keeps a thread for each connection: there are enough of them."""
+    with serving(home, command=BY_FRAMEWORK) as served, ExitStack() as silent:
+        for _ in range(64):
+            caller = silent.enter_context(closing(socket.create_connection(("127.0.0.1", served.port))))
+            caller.sendall(said)
+
+        health = requests.get(served.url, timeout=20)
+        upload = requests.post(served.url, json={"path": home.put()}, timeout=30)
+
+    assert health.json()["status"] == "ok"
+    assert upload.json()["status"] == "uploaded"
+
+
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_functions_framework_from_anywhere(home: Home, tmp_path: Path, debug: str) -> None:
     """Its own command serves the file from any folder; DEBUG opens no debugger and no page of an error."""
-    command = ("-m", "functions_framework", "--source", str(PROJECT / "function/main.py"), "--target", "drive_upload")
-
-    with serving(home, command=command, folder=tmp_path, environ={"DEBUG": debug, "PYTHONPATH": ""}) as served:
+    with serving(home, command=BY_FRAMEWORK, folder=tmp_path, environ={"DEBUG": debug, "PYTHONPATH": ""}) as served:
         uploaded = requests.post(served.url, json={"path": home.put()}, timeout=60)
         console = requests.get(f"{served.url}/console", timeout=30)
         resources = requests.get(f"{served.url}/?__debugger__=yes&cmd=resource&f=debugger.js", timeout=30)

@@ -82,6 +82,30 @@ def test_broken_settings_are_named(home: Path, drive: DriveEmulator, run: Run, s
     assert all(each["mend"] for each in findings(result) if each["level"] != "ok")
 
 
+@pytest.mark.parametrize(
+    ("settings", "inside"),
+    [
+        ({"data_root": "."}, "paths.json, upload_log.json, .drive_upload, drive_token.json"),
+        ({"data_root": ".."}, "paths.json, upload_log.json, .drive_upload, drive_token.json"),
+        ({"data_root": "/"}, "paths.json, upload_log.json, .drive_upload, drive_token.json"),
+        ({"state_root": "Data/state"}, "upload_log.json, .drive_upload"),
+        ({"accounts": {"a": {"token": "Data/token.json"}}}, "token.json"),
+        ({}, None),
+    ],
+)
+def test_a_local_zone_that_holds_the_homes_own_files_is_a_warning(
+    home: Path, drive: DriveEmulator, run: Run, settings: dict[str, Any], inside: str | None
+) -> None:
+    """The home itself, a folder around it, or one own file: they are never uploaded, and what lies beside them is."""
+    (home / "paths.json").write_text(json.dumps({"drive_root": "MemoryVDB"} | settings), encoding="utf-8")
+
+    found = [each for each in findings(run("doctor", "--json")) if each["area"] == "data"]
+
+    assert [each["level"] for each in found] == ["warn" if inside else "ok"]
+    assert f", with {inside} in it" in found[0]["what"] or not inside
+    assert found[0]["mend"] or not inside
+
+
 def change_token(home: Path, **fields: Any) -> None:
     """The token file with other fields."""
     path = home / "drive_token.json"

@@ -222,6 +222,36 @@ def test_it_is_sound_in_a_browser(home: Path, run: Run, browser: webdriver.Chrom
     assert all(browser.execute_script("return document.getElementById(arguments[0])", each) for each in targets)
 
 
+def many_open(count: int) -> list[dict[str, Any]]:
+    """That many files that failed, with a reason whose advice names an option, and one attempt that arrived."""
+    failed = {"status": "failed", "reason": "source_missing", "retryable": False, "link": None}
+    arrived = attempts(2)[1]
+    return [{**arrived, **failed, "path": f"Data/Zone/typo number {n}.txt"} for n in range(count)] + [arrived]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_many_open_failures_leave_room_for_the_rest(
+    home: Path, run: Run, browser: webdriver.Chrome, width: int, dark: bool
+) -> None:
+    """Twenty are shown, all at a key's press; nothing is beside the screen or hard to read, and no option is broken."""
+    opened(browser, report(home, run, many_open(320)), width=width, dark=dark)
+    rows = browser.find_elements(
+        By.XPATH, "//tr[contains(., 'typo number')][ancestor::table[contains(@class, 'fixed')]]"
+    )
+
+    assert len(rows) == 320
+    assert sum(each.is_displayed() for each in rows) == 20
+    browser.find_element(By.XPATH, "//summary[.='Show all 320']").send_keys(Keys.ENTER)
+
+    assert all(each.is_displayed() for each in rows)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script(CONTRAST) == []
+    options = "return [...document.querySelectorAll('main .t')].filter((each) => each.textContent == '--forget')"
+    assert browser.execute_script(f"{options}.length") >= 320
+    assert browser.execute_script(f"{options}.every((each) => each.getClientRects().length == 1)")
+
+
 CONTRAST = """
 const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
   .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)

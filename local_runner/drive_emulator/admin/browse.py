@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ..model.records import Account, FileRecord, Revision, SharedDrive
@@ -38,7 +38,7 @@ class Catalog(Protocol):
     @property
     def files(self) -> Mapping[str, FileRecord]: ...
     @property
-    def revisions(self) -> Mapping[str, Mapping[str, Revision]]: ...
+    def revisions(self) -> Mapping[str, Sequence[Revision]]: ...
     @property
     def usage(self) -> Mapping[str, int]: ...
     def children(self, folder_id: str) -> list[FileRecord]: ...
@@ -116,7 +116,7 @@ def _bin(catalog: Catalog, account: Account, number: int) -> str:
 
 
 def _details(catalog: Catalog, record: FileRecord) -> str:
-    revisions = list(catalog.revisions.get(record.id, {}).values())
+    revisions = catalog.revisions.get(record.id, ())
     notes = [html.note("This is in the bin.")] if record.trashed else []
     properties = [("public", key, value) for key, value in record.properties.items()]
     for app, own in record.app_properties.items():

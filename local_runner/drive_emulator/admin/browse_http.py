@@ -31,7 +31,7 @@ def download(call: Call) -> Response:
     record = call.drive.store.files.get(file_id)
     content: Content | None = record.content if record else None
     if revision_id is not None:
-        revision = call.drive.store.revisions.get(file_id, {}).get(revision_id)
+        revision = call.drive.store.revision(file_id, revision_id)
         content = revision.content if revision else None
     if record is None or content is None:
         raise file_not_found(file_id)

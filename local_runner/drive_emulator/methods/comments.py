@@ -29,7 +29,7 @@ def comments_list(call: Call) -> Response:
     _require_fields(call)
     record = _file(call, "reader")
     since_ms = _since_ms(call)
-    found = [one for one in _comments(call, record).values() if one.modified_ms >= since_ms]
+    found = [one for one in call.drive.store.comments.get(record.id, ()) if one.modified_ms >= since_ms]
     shown = sorted(_shown(call, found), key=lambda one: -one.created_ms)
     items, token = paging.cut(call, shown, _page_size(call))
     made = [_comment(call, record, one) for one in items]
@@ -166,13 +166,9 @@ def _file(call: Call, role: str) -> FileRecord:
     return record
 
 
-def _comments(call: Call, record: FileRecord) -> dict[str, Comment]:
-    return call.drive.store.comments.get(record.id, {})
-
-
 def _find(call: Call, record: FileRecord, *, deleted: bool = False) -> Comment:
     wanted = call.args["commentId"]
-    found = _comments(call, record).get(wanted)
+    found = next((one for one in call.drive.store.comments.get(record.id, ()) if one.id == wanted), None)
     if found is None or (found.deleted and not deleted):
         raise _not_found("Comment", "commentId", wanted)
     return found

@@ -101,7 +101,7 @@ def delete(call: Call) -> Response:
     drive = _organized(call)
     store = call.drive.store
     with store.transaction():
-        if any(not child.trashed for child in store.children(drive.id)) or store.has_children(drive.id):
+        if store.child_count(drive.id):
             raise ApiError(403, "cannotDeleteResourceWithChildren", "The shared drive is not empty.")
         store.delete_file(drive.id, now_ms=call.drive.clock.now_ms())
         store.delete_drive(drive.id)

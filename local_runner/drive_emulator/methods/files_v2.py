@@ -27,7 +27,7 @@ def get(call: Call) -> Response:
     revision_id = call.params.get("revisionId")
     if revision_id is None:
         return downloads.content(call, record)
-    revision = call.drive.store.revisions.get(record.id, {}).get(revision_id)
+    revision = call.drive.store.revision(record.id, revision_id)
     if revision is None:
         raise ApiError(404, "notFound", f"Revision not found: {revision_id}.")
     return downloads.stream(call, revision.content, revision.mime_type)

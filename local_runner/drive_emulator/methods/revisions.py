@@ -26,7 +26,7 @@ KEPT_FOR_EVER = 200
 def revisions_list(call: Call) -> Response:
     """Oldest first."""
     record = _file(call)
-    made = [_resource(call, one) for one in call.drive.store.revisions.get(record.id, {}).values()]
+    made = [_resource(call, one) for one in call.drive.store.revisions.get(record.id, ())]
     size = call.params.get("pageSize") or call.params.get("maxResults") or 200
     items, token = paging.cut(call, made, size)
     if call.version == 2:
@@ -56,7 +56,7 @@ def update(call: Call) -> Response:
     with call.drive.store.transaction():
         revision = _revision(call, record)
         keep = bool(body.get("keepForever", revision.keep_forever))
-        kept = sum(one.keep_forever for one in call.drive.store.revisions[record.id].values())
+        kept = sum(one.keep_forever for one in call.drive.store.revisions[record.id])
         if keep and not revision.keep_forever and kept >= KEPT_FOR_EVER:
             message = f"At most {KEPT_FOR_EVER} revisions of a file can be kept for ever."
             raise ApiError(400, "illegalKeepForeverModification", message)
@@ -96,9 +96,8 @@ _writable = _file
 
 def _revision(call: Call, record: FileRecord) -> Revision:
     revision_id = call.args["revisionId"]
-    revision = call.drive.store.revisions.get(record.id, {}).get(
-        record.head_revision_id or "" if revision_id == "head" else revision_id
-    )
+    wanted = record.head_revision_id if revision_id == "head" else revision_id
+    revision = call.drive.store.revision(record.id, wanted)
     if revision is None:
         message = f"Revision not found: {revision_id}."
         raise ApiError(404, "notFound", message, location_type="parameter", location="revisionId")

@@ -1,8 +1,9 @@
 """Docs Editors files, minimally: an upload that Drive would convert keeps its content, and an export gives it back.
 
-A document is made from text or HTML, a spreadsheet from CSV or tab-separated values. The record has no content of its
-own, as at Google: the source is the content of its head revision, under its own type. What is exported is what the
-source says, no more: no layout, no formulas, no PDF. Other types are refused.
+A document is made from text, HTML or Word, a spreadsheet from CSV or tab-separated values. The record has no content of
+its own, as at Google: the source is the content of its head revision, under its own type. What is exported is what the
+source says in words, no more: no layout, no formulas. So there is no PDF, which is nothing but layout, and needs the
+glyphs of every script. Other types are refused.
 
 Sources: Drive guides "Import to Google Docs types" and "Export MIME types for Google Workspace documents"; that plain
 text is exported with a byte order mark: PyDrive2's tests, which run at Google.
@@ -22,6 +23,7 @@ from msgspec.structs import replace
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import GOOGLE_TYPE_PREFIX, FileRecord, JsonObject, Revision, Viewer
 from ..storage.state import Drive
+from . import docx
 from .new_content import Upload, guessed_type, put_revision
 
 DOCUMENT = f"{GOOGLE_TYPE_PREFIX}document"
@@ -30,13 +32,14 @@ SPREADSHEET = f"{GOOGLE_TYPE_PREFIX}spreadsheet"
 IMPORTS: Mapping[str, str] = {
     "text/plain": DOCUMENT,
     "text/html": DOCUMENT,
+    docx.TYPE: DOCUMENT,
     "text/csv": SPREADSHEET,
     "text/tab-separated-values": SPREADSHEET,
 }
 """What can be converted -> into what."""
 
 EXPORTS: Mapping[str, tuple[str, ...]] = {
-    DOCUMENT: ("text/plain", "text/html"),
+    DOCUMENT: ("text/plain", "text/html", docx.TYPE),
     SPREADSHEET: ("text/csv", "text/tab-separated-values"),
 }
 """What a Docs Editors file can be exported as."""
@@ -65,13 +68,18 @@ def with_source(drive: Drive, viewer: Viewer, record: FileRecord, upload: Upload
         raise not_emulated(f"converting {source} to {record.mime_type}")
     if IMPORTS[source] != record.mime_type:
         raise bad_request("The requested conversion is not supported.", reason="conversionUnsupportedConversionPath")
+    if source == docx.TYPE:
+        try:
+            docx.text_of(drive.blobs.read(upload.content))
+        except ValueError as error:
+            raise bad_request(f"The upload can't be converted: {error}.") from None
     revision = put_revision(drive, viewer, record, upload, source)
     return replace(record, content=None, head_revision_id=revision.id)
 
 
 def source_of(drive: Drive, record: FileRecord) -> Revision | None:
     """What a Docs Editors file was made from; None of one that was made empty."""
-    return drive.store.revisions.get(record.id, {}).get(record.head_revision_id or "")
+    return drive.store.revision(record.id, record.head_revision_id)
 
 
 def exported(drive: Drive, record: FileRecord, mime_type: str) -> bytes:
@@ -79,17 +87,17 @@ def exported(drive: Drive, record: FileRecord, mime_type: str) -> bytes:
     if mime_type not in EXPORTS.get(record.mime_type, ()):
         raise bad_request("The requested conversion is not supported.")
     revision = source_of(drive, record)
-    if revision is None:
-        return _DOCUMENT_MARK if mime_type == "text/plain" else b""
-    if revision.content.size > EXPORT_LIMIT_BYTES:
+    if revision is not None and revision.content.size > EXPORT_LIMIT_BYTES:
         raise ApiError(403, "exportSizeLimitExceeded", "This file is too large to be exported.")
-    text = _text(drive.blobs.read(revision.content))
+    source = drive.blobs.read(revision.content) if revision else b""
+    kind = revision.mime_type if revision else EXPORTS[record.mime_type][0]
+    if record.mime_type == SPREADSHEET:
+        return _table(_text(source), kind, mime_type).encode()
+    if mime_type == docx.TYPE:
+        return source if kind == docx.TYPE else docx.made_of(_plain(source, kind))
     if mime_type == "text/plain":
-        plain = _plain_of_html(text) if revision.mime_type == "text/html" else text
-        return _DOCUMENT_MARK + plain.replace("\n", "\r\n").encode()
-    if mime_type == "text/html":
-        return (text if revision.mime_type == "text/html" else _html_of_plain(text)).encode()
-    return _table(text, revision.mime_type, mime_type).encode()
+        return _DOCUMENT_MARK + _plain(source, kind).replace("\n", "\r\n").encode()
+    return (_text(source) if kind == "text/html" else _html_of_plain(_plain(source, kind))).encode()
 
 
 def export_links(record: FileRecord, origin: str) -> JsonObject | None:
@@ -108,6 +116,13 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _plain(source: bytes, kind: str) -> str:
+    """A document's words, with bare line feeds."""
+    if kind == docx.TYPE:
+        return docx.text_of(source)
+    return _plain_of_html(_text(source)) if kind == "text/html" else _text(source)
 
 
 def _html_of_plain(text: str) -> str:
@@ -150,11 +165,14 @@ def _plain_of_html(text: str) -> str:
 
 
 def _table(text: str, source: str, target: str) -> str:
-    """Rows from one separator to the other."""
+    """Rows from one separator to the other; 400 for a cell too large to be one."""
     if source == target:
         return text
     separators = {"text/csv": ",", "text/tab-separated-values": "\t"}
     rows = csv.reader(io.StringIO(text), delimiter=separators[source])
     out = io.StringIO()
-    csv.writer(out, delimiter=separators[target], lineterminator="\r\n").writerows(rows)
+    try:
+        csv.writer(out, delimiter=separators[target], lineterminator="\r\n").writerows(rows)
+    except csv.Error as error:
+        raise bad_request(f"The requested conversion is not supported: {error}.") from None
     return out.getvalue()

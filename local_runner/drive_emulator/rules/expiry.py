@@ -16,11 +16,22 @@ OFTEN_MS = 3600 * 1000
 """At least so often it is looked whether something has to go."""
 
 
+AGAIN_MS = 1000
+"""When it is tried again on a disk that takes nothing."""
+
+
 def sweep(drive: Drive) -> None:
-    """Remove what has to go by now. Cheap unless something is due."""
+    """Remove what has to go by now. Cheap unless something is due. On a full disk it stays until there is room."""
     now_ms = drive.clock.now_ms()
     if now_ms < drive.sweep_at_ms:
         return
+    try:
+        _sweep(drive, now_ms)
+    except OSError:
+        drive.sweep_at_ms = now_ms + AGAIN_MS
+
+
+def _sweep(drive: Drive, now_ms: int) -> None:
     with drive.store.transaction() as kept:
         drive.sweep_at_ms = now_ms + OFTEN_MS
         _end_grants(drive, now_ms)

@@ -86,7 +86,7 @@ def guessed_type(name: str) -> str:
 
 
 def _prune(drive: Drive, file_id: str) -> None:
-    passing = [revision for revision in drive.store.revisions[file_id].values() if not revision.keep_forever]
+    passing = [revision for revision in drive.store.revisions[file_id] if not revision.keep_forever]
     with drive.store.transaction() as kept:
         for revision in passing[:-REVISIONS_KEPT]:
             drive.store.delete_revision(file_id, revision.id)

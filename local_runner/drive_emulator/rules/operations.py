@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ..content.digests import EMPTY
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import DRIVE_SDK, FOLDER, GOOGLE_TYPE_PREFIX, SHORTCUT, FileRecord, JsonObject, Viewer
-from ..storage.digests import EMPTY
 from ..storage.state import Drive
 from . import access, editors, metadata, placement
 from .new_content import Upload, check_storage, with_content
@@ -87,7 +87,7 @@ def _claimed_id(drive: Drive, viewer: Viewer, body: JsonObject, mime_type: str) 
         return None
     if mime_type.startswith(GOOGLE_TYPE_PREFIX) and mime_type not in {FOLDER, DRIVE_SDK, SHORTCUT}:
         raise bad_request("Generated IDs are not supported for Docs Editors formats.", reason="invalid")
-    if file_id in drive.store.used_ids:
+    if drive.store.is_used(file_id):
         raise ApiError(409, "fileIdInUse", "A file already exists with the provided ID.")
     reserved = drive.store.reserved.get(file_id)
     kind = "shortcuts" if mime_type == SHORTCUT else "files"
@@ -258,7 +258,7 @@ def erase(drive: Drive, record: FileRecord) -> None:
             if gone.owner != record.owner:
                 drive.store.put_file(replace(gone, parents=()), now_ms=now_ms)
                 continue
-            for revision in drive.store.revisions.get(gone.id, {}).values():
+            for revision in drive.store.revisions.get(gone.id, ()):
                 drive.store.delete_revision(gone.id, revision.id)
                 kept.afterwards.append(partial(drive.blobs.release, revision.content))
             drive.store.delete_file(gone.id, now_ms=now_ms)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..content.blobs import Blobs
 from ..model.records import FileRecord, Permission
-from ..storage.blobs import Blobs
 from ..storage.store import Store
 from . import access
 

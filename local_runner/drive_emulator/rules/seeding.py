@@ -52,7 +52,7 @@ def empty(drive: Drive) -> None:
             store.delete_session(session_id)
         kept = {account.root_id for account in store.accounts.values()}
         for record in [record for record in store.files.values() if record.id not in kept]:
-            for revision in list(store.revisions.get(record.id, {}).values()):
+            for revision in store.revisions.get(record.id, ()):
                 store.delete_revision(record.id, revision.id)
                 kept_together.afterwards.append(partial(drive.blobs.release, revision.content))
             store.delete_file(record.id, now_ms=now_ms)

@@ -1,1 +1,1 @@
-"""What the emulator keeps: records, contents, the journal on disk."""
+"""What the emulator knows: records, their journal on disk, and what of it changes while it serves."""

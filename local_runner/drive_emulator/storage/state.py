@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..content.blobs import Blobs
+from ..content.upload_part import Part
 from ..faults.network_conditions import Conditions
 from ..faults.quota import Quota
 from ..faults.scripted import Faults
@@ -17,12 +19,10 @@ from ..model.clock import Clock, rfc3339
 from ..model.ids import IdMaker, app_data_id
 from ..model.records import APP_DATA, FOLDER, Account, FileRecord, Viewer
 from ..oauth.endpoints import APP_DATA_SCOPES, CLIENT_ID, CLIENT_SECRET, DRIVE_SCOPE, OAuth
-from .blobs import Blobs
 from .notifications import Notifier
 from .page_tokens import Cursors
 from .request_log import RequestLog
 from .store import Store
-from .upload_part import Part
 
 SERVICE_ACCOUNTS = ".gserviceaccount.com"
 """What the addresses of service accounts end with."""
@@ -130,7 +130,7 @@ def open_drive(
     locked = _locked(folder)
     store = Store(folder if keeps else None)
     blobs = Blobs(folder)
-    blobs.keep_all(revision.content for of_file in store.revisions.values() for revision in of_file.values())
+    blobs.keep_all(revision.content for of_file in store.revisions.values() for revision in of_file)
     blobs.forget_all_but({session.id for session in store.sessions.values() if session.result is None})
     clock = Clock()
     clock.advance(conditions.advance_s)

@@ -7,14 +7,14 @@ bytes move; readers take records without a lock, since a record is replaced and 
 from __future__ import annotations
 
 import gc
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
-
-from msgspec.structs import force_setattr
+from typing import Any, Protocol, TypeVar
 
 from ..model.records import (
     AccessToken,
@@ -29,12 +29,23 @@ from ..model.records import (
 )
 from ..query.terms import name_key
 from .journal import Journal, Line
-
-_NONE: Mapping[str, Any] = {}
+from .sharing import Sharing
 
 Undo = Callable[[], object]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+class OfFile(Protocol):
+    """What belongs to a file, and has an id of its own there."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def file_id(self) -> str: ...
+
+
+Part = TypeVar("Part", bound=OfFile)
 
 
 @dataclass(slots=True)
@@ -46,6 +57,14 @@ class Transaction:
     afterwards: list[Callable[[], object]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Folder:
+    """What lies directly in a folder: ids, oldest first, and ids by name (compared without case)."""
+
+    ids: dict[str, None] = field(default_factory=dict)
+    by_name: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Store:
     """All state of one emulator but the bytes of files."""
 
@@ -54,52 +73,64 @@ class Store:
         self.accounts: dict[str, Account] = {}
         self.files: dict[str, FileRecord] = {}
         self.drives: dict[str, SharedDrive] = {}
-        self.revisions: dict[str, dict[str, Revision]] = {}
-        self.comments: dict[str, dict[str, Comment]] = {}
+        self.revisions: dict[str, tuple[Revision, ...]] = {}
+        """By file, oldest first; so are the comments."""
+        self.comments: dict[str, tuple[Comment, ...]] = {}
         self.tokens: dict[str, AccessToken] = {}
         self.refresh_tokens: dict[str, RefreshToken] = {}
         self.sessions: dict[str, UploadSession] = {}
         self.reserved: dict[str, tuple[str, str, str]] = {}
         """Ids given out and not used yet -> (e-mail, space, type)."""
-        self.used_ids: set[str] = set()
-        """Every id a file ever had, deleted ones too: an id is never used twice."""
+        self.deleted_ids: set[str] = set()
+        """Ids of files that are gone."""
         self.changes: list[Change] = []
         self.usage: dict[str, int] = {}
         """Bytes per owner."""
         self.starts = 0
         """How many times this state was opened."""
-        self._children: dict[str, dict[str, None]] = {}
-        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._folders: dict[str, _Folder] = {}
+        """Those with something in them."""
         self._latest_changes: dict[str, int] = {}
         self._transaction: Transaction | None = None
         self._journal = Journal(folder / "journal.jsonl" if folder else None)
         self._appliers = self._line_kinds()
         self._load()
         self._journal.start(self._state, self._line_count())
-        self._save("starts", self.starts + 1)
+        self.starts += 1
+        self._owed: list[Line] = [("starts", self.starts)]
+        """Lines that have to stand before the next."""
+        self._begin()
 
     # ------------------------------------------------------------------ reading
 
     def children(self, folder_id: str) -> list[FileRecord]:
         """What lies directly in a folder, oldest first."""
-        return self._records(self._children.get(folder_id))
-
-    def has_children(self, folder_id: str) -> bool:
-        return bool(self._children.get(folder_id))
+        folder = self._folders.get(folder_id)
+        return self._records(folder.ids) if folder else []
 
     def child_count(self, folder_id: str) -> int:
-        return len(self._children.get(folder_id, ()))
+        folder = self._folders.get(folder_id)
+        return len(folder.ids) if folder else 0
 
     def named(self, folder_id: str, folded_name: str) -> list[FileRecord]:
         """What lies in a folder under a name, compared without case."""
-        return self._records(self._names.get((folder_id, folded_name)))
+        folder = self._folders.get(folder_id)
+        return self._records(folder.by_name.get(folded_name, ())) if folder else []
+
+    def revision(self, file_id: str, revision_id: str | None) -> Revision | None:
+        """A content that a file has or had."""
+        return next((one for one in self.revisions.get(file_id, ()) if one.id == revision_id), None)
+
+    def is_used(self, file_id: str) -> bool:
+        """Whether a file has or had this id: an id is never used twice."""
+        return file_id in self.files or file_id in self.deleted_ids
 
     def is_latest(self, change: Change) -> bool:
         """Whether nothing has happened to the file since."""
         return self._latest_changes.get(change.file_id) == change.number
 
-    def _records(self, ids: Iterable[str] | None) -> list[FileRecord]:
-        found = (self.files.get(file_id) for file_id in list(ids or ()))
+    def _records(self, ids: Iterable[str]) -> list[FileRecord]:
+        found = (self.files.get(file_id) for file_id in list(ids))
         return [record for record in found if record is not None]
 
     def candidates(self, parents: frozenset[str] | None, names: frozenset[str] | None) -> list[FileRecord]:
@@ -142,7 +173,9 @@ class Store:
             self._transaction = current = Transaction()
             try:
                 yield current
-                self._journal.append(current.lines)
+                if current.lines:
+                    self._journal.append([*self._owed, *current.lines])
+                    self._owed.clear()
             except BaseException:
                 for undo in reversed(current.undo):
                     undo()
@@ -229,63 +262,35 @@ class Store:
 
     def _load(self) -> None:
         """Read the state, with the collector of cycles at rest: hundreds of thousands of records come at once."""
-        common: dict[Any, Any] = {}
+        sharing = Sharing(self.files, self.revisions)
         collects = gc.isenabled()
         gc.disable()
         try:
             for kind, values in self._journal.load():
-                apply = self._appliers[kind]
+                share, apply = sharing.by_kind.get(kind, _nothing), self._appliers[kind]
                 for value in values:
-                    self._share(value, common)
+                    share(value)
                     apply(value)
         finally:
             if collects:
                 gc.enable()
 
-    def _share(self, value: Any, common: dict[Any, Any]) -> None:
-        """What a record just read has in common with others is held once: half of the memory of a large Drive.
-
-        A file's line may come after those of its revisions (as it was uploaded) or before them (in a journal that was
-        written anew).
-        """
-        if isinstance(value, FileRecord):
-            self._share_file(value, common)
-        elif isinstance(value, Revision | Change):
-            _share_values(value, common, *(("viewers",) if isinstance(value, Change) else ("mime_type", "modified_by")))
-            record = self.files.get(value.file_id)
-            if record is None:
-                return
-            force_setattr(value, "file_id", record.id)
-            if isinstance(value, Revision):
-                _share_head(record, value)
-            elif value.time_ms == record.arrived_ms:
-                force_setattr(value, "time_ms", record.arrived_ms)
-
-    def _share_file(self, record: FileRecord, common: dict[Any, Any]) -> None:
-        _share_values(record, common, "mime_type", "owner", "last_modifying_user", "apps", "permissions", "parents")
-        for name in ("properties", "app_properties"):
-            if not getattr(record, name):
-                force_setattr(record, name, _NONE)
-        for name, same in (
-            ("original_filename", "name"),
-            ("created_ms", "arrived_ms"),
-            ("modified_ms", "arrived_ms"),
-        ):
-            if getattr(record, name) == (part := getattr(record, same)):
-                force_setattr(record, name, part)
-        head = self.revisions.get(record.id, {}).get(record.head_revision_id or "")
-        if head is not None:
-            force_setattr(record, "id", head.file_id)
-            _share_head(record, head)
+    def _begin(self) -> None:
+        """Note the start; where the disk is too full even for that, serve what is there."""
+        try:
+            self._journal.append(self._owed)
+            self._owed.clear()
+        except OSError as error:
+            print(f"Nothing can be changed until there is room for the journal: {error.strerror}", file=sys.stderr)
 
     def _line_kinds(self) -> dict[str, Callable[[Any], Undo]]:
         """What each kind of journal line does to the tables; each answers with how to take it back."""
         return {
             "file": self._index,
             "-file": self._unindex,
-            "revision": lambda one: _put_inside(self.revisions, one.file_id, one.id, one),
-            "-revision": lambda ids: _put_inside(self.revisions, ids[0], ids[1], None),
-            "comment": lambda one: _put_inside(self.comments, one.file_id, one.id, one),
+            "revision": lambda one: _put_part(self.revisions, one),
+            "-revision": lambda ids: _remove_part(self.revisions, *ids),
+            "comment": lambda one: _put_part(self.comments, one),
             "-comments": lambda file_id: _put(self.comments, file_id, None),
             "change": self._append_change,
             "account": lambda one: _put(self.accounts, one.email, one),
@@ -308,7 +313,7 @@ class Store:
 
     def _use(self, ids: list[str]) -> Undo:
         """Only read back from a journal, so never taken back."""
-        self.used_ids.update(ids)
+        self.deleted_ids.update(ids)
         return _nothing
 
     def _count_starts(self, value: int) -> Undo:
@@ -329,20 +334,13 @@ class Store:
     def _index(self, record: FileRecord) -> Undo:
         """Put a record in its place. New places come before old ones go, so that no reader finds it nowhere."""
         before = self.files.get(record.id)
-        was_used, reserved = record.id in self.used_ids, self.reserved.get(record.id)
+        reserved = self.reserved.pop(record.id, None)
         self.files[record.id] = record
-        self.used_ids.add(record.id)
-        self.reserved.pop(record.id, None)
         self._weigh(record, 1)
         if before is not None:
             self._weigh(before, -1)
         if before is None or before.parents != record.parents or before.name != record.name:
-            folded = _folded(record.name)
-            for parent in record.parents:
-                self._children.setdefault(parent, {})[record.id] = None
-                named = self._names.get((parent, folded), ())
-                if record.id not in named:
-                    self._names[parent, folded] = (*named, record.id)
+            self._enter(record)
             if before is not None:
                 self._leave(before, now=record)
 
@@ -350,35 +348,53 @@ class Store:
             if before is not None:
                 self._index(before)
                 return
-            self._unindex(record.id)
-            if not was_used:
-                self.used_ids.discard(record.id)
+            self._remove(record)
             if reserved is not None:
                 self.reserved[record.id] = reserved
 
         return undo
 
     def _unindex(self, file_id: str) -> Undo:
-        record = self.files.pop(file_id, None)
+        self.deleted_ids.add(file_id)
+        record = self.files.get(file_id)
         if record is None:  # its own line was unreadable
             return _nothing
+        self._remove(record)
+
+        def undo() -> None:
+            self._index(record)
+            self.deleted_ids.discard(file_id)
+
+        return undo
+
+    def _remove(self, record: FileRecord) -> None:
+        del self.files[record.id]
         self._weigh(record, -1)
         self._leave(record, now=None)
-        return lambda: self._index(record)
+
+    def _enter(self, record: FileRecord) -> None:
+        """Note a record in the places where it lies."""
+        folded = _folded(record.name)
+        for parent in record.parents:
+            folder = self._folders.get(parent) or self._folders.setdefault(parent, _Folder())
+            folder.ids[record.id] = None
+            named = folder.by_name.get(folded, ())
+            if record.id not in named:
+                folder.by_name[folded] = (*named, record.id)
 
     def _leave(self, before: FileRecord, *, now: FileRecord | None) -> None:
         """Take a record out of the places of `before` that are not places of `now`."""
         for parent in before.parents:
+            folder = self._folders[parent]
             stays = now is not None and parent in now.parents
-            if not stays:
-                children = self._children[parent]
-                children.pop(before.id, None)
-                if not children:
-                    del self._children[parent]
             if not (stays and now is not None and name_key(now.name) == name_key(before.name)):
-                key = (parent, name_key(before.name))
-                left = tuple(file_id for file_id in self._names[key] if file_id != before.id)
-                _put(self._names, key, left or None)
+                folded = name_key(before.name)
+                left = tuple(file_id for file_id in folder.by_name[folded] if file_id != before.id)
+                _put(folder.by_name, folded, left or None)
+            if not stays:
+                folder.ids.pop(before.id, None)
+                if not folder.ids:
+                    del self._folders[parent]
 
     def _weigh(self, record: FileRecord, sign: int) -> None:
         if record.content is not None and record.owner:
@@ -391,15 +407,15 @@ class Store:
     def _state(self) -> Iterator[Line]:
         """The journal lines that make this state."""
         yield "starts", self.starts
-        yield "used", sorted(self.used_ids - self.files.keys())
+        yield "used", sorted(self.deleted_ids)
         for file_id, (email, space, kind) in self.reserved.items():
             yield "reserved", [[file_id], email, space, kind]
         tables: tuple[tuple[str, Iterable[Any]], ...] = (
             ("account", self.accounts.values()),
             ("drive", self.drives.values()),
             ("file", self.files.values()),
-            ("revision", [revision for of_file in self.revisions.values() for revision in of_file.values()]),
-            ("comment", [comment for of_file in self.comments.values() for comment in of_file.values()]),
+            ("revision", chain.from_iterable(self.revisions.values())),
+            ("comment", chain.from_iterable(self.comments.values())),
             ("change", filter(self.is_latest, self.changes)),
             ("token", self.tokens.values()),
             ("refresh", self.refresh_tokens.values()),
@@ -410,31 +426,14 @@ class Store:
                 yield kind, value
 
 
-def _share_values(value: Any, common: dict[Any, Any], *names: str) -> None:
-    """Hold the parts of these names once, among all records."""
-    for name in names:
-        part = getattr(value, name)
-        force_setattr(value, name, common.setdefault(part, part))
-
-
-def _share_head(record: FileRecord, revision: Revision) -> None:
-    """Hold once what a file and its newest revision have in common."""
-    if revision.id == record.head_revision_id and revision.content == record.content:
-        force_setattr(record, "head_revision_id", revision.id)
-        force_setattr(record, "content", revision.content)
-        for name in ("original_filename", "modified_ms"):
-            if getattr(revision, name) == (part := getattr(record, name)):
-                force_setattr(revision, name, part)
-
-
 def _folded(name: str) -> str:
     """The name as the index has it; the very name where it is folded already, to hold it once."""
     folded = name_key(name)
     return name if folded == name else folded
 
 
-def _nothing() -> None:
-    """Nothing is to be taken back."""
+def _nothing(*_: object) -> None:
+    """There is nothing to do, or to take back."""
 
 
 def _put(table: dict[Key, Value], key: Key, value: Value | None) -> Undo:
@@ -447,8 +446,14 @@ def _put(table: dict[Key, Value], key: Key, value: Value | None) -> Undo:
     return lambda: _put(table, key, before)
 
 
-def _put_inside(table: dict[str, dict[str, Value]], outer: str, inner: str, value: Value | None) -> Undo:
-    """Set or remove (None) an entry of a table in a table; the inner one is replaced, and gone when it is empty."""
-    after = dict(table.get(outer, {}))
-    _put(after, inner, value)
-    return _put(table, outer, after or None)
+def _put_part(table: dict[str, tuple[Part, ...]], part: Part) -> Undo:
+    """Set what belongs to a file: in the place that it had, or behind the others."""
+    before = table.get(part.file_id, ())
+    if any(one.id == part.id for one in before):
+        return _put(table, part.file_id, tuple(part if one.id == part.id else one for one in before))
+    return _put(table, part.file_id, (*before, part))
+
+
+def _remove_part(table: dict[str, tuple[Part, ...]], file_id: str, part_id: str) -> Undo:
+    """Remove what belongs to a file; the file's entry goes with the last of them."""
+    return _put(table, file_id, tuple(one for one in table.get(file_id, ()) if one.id != part_id) or None)

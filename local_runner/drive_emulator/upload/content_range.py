@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..content.upload_part import GRANULE_BYTES
 from ..model.errors import ApiError, bad_request
-from ..storage.upload_part import GRANULE_BYTES
 
 _RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII)
 

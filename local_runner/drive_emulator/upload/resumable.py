@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
+from ..content.upload_part import GRANULE_BYTES, Part
 from ..context import fault_injection
 from ..context.request_context import Call
 from ..http.read import Body
@@ -24,7 +25,6 @@ from ..methods import mutations
 from ..model.errors import ApiError, bad_request, file_not_found
 from ..model.records import FileRecord, UploadSession
 from ..storage.state import LiveSession, viewer
-from ..storage.upload_part import GRANULE_BYTES, Part
 from . import content_range, single_request
 from .content_range import ContentRange
 

@@ -16,11 +16,11 @@ storage_upload.rb; Google Photos guide "Resumable uploads".
 
 from __future__ import annotations
 
+from ..content.upload_part import GRANULE_BYTES
 from ..context.request_context import Call
 from ..http.read import Request
 from ..http.write import Response
 from ..model.errors import ApiError, bad_request
-from ..storage.upload_part import GRANULE_BYTES
 from . import resumable
 from .content_range import is_status_query
 from .upload_type import PROTOCOL

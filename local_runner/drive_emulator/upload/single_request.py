@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from ..content.digests import SHAS
+from ..content.upload_part import GRANULE_BYTES, Part
 from ..context.request_context import METADATA_LIMIT_BYTES, Call
 from ..http.multipart import MultipartReader, base64_sink, boundary_of
 from ..http.read import Body
@@ -16,8 +18,6 @@ from ..methods import mutations
 from ..model.errors import bad_request
 from ..model.records import FileRecord, JsonObject
 from ..rules.new_content import Upload
-from ..storage.digests import SHAS
-from ..storage.upload_part import GRANULE_BYTES, Part
 from .upload_type import upload_type
 
 Receive = Callable[[Part], None]

@@ -21,7 +21,12 @@ addEventListener("load", () => setTimeout(() => {
     return cell;
   }
   function small(cell, text) {
-    if (text) cell.appendChild(document.createElement("small")).textContent = text;
+    if (!text) return;
+    const box = cell.appendChild(document.createElement("small"));
+    for (const part of text.split(/(--[a-z][a-z-]*)/)) {
+      if (!part.startsWith("--")) box.append(part);
+      else Object.assign(box.appendChild(document.createElement("span")), {className: "t", textContent: part});
+    }
   }
   function line([time, status, path, place, account, , size, attempt, requests, reason, message, link]) {
     const row = document.createElement("tr"), name = data.statuses[status], known = name in SIGNS;

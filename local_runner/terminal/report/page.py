@@ -8,6 +8,7 @@ lists and searches the attempts.
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,9 @@ STATUSES: Final = {"uploaded": "✓", "unchanged": "=", "skipped": "↷", "faile
 OPEN_MAX = 500
 """Open failures listed; `status --open` has all."""
 
+OPEN_FIRST = 20
+"""Open failures shown at once; a click shows the rest, so that they don't push everything else off the screen."""
+
 ZONES_MAX = 200
 
 FIRST_ROWS = 50
@@ -33,10 +37,17 @@ FIRST_ROWS = 50
 
 _HERE = Path(__file__).parent
 
+_OPTION = re.compile(r"--[a-z][a-z-]*")
+
 
 def text(value: object) -> str:
     """A value as HTML text or attribute: markup, controls and broken characters become harmless."""
     return html.escape(shown(value))
+
+
+def prose(value: object) -> str:
+    """The same for a sentence: an option of a command, such as --forget, isn't broken over two lines."""
+    return _OPTION.sub(r'<span class="t">\g<0></span>', text(value))
 
 
 def page(summary: Summary, open_: Sequence[OpenFailure], log: str, drive_root: str, made_at: datetime) -> str:
@@ -98,12 +109,15 @@ def _tile(target: str, chosen: str, value: str, label: str, style: str) -> str:
 def _open(open_: Sequence[OpenFailure], now: datetime) -> str:
     if not open_:
         return '<h2 id="open">Open now</h2>\n<p>Nothing: whatever was called for has arrived.</p>'
-    rows = "\n".join(_open_row(each, now) for each in open_[:OPEN_MAX])
+    rows = [_open_row(each, now) for each in open_[:OPEN_MAX]]
     more = f", the first {OPEN_MAX}; drive-upload status --open has all" if len(open_) > OPEN_MAX else ""
-    caption = f"{len(open_)} failed, and not arrived since{more}"
-    return '<h2 id="open">Open now</h2>\n' + _table(
-        caption, ("File", "Reason", "What to do", "Next try (UTC)", "Account", "Attempts"), rows
-    )
+    heads = ("File", "Reason", "What to do", "Next try (UTC)", "Account", "Attempts")
+    first, rest = "\n".join(rows[:OPEN_FIRST]), rows[OPEN_FIRST:]
+    shown_first = _table(prose(f"{len(open_)} failed, and not arrived since{more}"), heads, first, style="fixed")
+    if rest:
+        shown_rest = _table(f"The other {len(rest)}", heads, "\n".join(rest), style="fixed")
+        shown_first += f"\n<details><summary>Show all {len(rows)}</summary>\n{shown_rest}\n</details>"
+    return f'<h2 id="open">Open now</h2>\n{shown_first}'
 
 
 def _open_row(each: OpenFailure, now: datetime) -> str:
@@ -112,9 +126,9 @@ def _open_row(each: OpenFailure, now: datetime) -> str:
     if each.due:
         due = "due now" if each.due <= now else f"{each.due.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     return (
-        f'<tr><th scope="row">{text(told["path"])}<small>{text(told["message"])}</small></th>'
+        f'<tr><th scope="row">{text(told["path"])}<small>{prose(told["message"])}</small></th>'
         f'<td class="failed t" data-label="Reason">{text(told["reason"])}</td>'
-        f'<td data-label="What to do">{text(told["advice"])}</td>'
+        f'<td data-label="What to do">{prose(told["advice"])}</td>'
         f'<td class="t" data-label="Next try (UTC)">{text(due)}</td>'
         f'<td data-label="Account">{text(told["account"])}</td>'
         f'<td class="n" data-label="Attempts">{text(told["attempts"])}</td></tr>'
@@ -156,7 +170,9 @@ def _zones(summary: Summary, open_: Sequence[OpenFailure]) -> str:
 
 def _zone_row(zone: str, account: str, totals: Totals, open_: int) -> str:
     chosen = html.escape(f"zone={shown(zone)}\naccount={shown(account)}")
-    counts = "".join(f'<td class="n" data-label="{name}">{totals.statuses[name] or ""}</td>' for name in STATUSES)
+    counts = "".join(
+        f'<td class="n" data-label="{name.capitalize()}">{totals.statuses[name] or ""}</td>' for name in STATUSES
+    )
     last = totals.last.replace("T", " ").partition(".")[0].removesuffix("Z")
     return (
         f'<tr><th scope="row"><a href="#attempts" data-filter="{chosen}">{text(zone)}</a></th>'
@@ -192,7 +208,7 @@ def _row(entry: dict[str, Any]) -> str:
     status = str(entry.get("status"))
     style = status if status in STATUSES else ""
     reason, message = (
-        f"<small>{text(entry[name])}</small>" if entry.get(name) else "" for name in ("reason", "message")
+        f"<small>{prose(entry[name])}</small>" if entry.get(name) else "" for name in ("reason", "message")
     )
     size, link, where = entry.get("size"), safe_link(entry.get("link")), text(entry.get("destination"))
     linked = f'<a href="{text(link)}" rel="noreferrer">{where or "on Drive"}</a>' if link else where
@@ -209,14 +225,17 @@ def _row(entry: dict[str, Any]) -> str:
     )
 
 
-def _table(caption: str, heads: Sequence[str], rows: str, *, body: str = "", numbers: Sequence[str] = ()) -> str:
+def _table(
+    caption: str, heads: Sequence[str], rows: str, *, body: str = "", style: str = "", numbers: Sequence[str] = ()
+) -> str:
     """A table; the caption is HTML."""
     cells = "".join(
         f'<th scope="col"{" class=n" if name in numbers else ""}>{name.capitalize() if name.islower() else name}</th>'
         for name in heads
     )
     named = f' id="{body}"' if body else ""
+    styled = f' class="{style}"' if style else ""
     return (
-        f"<table>\n<caption>{caption}</caption>\n<thead><tr>{cells}</tr></thead>\n"
+        f"<table{styled}>\n<caption>{caption}</caption>\n<thead><tr>{cells}</tr></thead>\n"
         f"<tbody{named}>\n{rows}\n</tbody>\n</table>"
     )

@@ -3,6 +3,7 @@
 DRIVE_UPLOAD_TEST_LOGS sets how many mutated logs are tried (300; 50,000 take a quarter of an hour).
 """
 
+import errno
 import json
 import os
 import random
@@ -59,6 +60,97 @@ def test_no_mutated_log_loses_a_whole_entry(tmp_path: Path) -> None:
         assert not missing or is_kept_whole, (seed, missing)
         for each in [*asides, *log_files.closed_logs(path)]:
             each.unlink()
+
+
+def test_no_mutated_long_log_loses_a_whole_entry(tmp_path: Path) -> None:
+    """Damage anywhere in it is mended by the first append of a process; a line that opens it by itself is set aside."""
+    path = tmp_path / "upload_log.json"
+    for seed in range(COUNT // 15):
+        dice = random.Random(seed)
+        lines = [
+            json.dumps(odd_entry(dice, n) if dice.random() < 0.01 else entry(n)).encode()
+            for n in range(dice.randrange(150, 600))
+        ]
+        damaged = mutated(dice, laid_out(lines))
+        path.write_bytes(damaged)
+
+        logs.append(path, logs.entry(1000))
+
+        asides = list(tmp_path.glob("*.damaged-*"))
+        found = {repr(each) for each in everything(path)}
+        kept = {repr(each) for aside in asides for each in whole_entries(aside.read_bytes())}
+        missing = [each for each in map(repr, whole_entries(damaged)) if each not in found]
+        assert len(missing) <= 1 or any(each.read_bytes() == damaged for each in asides), seed
+        assert kept.issuperset(missing), seed
+        for each in asides:
+            each.unlink()
+
+
+MEGABYTE = 1024 * 1024
+
+
+def long_log(megabytes: int) -> tuple[list[bytes], bytes]:
+    """The lines of a log of that length, and the log."""
+    line = json.dumps(entry(2)).encode()
+    lines = [line] * (megabytes * MEGABYTE // len(line))
+    return lines, laid_out(lines)
+
+
+@pytest.mark.parametrize("megabytes", [2, 6])
+@pytest.mark.parametrize("damage", [bytes(PAGE_BYTES), b'%"' * 450, b"\xff", b"]\n", b'{"time":"2026'])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_damage_far_in_front_is_mended_once_in_a_process(
+    tmp_path: Path, megabytes: int, damage: bytes, place: int
+) -> None:
+    """In the beginning and in the last megabytes: the part is kept, the log is an array, all other entries stay."""
+    path = tmp_path / "upload_log.json"
+    lines, log = long_log(megabytes)
+    at = [0, len(log) - 4 * MEGABYTE + 3000 if megabytes > 4 else 9000, len(log) - 200_000][place]
+    path.write_bytes(log[:at] + damage + log[at + len(damage) :])
+
+    logs.append(path, logs.entry(1000))
+
+    kept = b"".join(each.read_bytes() for each in tmp_path.glob("*.damaged-*"))
+    assert len(everything(path)) >= len(lines) + 1 - (len(damage) // len(lines[0]) + 2)
+    assert damage.strip(b"\0") in kept or not damage.strip(b"\0]\n")
+
+
+def test_entries_in_another_layout_stay_where_others_follow(tmp_path: Path) -> None:
+    """Somebody laid the log out with an indent, and the job went on with it: no part of it is taken for damage."""
+    path = tmp_path / "upload_log.json"
+    indented = json.dumps([entry(number, metadata={"a": {"b": 1}}) for number in range(400)], indent=1)
+    for count in range(55, 70):
+        path.write_text(indented)
+        logs.append(path, *(logs.entry(number) for number in range(count)))
+
+        logs.append(path, logs.entry(1000))
+
+        assert len(everything(path)) == 400 + count + 1
+        assert list(tmp_path.glob("*.damaged-*")) == []
+
+
+def test_a_part_of_the_disk_that_cannot_be_read_stops_no_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies far in front isn't needed for an append: a warning says so, once."""
+    path = tmp_path / "upload_log.json"
+    path.write_bytes(long_log(2)[1])
+    warnings: list[str] = []
+    log = logs.open_log(path, warnings.append)
+    pread = os.pread
+
+    def failing(fd: int, length: int, offset: int) -> bytes:
+        if length > MEGABYTE:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(fd, length, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+
+    log.append([logs.entry(1000)], Deadline.after(10))
+    log.append([logs.entry(1001)], Deadline.after(10))
+
+    assert [each["invocation_id"] for each in everything(path)[-2:]] == ["1000", "1001"]
+    assert len(warnings) == 1
 
 
 def pages_of(before: bytes, after: bytes, arrived: Callable[[int], bool], size: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 
 SLOT_BYTES = 16 * 1024
@@ -49,11 +49,16 @@ class Slots:
         with self._lock:
             self._free.append(slot)
 
-    def free_all_but(self, used: Collection[int]) -> None:
+    def free_all_but(self, used: Iterable[int]) -> None:
         """Let all others be used again; what lies behind the last one in use leaves the disk."""
         with self._lock:
-            self._count = max(used, default=-1) + 1
-            self._free = [slot for slot in range(self._count) if slot not in used]
+            taken = bytearray(self._count)
+            for slot in used:
+                if slot >= len(taken):  # the file is shorter than it was
+                    taken.extend(bytes(slot + 1 - len(taken)))
+                taken[slot] = 1
+            self._count = taken.rfind(1) + 1
+            self._free = [slot for slot in range(self._count) if not taken[slot]]
             os.truncate(self._fd, self._count * SLOT_BYTES)
 
     def close(self) -> None:

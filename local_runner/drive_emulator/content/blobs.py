@@ -152,7 +152,7 @@ class Blobs:
         for path in self._content.glob("*/*"):
             if path.name not in self._uses:
                 path.unlink()
-        self._slots.free_all_but({_slot(blob) for blob in self._uses if blob.startswith(_SLOT)})
+        self._slots.free_all_but(_slot(blob) for blob in self._uses if blob.startswith(_SLOT))
 
     def close(self) -> None:
         self._slots.close()

@@ -1,0 +1,1 @@
+"""Bytes on disk: contents of files, and uploads that are arriving."""

@@ -1,0 +1,103 @@
+"""A path that was mistyped: what is said of it, and what isn't written about it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from local_runner.drive_emulator import DriveEmulator
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("Dta", "Dta: no such file or folder; did you mean Data?"),
+        ("data/", "data/: no such file or folder; did you mean Data?"),
+        ("Dta/Meta/a.txt", "Dta/Meta/a.txt: no such file or folder; did you mean Data/Meta/a.txt?"),
+        ("Dta/Meta/z.txt", "Dta/Meta/z.txt: no such file or folder; did you mean Data?"),
+        ("./Dta", "./Dta: no such file or folder; did you mean Data?"),
+        ("../nowhere/a.txt", "../nowhere/a.txt: no such file or folder"),
+        ("Other/Note/d.txt", "Other/Note/d.txt: no such file or folder; did you mean Other/Notes/d.txt?"),
+        ("Dta/*.txt", "Dta/*.txt: no such file or folder; did you mean Data?"),
+        ("/nowhere/a.txt", "/nowhere/a.txt: no such file or folder"),
+        ("paths.json/a", "paths.json/a: no such file or folder"),
+    ],
+)
+def test_what_is_nowhere_is_said_to_be(home: Path, drive: DriveEmulator, run: Run, typed: str, said: str) -> None:
+    """Not that it lies outside data_root; what is spelled almost so is named, and no attempt is left open."""
+    (home / "Other/Notes").mkdir(parents=True)
+    (home / "Other/Notes/d.txt").touch()
+
+    result = run("upload", typed, "Data/Meta/a.txt")
+
+    assert result.exit_code == 65
+    assert f"left out: {said}\n" in result.stdout
+    assert "1 uploaded" in result.stdout
+    assert json.loads(run("status", "--open", "--json").stdout) == []
+
+
+def test_from_another_folder_the_home_is_looked_at_too(
+    home: Path,
+    drive: DriveEmulator,
+    run: Run,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A relative path that is neither here nor in the home is nowhere; the home's names are suggested."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    result = run("upload", "Data/Meta/a.txt", "Dat/Meta/b.txt")
+
+    assert "left out: Dat/Meta/b.txt: no such file or folder; did you mean Data/Meta/b.txt?" in result.stdout
+    assert "1 uploaded" in result.stdout
+
+
+def test_a_file_of_data_root_that_is_missing_is_logged(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipeline may have named it: it stays open until it is there or closed, from whichever folder it was named."""
+    monkeypatch.chdir(home / "Data/Meta")
+
+    result = run("upload", "gone.txt", "--json")
+
+    assert [each["reason"] for each in json.loads(result.stdout)["results"]] == ["source_missing"]
+    assert [each["path"] for each in json.loads(run("status", "--open", "--json").stdout)] == ["Data/Meta/gone.txt"]
+
+
+def test_what_exists_beside_data_root_is_refused_as_outside(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """A file in a folder beside data_root is there, and isn't uploaded."""
+    (home / "Database").mkdir()
+    (home / "Database/a.txt").touch()
+
+    result = run("upload", "Database/a.txt", "--json")
+
+    assert [each["reason"] for each in json.loads(result.stdout)["results"]] == ["path_outside_data_root"]
+
+
+def test_a_data_root_that_is_missing_is_no_typo(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """The volume may not be mounted: the same call can succeed later."""
+    (home / "Data").rename(home / "unmounted")
+
+    result = run("upload", "Data", "--json")
+
+    assert result.exit_code == 75
+    assert [each["reason"] for each in json.loads(result.stdout)["results"]] == ["volume_unavailable"]
+
+
+def test_what_was_mistyped_is_not_queued(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """`enqueue` says so and fails, too."""
+    where = ("--queue", "projects/p/locations/l/queues/q", "--url", "https://u", "--endpoint", "127.0.0.1:9")
+
+    result = run("enqueue", "Dta", *where)
+
+    assert result.exit_code == 65
+    assert "Dta: no such file or folder; did you mean Data?" in result.stderr
+
+
+def test_a_function_elsewhere_may_have_it(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """With --url nothing is judged by what is here: the call is made."""
+    assert run("upload", "/srv/Data/a.txt", "--url", "http://127.0.0.1:9").exit_code == 75
