@@ -41,6 +41,7 @@ from function.core.types import (
     Fingerprint,
     NewFile,
     Outcome,
+    ProgressCallback,
     RemoteFile,
     Status,
 )
@@ -75,9 +76,6 @@ from function.protocol.steps import (
 from function.state.locks import HeldLock
 from function.state.receipts import ReceiptWriter, Superseded
 from function.upload.item import Destination, is_new
-
-ProgressCallback = Callable[[int, int], None]
-"""Told bytes sent and bytes in all."""
 
 
 class ContentUpload(msgspec.Struct):

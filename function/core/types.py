@@ -338,3 +338,56 @@ class Usage(msgspec.Struct):
         with self._lock:
             counted, self.requests, self.units = (self.requests, self.units), 0, 0
             return counted
+
+
+class Root(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where on Drive the mirror hangs: a path from My Drive's root, a folder id, or a path in a shared drive."""
+
+    path: str = ""
+    folder_id: str | None = None
+    drive_id: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The id the path starts from; `root` is Drive's alias of My Drive's root."""
+        return self.folder_id or self.drive_id or "root"
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folder names below the base."""
+        return tuple(name for name in self.path.split("/") if name)
+
+    @property
+    def label(self) -> str:
+        """How destinations below it are shown."""
+        return "/".join((self.base, *self.folders) if self.base != "root" else self.folders)
+
+
+ProgressCallback = Callable[[int, int], None]
+"""Told bytes sent and bytes in all."""
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """A folder of a chain. The base has no name: it is what the settings say, wherever it stands."""
+
+    id: FileId
+    name: str | None
+    parent: str | None
+
+
+class FolderPath(msgspec.Struct, frozen=True):
+    """The folders from the base down to the one that files go into."""
+
+    path: str
+    folders: tuple[Folder, ...]
+    is_new: bool = False
+    """Found or made in this invocation: nothing was known of it before."""
+    is_made: bool = False
+    """The last folder was made in this invocation: it is empty, but for what a racer may put there."""
+    warning: str | None = None
+    """What a person should be told of how it came about."""
+
+    @property
+    def leaf(self) -> FileId:
+        """The folder that files go into."""
+        return self.folders[-1].id

@@ -17,12 +17,12 @@ from function.core import retry
 from function.core.errors import BadRequest, LookFailed, TransientDriveError
 from function.core.naming import same
 from function.core.retry import Deadline
-from function.core.types import FOLDER_MIME_TYPE, NEVER, FileId, FolderListing, RemoteFile
+from function.core.types import FOLDER_MIME_TYPE, NEVER, FileId, FolderListing, FolderPath, RemoteFile
 from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked
 from function.folders import search
 from function.folders.search import NAMES_PER_QUERY, spelled
-from function.folders.tree import REPAIRS_MAX, FolderPath, Folders
+from function.folders.tree import REPAIRS_MAX, Folders
 
 KEYS_PER_QUERY = 8
 """Marks asked for in one query: each makes it dearer for Drive."""

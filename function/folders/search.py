@@ -8,11 +8,10 @@ from typing import TypeAlias
 import msgspec
 
 from function.core.naming import same, spellings
-from function.core.types import FOLDER_MIME_TYPE, FileId, LoggedUpload, RemoteFile
+from function.core.types import FOLDER_MIME_TYPE, FileId, FolderPath, LoggedUpload, RemoteFile
 from function.drive.move import move
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, Query, inside, named
-from function.folders.tree import FolderPath
 
 NAMES_PER_QUERY = 100
 """Names in one query: more make it slow, and at some length Drive calls it too complex."""

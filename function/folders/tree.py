@@ -20,12 +20,11 @@ from function.core.errors import BadRequest, DriveError, LookFailed, NotFound, T
 from function.core.naming import ownership_mark, same, state_key
 from function.core.receipt import FolderReceipt
 from function.core.retry import Deadline
-from function.core.types import FOLDER_MIME_TYPE, FileId, LoggedUpload, RemoteFile
+from function.core.types import FOLDER_MIME_TYPE, FileId, Folder, FolderPath, LoggedUpload, RemoteFile, Root
 from function.drive import idempotent_create
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, Query
 from function.folders.search import FolderSearch, Place, Shown, clause
-from function.home.drive_root import Root
 from function.state.receipts import Receipts, Superseded
 
 _log = logging.getLogger(__name__)
@@ -44,32 +43,6 @@ class _Misplaced(Exception):
 
     def __init__(self, folder: FileId) -> None:
         self.folder = folder
-
-
-class Folder(msgspec.Struct, frozen=True):
-    """A folder of a chain. The base has no name: it is what the settings say, wherever it stands."""
-
-    id: FileId
-    name: str | None
-    parent: str | None
-
-
-class FolderPath(msgspec.Struct, frozen=True):
-    """The folders from the base down to the one that files go into."""
-
-    path: str
-    folders: tuple[Folder, ...]
-    is_new: bool = False
-    """Found or made in this invocation: nothing was known of it before."""
-    is_made: bool = False
-    """The last folder was made in this invocation: it is empty, but for what a racer may put there."""
-    warning: str | None = None
-    """What a person should be told of how it came about."""
-
-    @property
-    def leaf(self) -> FileId:
-        """The folder that files go into."""
-        return self.folders[-1].id
 
 
 class Folders(msgspec.Struct):

@@ -6,7 +6,9 @@ resolved, symlinks included, before anything is opened.
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import msgspec
 
 from function.core.errors import SourceError, UploadError, VolumeUnavailable
 from function.core.naming import quoted
+from function.home.settings import Settings
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -152,3 +155,186 @@ def unusable(shown: str, error: OSError) -> UploadError:
     if error.errno in _FORBIDDEN:
         return SourceError(f"{shown} can't be read ({error.strerror}).", reason="source_unreadable")
     return VolumeUnavailable(f"{shown} can't be read now ({error.strerror}); mend the volume and call again.")
+
+
+Identity = tuple[int, int]
+"""Device and inode: what makes two names one file."""
+
+_MOUNTS = "/proc/self/mountinfo"
+
+_CLIENT_SECRET = "client_secret.json"  # noqa: S105 - a name, where `authorize` looks for it
+
+_MORE_NAMES = {
+    "upload_log.json": r"upload_log-.*\.json",  # what was closed
+    _CLIENT_SECRET: r"client_secrets?\b.*|client_secret_.*\.json",  # as PyDrive2 calls it, and as Google's console does
+}
+"""Names, as a regular expression, that an own file has besides."""
+
+_WELL_KNOWN_CREDENTIALS = "~/.config/gcloud/application_default_credentials.json"
+
+
+class OwnFiles(msgspec.Struct, dict=True):
+    """The own files of one home, as one invocation sees them."""
+
+    settings: Settings
+    _folders: dict[str, bool] = msgspec.field(default_factory=dict)
+    """Folder -> whether it is one of the state's."""
+
+    def check(self, location: Location, status: os.stat_result) -> None:
+        """Raise SourceError (source_forbidden) where the source is one of them, VolumeUnavailable."""
+        try:
+            is_own = self._hold(location.path, status)
+        except OSError as error:
+            raise VolumeUnavailable(
+                f"{error.filename or self._state}: can't be read ({error.strerror}), so that it isn't known whether"
+                f" {location.relative} is one of the job's own files; mend the volume and call again."
+            ) from error
+        if is_own:
+            raise SourceError(
+                f"{location.relative} is the job's own (token, client secret, settings, log, lock or state);"
+                " they are never uploaded.",
+                reason="source_forbidden",
+            )
+
+    def _hold(self, path: str, status: os.stat_result) -> bool:
+        if _identity(status) in self._identities or _leads_to(self._state, path):
+            return True
+        folder, name = os.path.split(path)
+        if any(folder == own_folder and _belongs_to(name, own) for own_folder, own in self._places):
+            return True
+        if self._is_mounted_apart(path) and self._is_folder_of_state(folder):
+            return True
+        return self._may_have_another_name(path, status) and _identity(status) in self._all_files
+
+    @cached_property
+    def _paths(self) -> list[Path]:
+        settings = self.settings
+        tokens = [each.token for each in settings.accounts if not each.is_application_default]
+        variable = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        return [
+            settings.paths_json,
+            settings.log,
+            settings.state_root / "drive_upload.lock",
+            settings.home / _CLIENT_SECRET,
+            *tokens,
+            *([Path(variable)] if variable else []),
+            Path(os.path.expanduser(_WELL_KNOWN_CREDENTIALS)),
+        ]
+
+    @cached_property
+    def _identities(self) -> set[Identity | None]:
+        return {_identity_of(path) for path in self._paths}
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str]]:
+        """The folder and name of each."""
+        real = {folder: os.path.realpath(folder) for folder in {path.parent for path in self._paths}}
+        return [(real[path.parent], path.name) for path in self._paths]
+
+    @cached_property
+    def _state(self) -> str:
+        return os.path.realpath(self.settings.state_folder)
+
+    @cached_property
+    def _mounts(self) -> set[str]:
+        try:
+            with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as table:
+                return {_unescaped(line.split(" ")[4]) for line in table}
+        except FileNotFoundError:  # no Linux: no bind mounts
+            return set()
+
+    def _is_mounted_apart(self, path: str) -> bool:
+        """Whether a mount leads to the path or to the state, but not to both: one can be the other's bind mount."""
+        return self._mounts_above(path) != self._mounts_above_state
+
+    def _mounts_above(self, path: str) -> set[str]:
+        """The mounts that lead to the path."""
+        above, found = path, set()
+        while True:
+            if above in self._mounts:
+                found.add(above)
+            if above == (above := os.path.dirname(above)):
+                return found
+
+    @cached_property
+    def _mounts_above_state(self) -> set[str]:
+        return self._mounts_above(self._state)
+
+    @cached_property
+    def _has_mount_in_state(self) -> bool:
+        return any(_leads_to(self._state, each) for each in self._mounts)
+
+    def _is_folder_of_state(self, folder: str) -> bool:
+        """Whether the folder, or one that it lies in, is one of the state's under another path."""
+        if folder not in self._folders:
+            above = os.path.dirname(folder)
+            is_one = _identity_of(folder) in self._state_folders
+            self._folders[folder] = is_one or (above != folder and self._is_folder_of_state(above))
+        return self._folders[folder]
+
+    def _may_have_another_name(self, path: str, status: os.stat_result) -> bool:
+        """Whether the file has a hard link, or it or one of the state's files is a mount of its own."""
+        return status.st_nlink > 1 or path in self._mounts or self._has_mount_in_state
+
+    @cached_property
+    def _state_folders(self) -> set[Identity]:
+        top = _identity_of(self._state)
+        below = {each for each, is_folder in _walk(self._state, with_shards=False) if is_folder}
+        return below | {top} if top else below
+
+    @cached_property
+    def _all_files(self) -> set[Identity]:
+        """Every file of the state, and what belongs to the own files beside it."""
+        beside = {
+            _identity(each.stat())
+            for folder, own in self._places
+            for each in _entries(folder)
+            if _belongs_to(each.name, own)
+        }
+        return beside | {each for each, is_folder in _walk(self._state, with_shards=True) if not is_folder}
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return (status.st_dev, status.st_ino)
+
+
+def _identity_of(path: str | Path) -> Identity | None:
+    try:
+        return _identity(os.stat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _belongs_to(name: str, own: str) -> bool:
+    """Whether a name is that of an own file, of a temporary one, of an editor's copy, or of one set aside."""
+    names = rf"[.#~$]*{re.escape(own)}(\W.*)?|{_MORE_NAMES.get(own, re.escape(own))}"
+    return bool(re.fullmatch(names, name, re.DOTALL))
+
+
+def _leads_to(folder: str, path: str) -> bool:
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def _unescaped(text: str) -> str:
+    r"""A path of mountinfo, where a space is written \040. Source: proc(5)."""
+    return re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def _walk(folder: str, *, with_shards: bool) -> Iterator[tuple[Identity, bool]]:
+    """What lies below the folder, and whether it is a folder. A shard, named by one digit, holds a lot of files."""
+    for entry in _entries(folder):
+        is_folder = entry.is_dir(follow_symlinks=False)
+        try:
+            yield _identity(entry.stat(follow_symlinks=False)), is_folder
+        except FileNotFoundError:
+            continue
+        if is_folder and (with_shards or len(entry.name) > 1):
+            yield from _walk(entry.path, with_shards=with_shards)
+
+
+def _entries(folder: str) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

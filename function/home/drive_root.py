@@ -6,6 +6,7 @@ import msgspec
 
 from function.core.errors import SettingsError
 from function.core.naming import quoted
+from function.core.types import Root
 
 _FOLDER_ADDRESS = re.compile(
     r"(?:https?://)?drive\.google\.com/drive/(?:[^?#\s]*/)?folders/(?P<id>[A-Za-z0-9_-]+)/?(?:[?#]\S*)?"
@@ -16,29 +17,6 @@ _ID = re.compile(r"(?P<id>[A-Za-z0-9_-]+)(?:\?\S*)?")
 """An id, with what is copied along from an address."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(?:www|drive|docs)\.google\.", re.IGNORECASE)
-
-
-class Root(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where on Drive the mirror hangs: a path from My Drive's root, a folder id, or a path in a shared drive."""
-
-    path: str = ""
-    folder_id: str | None = None
-    drive_id: str | None = None
-
-    @property
-    def base(self) -> str:
-        """The id the path starts from; `root` is Drive's alias of My Drive's root."""
-        return self.folder_id or self.drive_id or "root"
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """The folder names below the base."""
-        return tuple(name for name in self.path.split("/") if name)
-
-    @property
-    def label(self) -> str:
-        """How destinations below it are shown."""
-        return "/".join((self.base, *self.folders) if self.base != "root" else self.folders)
 
 
 def parse_root(value: str | Root, where: str) -> Root:

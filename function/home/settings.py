@@ -17,9 +17,9 @@ import msgspec
 
 from function.core.errors import SettingsError
 from function.core.naming import quoted
-from function.core.types import Policy
+from function.core.types import Policy, Root
 from function.home import utf8
-from function.home.drive_root import Root, parse_root
+from function.home.drive_root import parse_root
 from function.home.endpoint import emulator
 
 PREFIX = "DRIVE_UPLOAD_"

@@ -16,9 +16,33 @@ import msgspec
 
 from function.core.errors import SourceError
 from function.core.types import MULTIPART_MAX_BYTES, Digests, FileStat, Fingerprint, RemoteFile
-from function.home.data_root import Location, unusable
-from function.home.memory_budget import MemoryBudget
-from function.home.own_files import OwnFiles
+from function.home.data_root import Location, OwnFiles, unusable
+
+CHECK_EVERY_S = 0.5
+
+
+class MemoryBudget:
+    """So many bytes, taken and given back; who asks for more than that is served when nobody else holds any."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def take(self, count: int, check: Callable[[], None]) -> None:
+        """Wait until `count` bytes are left. `check` is called meanwhile and may raise: none is taken then."""
+        with self._changed:
+            while self._taken and self._taken + count > self._limit:
+                self._changed.wait(CHECK_EVERY_S)
+                check()
+            self._taken += count
+
+    def give_back(self, count: int) -> None:
+        """Let those who wait try again."""
+        with self._changed:
+            self._taken -= count
+            self._changed.notify_all()
+
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes per read: large enough that system calls cost nothing, small enough to notice a deadline quickly."""

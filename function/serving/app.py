@@ -17,13 +17,12 @@ from function.core.request import FileRequest, Job
 from function.core.retry import Deadline
 from function.core.types import LogEntry, Status
 from function.drive.port import Drive
-from function.home.data_root import DataRoot
-from function.home.own_files import OwnFiles
+from function.home.data_root import DataRoot, OwnFiles
 from function.home.settings import VARIABLES, Settings, load
 from function.home.source import Source, find_source
-from function.serving import payload, second_root, shutdown
-from function.serving.in_time import ended_in_time, seconds_from_now
+from function.serving import payload, shutdown
 from function.serving.result import InvocationResult, failure, refusal, refused_entry, result_of
+from function.serving.shutdown import ended_in_time, seconds_from_now
 from function.state.locks import Locks
 from function.state.log import UploadLog
 from function.state.log_index import LogIndex
@@ -215,7 +214,7 @@ class _Invocation(msgspec.Struct):
     def _run_account(self, items: list[Item], deadline: Deadline) -> None:
         log_deadline = Deadline(deadline.at_s + GRACE_S - 1)
         try:
-            second_root.warn(items[0].account, deadline)
+            items[0].account.warn_of_second_root(deadline)
             Batch(items[0].account, items, self.app.log, deadline, log_deadline).run()
         except UploadError as error:
             for item in items:

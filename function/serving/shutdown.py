@@ -2,11 +2,14 @@
 
 import math
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from function.core.retry import Deadline
+from function.telemetry import in_context
 
 GRACE_S = 5.0
 """Time for an upload in hand to finish after SIGTERM, before it is left to be resumed: Cloud Run kills after 10 s."""
@@ -44,3 +47,22 @@ def on_sigterm() -> None:
             before(number, frame)
 
     signal.signal(signal.SIGTERM, handle)
+
+
+_STEP_S = 1.0
+"""How often a deadline that may have been brought forward is looked at."""
+
+
+def ended_in_time(do: Callable[[], None], remaining_s: Callable[[], float]) -> bool:
+    """Call `do`, and say whether it ended while there was time. `do` raises nothing."""
+    running = threading.Thread(target=in_context(do), daemon=True)
+    running.start()
+    while running.is_alive() and (left := remaining_s()) > 0:
+        running.join(min(_STEP_S, left))
+    return not running.is_alive()
+
+
+def seconds_from_now(seconds: float) -> Callable[[], float]:
+    """What is left of that many seconds."""
+    end = time.monotonic() + seconds
+    return lambda: end - time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from function.core.errors import CredentialsError, VolumeUnavailable
+from function.core.errors import CredentialsError, UploadError, VolumeUnavailable
 from function.core.naming import state_key
 from function.core.receipt import FolderReceipt, Receipt
 from function.core.retry import Deadline
@@ -112,6 +112,27 @@ class AccountSession(msgspec.Struct, frozen=True, dict=True):
                 return self._sessions[identity]
             except OSError as error:
                 raise VolumeUnavailable(f"{self.settings.state}: can't be used ({error.strerror}).") from error
+
+    def warn_of_second_root(self, deadline: Deadline) -> None:
+        """Warn while the account's root is one that this state has never seen, and its token's scope would hide it.
+
+        No request is sent for it, unless the token is a new one: then Drive is asked whose it is, as the upload would.
+        """
+        root = self.account.root
+        try:
+            if not self.tokens.sees_only_own_files():
+                return
+            is_known = self.open(Usage(), deadline).folders.known("/".join(root.folders)) is not None
+        except UploadError:
+            return  # the upload meets it too, and tells it
+        if not is_known:
+            _log.warning(
+                "%s: the token's scope (drive.file) shows only what this app made. If another program or a person "
+                "has made %s on Drive, a second one is made beside it: to use that one, run 'drive-upload authorize "
+                "--scope drive' before the upload.",
+                self.name,
+                root.label,
+            )
 
     def _opened(self, identity: str, usage: Usage, deadline: Deadline) -> DriveSession:
         state, root = self.settings.state, self.account.root

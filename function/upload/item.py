@@ -24,11 +24,11 @@ from function.core.types import (
     NewFile,
     Outcome,
     Policy,
+    ProgressCallback,
     Status,
     Usage,
 )
 from function.drive.port import Drive
-from function.drive_upload import ProgressCallback
 from function.folders.listing import FolderView
 from function.home.source import Source
 from function.state.locks import HeldLock

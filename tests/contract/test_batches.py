@@ -5,7 +5,7 @@ import json
 import pytest
 
 from function.home import source
-from function.home.memory_budget import MemoryBudget
+from function.home.source import MemoryBudget
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.drive_emulator.storage.state import DEFAULT_EMAIL
 from tests.support.home import Home, Post

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from function.home.memory_budget import MemoryBudget
+from function.home.source import MemoryBudget
 
 
 class GivenUp(Exception):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from function.core.errors import SettingsError
-from function.home.drive_root import Root
+from function.core.types import Root
 from function.home.settings import EXCLUDE, VARIABLES, Settings, documentation, load
 from tests.support.home import PROJECT
 

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from function.core.errors import DeadlineExceeded, SourceError
 from function.home import source as source_module
-from function.home.data_root import DataRoot
-from function.home.memory_budget import MemoryBudget
-from function.home.own_files import OwnFiles
+from function.home.data_root import DataRoot, OwnFiles
 from function.home.settings import load
-from function.home.source import BLOCK_BYTES, Source, find_source
+from function.home.source import BLOCK_BYTES, MemoryBudget, Source, find_source
 
 SMALL = bytes(range(256)) * (BLOCK_BYTES // 100)
 LARGE = SMALL * 2
