@@ -18,7 +18,7 @@ import click
 from function.core.types import Policy
 
 if TYPE_CHECKING:
-    from function.serving.result import InvocationResult
+    from function.serving.app import InvocationResult
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 75, 78
 
@@ -87,8 +87,7 @@ def upload(path: str, **given: Any) -> int:
     """Upload one file and print the answer's JSON. PATH is absolute, or relative to the folder of paths.json."""
     from function.core.errors import SettingsError, UploadError
     from function.serving import json_logs, shutdown
-    from function.serving.app import current
-    from function.serving.result import refusal
+    from function.serving.app import current, refusal
 
     json_logs.set_up()
     payload = {"path": path} | {name: value for name, value in given.items() if value is not None}

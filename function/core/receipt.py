@@ -18,9 +18,6 @@ from function.core.types import FileId, Fingerprint
 
 VERSION = 2
 
-DONE_MAX = 64
-"""Contents remembered per destination; an older one is found again on Drive."""
-
 _AN_ID = msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]+\Z")
 """An id as Drive gives them; anything else in its place is damage."""
 
@@ -126,16 +123,6 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """Oldest first; no file id twice."""
     strays: tuple[Id, ...] = ()
     """Files that invocations sent whose claim was removed or overtaken: listings may hide them."""
-
-    def finished(self, done: CompletedUpload) -> "Receipt":
-        """This receipt with one more content done and no claim."""
-        others = tuple(each for each in self.done if each.id != done.id)
-        return msgspec.structs.replace(self, claim=None, done=(*others, done)[-DONE_MAX:])
-
-    def trying(self, content: Fingerprint) -> "Receipt":
-        """This receipt with one more attempt counted for that content."""
-        again = self.attempted is not None and self.attempted.same_content(content)
-        return msgspec.structs.replace(self, attempt=self.attempt + 1 if again else 1, attempted=content)
 
 
 class FolderReceipt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -74,9 +74,10 @@ with _without_unused():
     from googleapiclient.discovery_cache import get_static_doc
     from googleapiclient.errors import HttpError
 
-__all__ = ["USER_AGENT", "HttpError", "HttpRequest", "Media", "Service", "service"]
+__all__ = ["USER_AGENT", "HttpError", "HttpRequest", "MediaUpload", "Service", "service"]
 
 HttpRequest: Any = http.HttpRequest
+MediaUpload: Any = http.MediaUpload
 
 USER_AGENT: Final = f"google-api-python-client/{version.__version__} (gzip)"
 """Google compresses answers for those who say gzip here and in Accept-Encoding. Source: Drive guide, 'Improve
@@ -110,31 +111,3 @@ def service(endpoint: str) -> Service:
 
 class _Nothing:
     """In the place of a connection: each request is sent through the one that it is given."""
-
-
-class Media(http.MediaUpload):  # type: ignore[misc]  # it ships no types
-    """The content of a resumable upload, as the client asks for it: its type, its size, and a body that is no bytes.
-
-    With a chunk as large as the content the client sends all that is left at once, and names the range right.
-    """
-
-    def __init__(self, mime_type: str, size: int, body: Any = b"") -> None:
-        self._mime_type, self._size, self._body = mime_type, size, body
-
-    def mimetype(self) -> str:
-        return self._mime_type
-
-    def size(self) -> int:
-        return self._size
-
-    def chunksize(self) -> int:
-        return self._size
-
-    def resumable(self) -> bool:
-        return True
-
-    def has_stream(self) -> bool:
-        return False
-
-    def getbytes(self, begin: int, length: int) -> Any:  # noqa: ARG002  the client's interface
-        return self._body

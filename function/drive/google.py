@@ -25,9 +25,9 @@ from function.core.types import (
     Usage,
 )
 from function.drive import resumable
-from function.drive.client import USER_AGENT, HttpError, Media, Service, service
+from function.drive.client import USER_AGENT, HttpError, Service, service
 from function.drive.errors import translate
-from function.drive.http import Transport, document, malformed_response
+from function.drive.http import Media, Transport, document, malformed_response
 from function.drive.port import Drive
 from function.drive.query import Query
 from function.pacing.rate_limiter import Pacer

@@ -24,9 +24,9 @@ from function.core.errors import (
     SessionLost,
     UploadError,
 )
-from function.drive.client import HttpError, HttpRequest, Media
+from function.drive.client import HttpError, HttpRequest
 from function.drive.errors import translate
-from function.drive.http import Transport, document, malformed_response
+from function.drive.http import Media, Transport, document, malformed_response
 
 
 def check_endpoint(uri: str, endpoint: str) -> None:

@@ -15,19 +15,19 @@ from function.core.types import (
     RemoteFile,
     replace_files,
 )
-from function.protocol.evidence import (
+from function.protocol.plan import (
     as_create,
     ask_for_more_names,
     content_of,
     free_names,
     listing_with_hidden,
     names_to_ask,
+    plan,
     reference,
     stale_listing,
     trash_duplicate,
     trash_younger,
 )
-from function.protocol.plan import plan
 from function.protocol.steps import (
     Facts,
     Finish,

@@ -15,9 +15,8 @@ import function
 from function.core.errors import SOON_S, InvalidPayload, UploadError
 from function.core.naming import quoted
 from function.serving import openapi, trace
-from function.serving.app import current
+from function.serving.app import InvocationResult, current, refusal
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
-from function.serving.result import InvocationResult, refusal
 
 _BLOCK_BYTES = 64 * 1024
 

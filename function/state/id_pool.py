@@ -24,7 +24,7 @@ RESERVE_COUNT = 1000
 MAX_BYTES = 16 * 1024 * 1024
 """A longer file is no pool: one call's ids take 40 KB."""
 
-_ID = re.compile(rb"[A-Za-z0-9_-]{10,100}")
+_IDS = re.compile(rb"(?:[A-Za-z0-9_-]{10,100}\n)*")
 
 
 class IdPool(msgspec.Struct, frozen=True):
@@ -64,9 +64,8 @@ class IdPool(msgspec.Struct, frozen=True):
 
     def _cut_off(self, fd: int, count: int) -> list[FileId]:
         """The last ids of the file, which are no longer in it on return; none where it holds something else."""
-        lines = _whole(files.read_all(fd, MAX_BYTES)).split()
-        if not all(_ID.fullmatch(line) for line in lines):
-            lines, count = [], 0
+        content = _whole(files.read_all(fd, MAX_BYTES))
+        lines = content.split() if _IDS.fullmatch(content) else []
         kept = lines[: max(0, len(lines) - count)]
         os.ftruncate(fd, sum(len(line) + 1 for line in kept))
         os.fsync(fd)

@@ -33,9 +33,8 @@ import msgspec
 from function.core.errors import Locked, UploadError, VolumeUnavailable
 from function.core.retry import Deadline
 from function.core.types import LogEntry, LoggedUpload, Status
-from function.state import files, log_files
+from function.state import files, log_index
 from function.state.locks import HeldLock
-from function.state.log_files import LogPosition
 from function.state.log_format import (
     CLOSE,
     HEAD_BYTES,
@@ -50,7 +49,7 @@ from function.state.log_format import (
     examine,
     look_back,
 )
-from function.state.log_index import parse_upload, uploads_since
+from function.state.log_index import LogPosition, parse_upload, uploads_since
 from function.telemetry import in_context
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -118,7 +117,7 @@ class UploadLog(msgspec.Struct):
 
     def position(self) -> LogPosition:
         """Where the log ends now, for `unless_logged` and LogIndex."""
-        return log_files.end_position(self.path)
+        return log_index.end_position(self.path)
 
     def _enqueue(self, ticket: _Ticket) -> None:
         with self._queue_lock:
@@ -224,7 +223,7 @@ class _LogFile(msgspec.Struct):
         """Write the lines and sync them. Raises OSError and Locked; then none of them stands."""
         left = [*lines]
         for _ in range(_ATTEMPTS_MAX):
-            if self._append(log_files.real_path(self.path), left, lock):
+            if self._append(log_index.real_path(self.path), left, lock):
                 return
         raise VolumeUnavailable(f"{self.path}: something writes to it without the lock; stop that and call again.")
 
@@ -380,7 +379,7 @@ class _LogFile(msgspec.Struct):
             return []
         self._remembered = [each for each in self._remembered if each not in lost]
         rest = os.pread(fd, 2 * REMEMBERED_BYTES, max(0, lost[0][0] - REMEMBERED_BYTES))
-        logged = {_key(each) for each in uploads_since(self.path, log_files.position_of(os.fstat(fd), lost[0][0]))}
+        logged = {_key(each) for each in uploads_since(self.path, log_index.position_of(os.fstat(fd), lost[0][0]))}
         missing = [line for _, line in lost if line not in rest and not _is_logged(line, logged)]
         if missing:
             self.warn(f"{self.path}: another process wrote over {len(missing)} entries; they are added again.")
@@ -418,7 +417,7 @@ def _examined(fd: int, size: int) -> Tail | None:
 
 def _free_name(real: str) -> str:
     """A name for the log that is closed now, which no file has."""
-    while os.path.lexists(path := log_files.closed_path(real, datetime.now(UTC))):
+    while os.path.lexists(path := log_index.closed_path(real, datetime.now(UTC))):
         pass
     return path
 

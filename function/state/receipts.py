@@ -31,6 +31,9 @@ from function.state.files import UnexpectedFile
 MAX_BYTES = 16 * 1024 * 1024
 """A longer file is no receipt: the longest that can be written has some tens of kilobytes."""
 
+DONE_MAX = 64
+"""Contents remembered per destination; an older one is found again on Drive."""
+
 R = TypeVar("R", Receipt, FolderReceipt)
 
 
@@ -184,7 +187,7 @@ class ReceiptWriter(msgspec.Struct):
         done = CompletedUpload(
             file.id, file.name, content, counted.attempt, time.time_ns(), file.link, metadata, properties
         )
-        self._swap(counted.finished(done))
+        self._swap(finished(counted, done))
 
     def count_attempt(self, content: Fingerprint) -> int:
         """Write this invocation's attempt down, where it was made in vain; its number."""
@@ -196,10 +199,22 @@ class ReceiptWriter(msgspec.Struct):
     def _counted(self, content: Fingerprint | None) -> Receipt:
         if self.is_counted or content is None:
             return self.current
-        return self.current.trying(content)
+        return trying(self.current, content)
 
     def _swap(self, receipt: Receipt) -> None:
         old = self.current if self.current.generation else None
         is_counted = self.is_counted or receipt.attempted is not self.current.attempted
         self.current = self.receipts.swap(self.name, old, receipt)
         self.is_counted = is_counted
+
+
+def finished(receipt: Receipt, done: CompletedUpload) -> Receipt:
+    """The receipt with one more content done and no claim."""
+    others = tuple(each for each in receipt.done if each.id != done.id)
+    return msgspec.structs.replace(receipt, claim=None, done=(*others, done)[-DONE_MAX:])
+
+
+def trying(receipt: Receipt, content: Fingerprint) -> Receipt:
+    """The receipt with one more attempt counted for that content."""
+    again = receipt.attempted is not None and receipt.attempted.same_content(content)
+    return msgspec.structs.replace(receipt, attempt=receipt.attempt + 1 if again else 1, attempted=content)

@@ -27,6 +27,36 @@ from function.state.receipts import Receipts
 _log = logging.getLogger(__name__)
 
 
+IDS_AHEAD = 20
+"""Ids that a process that goes on takes at once, so that not each upload waits for the disk."""
+
+
+class IdsAtHand(msgspec.Struct):
+    """Reserved ids: from memory, else from the pool on the volume, which asks Drive. Each is handed out once."""
+
+    pool: IdPool
+    _at_hand: list[FileId] = msgspec.field(default_factory=list)
+    _is_first: bool = True
+    _taking: threading.Lock = msgspec.field(default_factory=threading.Lock)
+
+    def take(self, count: int, drive: Drive, deadline: Deadline) -> list[FileId]:
+        """That many ids."""
+        with self._taking:
+            missing = count - len(self._at_hand)
+            if missing > 0:
+                ahead = 0 if self._is_first else IDS_AHEAD
+                self._at_hand += self.pool.take(missing + ahead, drive.reserve_ids, deadline)
+            self._is_first = False
+            taken, self._at_hand = self._at_hand[:count], self._at_hand[count:]
+            return taken
+
+    def discard(self) -> None:
+        """Forget all: Drive refused one of them."""
+        with self._taking:
+            self._at_hand = []
+            self.pool.discard()
+
+
 class DriveSession(msgspec.Struct, frozen=True):
     """One user's Drive below one root, and all that is known of it: receipts, folders, reserved ids.
 
@@ -39,11 +69,7 @@ class DriveSession(msgspec.Struct, frozen=True):
     """Names the user and the root."""
     receipts: Receipts[Receipt]
     folders: Folders
-    ids: IdPool
-
-    def take_ids(self, count: int, drive: Drive, deadline: Deadline) -> list[FileId]:
-        """That many reserved ids."""
-        return self.ids.take(count, drive.reserve_ids, deadline)
+    ids: IdsAtHand
 
 
 class _BoundTokens(msgspec.Struct, frozen=True):
@@ -149,14 +175,14 @@ class AccountSession(msgspec.Struct, frozen=True, dict=True):
                 lambda: base_of(root, asked()),
             )
         key = state_key(f"{user}\0{base}\0{root.drive_id or ''}")
-        ids = IdPool(state / "ids" / f"{state_key(user)}.txt", self.locks.shared)
+        ids = IdsAtHand(IdPool(state / "ids" / f"{state_key(user)}.txt", self.locks.shared))
         folders = Folders(
             account=self.name,
             drive_key=key,
             root=root,
             base=base,
             receipts=Receipts(state / "drives" / key / "folders", FolderReceipt),
-            take_ids=lambda count, drive, deadline: ids.take(count, drive.reserve_ids, deadline),
+            take_ids=ids.take,
             discard_ids=ids.discard,
             lock=lambda deadline: self.locks.of(state_key(f"folders of {key}"), deadline),
             sees_only_own_files=self.tokens.sees_only_own_files,

@@ -25,11 +25,10 @@ from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
 from function.pacing import bandwidth
-from function.protocol.evidence import names_to_ask
-from function.protocol.plan import has_other_metadata, outcome_unchanged, unchanged_by_stat
+from function.protocol.plan import has_other_metadata, names_to_ask, outcome_unchanged, unchanged_by_stat
 from function.protocol.steps import Wanted
 from function.state.log import UploadLog
-from function.state.log_files import LogPosition
+from function.state.log_index import LogPosition
 from function.upload.account import AccountSession, DriveSession
 from function.upload.item import Destination, Item, UploadContext, receipt_name
 
@@ -188,7 +187,7 @@ class Batch(msgspec.Struct, dict=True):
         with self._taking:
             if not self._ids:
                 count = max(1, len(self.items) - self._ids_taken)
-                self._ids = self.session.take_ids(count, self._drive(), self.deadline)
+                self._ids = self.session.ids.take(count, self._drive(), self.deadline)
             self._ids_taken += 1
             return self._ids.pop()
 

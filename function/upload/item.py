@@ -33,7 +33,7 @@ from function.folders.listing import FolderView
 from function.home.source import Source
 from function.state.locks import HeldLock
 from function.state.log import UploadLog
-from function.state.log_files import LogPosition
+from function.state.log_index import LogPosition
 from function.state.receipts import Receipts
 from function.upload.account import AccountSession
 

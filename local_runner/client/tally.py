@@ -10,7 +10,7 @@ from function.command_line import exit_code
 from function.core.errors import HTTP_CODE
 from function.core.types import MULTIPART_MAX_BYTES
 from function.home.source import BLOCK_BYTES
-from function.serving.result import CODES_WORST_FIRST
+from function.serving.app import CODES_WORST_FIRST
 from local_runner.client.find_files import LeftOut
 from local_runner.client.invoke import Entry
 

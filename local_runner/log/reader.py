@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from function.state import log_files
+from function.state import log_index
 from local_runner.client.invoke import Entry
 from local_runner.log.entry import parse, parse_all
 
@@ -42,7 +42,7 @@ def entries(path: Path) -> Iterator[Entry]:
     for name, file in _logs(path):
         with _readable(name):
             if _is_by_line(file):
-                for line in log_files.lines(file):
+                for line in log_index.lines(file):
                     yield from parse_all(line) or []
             else:
                 for start, end in _spans(file, name):
@@ -68,7 +68,7 @@ def torn_lines(path: Path) -> int:
     for name, file in _logs(path):
         with _readable(name):
             if _is_by_line(file):
-                count += sum(1 for line in log_files.lines(file) if parse_all(line) is None)
+                count += sum(1 for line in log_index.lines(file) if parse_all(line) is None)
     return count
 
 
@@ -77,8 +77,8 @@ def _logs(path: Path, *, newest_first: bool = False) -> Iterator[tuple[Path, Bin
     with ExitStack() as stack:
         current: BinaryIO | None = None
         with suppress(FileNotFoundError), _readable(path):
-            current = stack.enter_context(log_files.open_log(path))
-        closed = log_files.closed_logs(path)
+            current = stack.enter_context(log_index.open_log(path))
+        closed = log_index.closed_logs(path)
         if current is not None:
             status = os.fstat(current.fileno())
             closed = [each for each in closed if not os.path.samestat(each.stat(), status)]
@@ -86,7 +86,7 @@ def _logs(path: Path, *, newest_first: bool = False) -> Iterator[tuple[Path, Bin
             yield path, current
         for each in reversed(closed) if newest_first else closed:
             with suppress(FileNotFoundError), _readable(each):
-                yield each, stack.enter_context(log_files.open_log(each))
+                yield each, stack.enter_context(log_index.open_log(each))
         if current is not None and not newest_first:
             yield path, current
 

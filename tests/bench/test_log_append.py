@@ -10,7 +10,7 @@ import pytest
 from function.core.errors import InvalidPayload
 from function.core.retry import Deadline
 from function.core.types import LogEntry
-from function.serving.result import refused_entry
+from function.serving.app import refused_entry
 from function.state.locks import Locks
 from function.state.log import UploadLog, encode
 

@@ -23,8 +23,8 @@ from jsonschema import Draft202012Validator
 from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
 from function.core.retry import Deadline
 from function.core.types import LogEntry
-from function.serving.result import refused_entry
-from function.state import log_files, log_schema
+from function.serving.app import refused_entry
+from function.state import log_index, log_schema
 from function.state.locks import HeldLock
 from function.state.log import UploadLog, encode
 from function.state.log_format import LOOK_BACK_BYTES, TAIL_BYTES, examine
@@ -481,7 +481,7 @@ def test_a_log_that_is_a_link_stays_one(tmp_path: Path, max_bytes: int) -> None:
 
     assert path.is_symlink()
     assert path.resolve() == place
-    assert [each for one in log_files.all_logs(path) for each in ids(one)] == ["0", "1", "2"]
+    assert [each for one in log_index.all_logs(path) for each in ids(one)] == ["0", "1", "2"]
     assert len(list(place.parent.iterdir())) == (1 if max_bytes > 50 else 3)
 
 

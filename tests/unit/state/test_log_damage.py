@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from function.core.retry import Deadline
-from function.state import log_files
+from function.state import log_index
 from function.state.log import UploadLog
 from function.state.log_format import TAIL_BYTES, TAIL_MAX_BYTES, UNSYNCED_BYTES
 from function.state.log_index import LogIndex
@@ -31,7 +31,7 @@ PAGE_BYTES = 4096
 def everything(path: Path) -> list[Any]:
     """The entries of all files of the log, each of which must be an array."""
     found: list[Any] = []
-    for each in log_files.all_logs(path):
+    for each in log_index.all_logs(path):
         document = json.loads(each.read_bytes())
         assert isinstance(document, list)
         found += document
@@ -58,7 +58,7 @@ def test_no_mutated_log_loses_a_whole_entry(tmp_path: Path) -> None:
         is_kept_whole = any(each.read_bytes() == damaged for each in asides) and len(found) == 1
         missing = [each for each in map(repr, whole_entries(damaged)) if each not in list(map(repr, found))]
         assert not missing or is_kept_whole, (seed, missing)
-        for each in [*asides, *log_files.closed_logs(path)]:
+        for each in [*asides, *log_index.closed_logs(path)]:
             each.unlink()
 
 
@@ -200,7 +200,7 @@ def test_a_power_failure_in_an_append_costs_no_entry_that_was_on_the_disk(
         assert found[: len(safe)] == safe, (trial, arrived, size)
         assert found[-1] == "5000"
         assert set(found[len(safe) : -1]) <= {each["invocation_id"] for each in json.loads(new)}
-        for each in [*tmp_path.glob("*.damaged-*"), *log_files.closed_logs(path)]:
+        for each in [*tmp_path.glob("*.damaged-*"), *log_index.closed_logs(path)]:
             each.unlink()
 
 
@@ -322,4 +322,4 @@ def test_a_log_on_one_line_costs_no_memory(tmp_path: Path) -> None:
     assert for_the_index < 2 * TAIL_MAX_BYTES
     assert for_appending < 5 * TAIL_MAX_BYTES
     assert logs.ids(path) == ["1000"]
-    assert [each.stat().st_size > 39_000_000 for each in log_files.closed_logs(path)] == [True]
+    assert [each.stat().st_size > 39_000_000 for each in log_index.closed_logs(path)] == [True]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from function.core.errors import InvalidPayload
 from function.core.retry import Deadline
 from function.core.types import Digests, LogEntry, Status
-from function.serving.result import refused_entry
+from function.serving.app import refused_entry
 from function.state import log_index
 from function.state.locks import HeldLock
 from function.state.log import UploadLog

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from function.core.retry import Deadline
 from function.core.types import LogEntry, Status
-from function.state import log_files
+from function.state import log_index
 from function.state.log import UploadLog
 from function.state.log_index import LogIndex
 from tests.unit.state.test_log import entry, ids, open_log, unlocked
@@ -41,7 +41,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> UploadLog:
 
 def all_ids(log: UploadLog) -> list[str]:
     """The invocation ids in all files of a log, oldest first."""
-    return [each for path in log_files.all_logs(log.path) for each in ids(path)]
+    return [each for path in log_index.all_logs(log.path) for each in ids(path)]
 
 
 def test_an_upload_is_logged_once(log: UploadLog) -> None:
@@ -131,7 +131,7 @@ def test_a_long_log_is_closed_and_kept(tmp_path: Path) -> None:
     index.read_on()
 
     everything = [str(number) for number in range(40)]
-    files_of_it = log_files.all_logs(path)
+    files_of_it = log_index.all_logs(path)
     assert len(files_of_it) > 5
     assert all_ids(log) == everything
     assert {each.stat().st_size for each in files_of_it} <= set(range(3000))
@@ -182,7 +182,7 @@ def test_a_process_killed_while_it_closes_a_log_leaves_every_entry_once(
     with monkeypatch.context() as patch, suppress(Exception):
         patch.setattr("os." + step, killed)
         closing(path).append([entry(2)], Deadline.after(10))
-    between = [each for name in log_files.all_logs(path) for each in ids(name)]
+    between = [each for name in log_index.all_logs(path) for each in ids(name)]
     closing(path).append([entry(3)], Deadline.after(10))
 
     assert between == ["1"]

@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 
 from function.core.errors import VolumeUnavailable
-from function.core.receipt import DONE_MAX, VERSION, CompletedUpload, Create, Receipt
+from function.core.receipt import VERSION, CompletedUpload, Create, Receipt
 from function.core.types import Digests, FileId, FileStat, Fingerprint
-from function.state.receipts import Receipts, Superseded
+from function.state.receipts import DONE_MAX, Receipts, Superseded, finished, trying
 from tests.unit.state.conftest import without_temporaries
 
 NAME = "ab" * 16
@@ -39,10 +39,8 @@ def file_of(folder: Path) -> Path:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """Everything a receipt can say comes back; people can read the file, strangers can't."""
     claim = Create(FileId("id"), "nonce", "note.txt", FileId("folder"), CONTENT, session="https://secret")
-    whole = replace(BLANK, claim=claim, attempt=3, attempted=CONTENT).finished(
-        CompletedUpload(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
-    )
-    whole = replace(whole, claim=claim)
+    done = CompletedUpload(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
+    whole = replace(BLANK, claim=claim, attempt=3, attempted=CONTENT, done=(done,))
 
     written = of(tmp_path).swap(NAME, None, whole)
 
@@ -243,7 +241,7 @@ def test_an_id_that_is_none_is_damage(tmp_path: Path, file_id: str) -> None:
     for each in (
         replace(BLANK, claim=replace(claim, id=FileId(file_id))),
         replace(BLANK, claim=replace(claim, folder=FileId(file_id))),
-        BLANK.finished(replace(done, id=FileId(file_id))),
+        finished(BLANK, replace(done, id=FileId(file_id))),
     ):
         of(tmp_path).swap(NAME, None, each)
         assert of(tmp_path).read(NAME) is None
@@ -268,7 +266,7 @@ def test_what_is_remembered_is_bounded() -> None:
     """The oldest content gives way; no file id is there twice."""
     receipt = BLANK
     for number in range(DONE_MAX + 10):
-        receipt = receipt.finished(CompletedUpload(FileId(f"id{number % (DONE_MAX + 5)}"), "n", CONTENT, 1, number))
+        receipt = finished(receipt, CompletedUpload(FileId(f"id{number % (DONE_MAX + 5)}"), "n", CONTENT, 1, number))
 
     ids = [each.id for each in receipt.done]
     assert len(ids) == DONE_MAX == len(set(ids))
@@ -279,6 +277,6 @@ def test_attempts_are_counted_by_content() -> None:
     """One more for the same content, one for another."""
     other = Fingerprint(FileStat(4, 1, 1), None)
 
-    twice = BLANK.trying(CONTENT).trying(CONTENT)
+    twice = trying(trying(BLANK, CONTENT), CONTENT)
 
-    assert [twice.attempt, twice.trying(other).attempt, twice.trying(other).trying(CONTENT).attempt] == [2, 1, 1]
+    assert [twice.attempt, trying(twice, other).attempt, trying(trying(twice, other), CONTENT).attempt] == [2, 1, 1]
