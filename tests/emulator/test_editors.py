@@ -44,11 +44,11 @@ def exported(api: Api, file_id: str, mime_type: str) -> bytes:
 
 
 def test_text_becomes_a_document_and_comes_back(api: Api) -> None:
-    """As text with a byte order mark, and as HTML; the document has no size, no checksum and no download."""
+    """As text with a byte order mark, and as HTML; the document has no checksum and no download."""
     made = converted(api, DOCUMENT, "text/plain", "Grüße & <Küsse>\nzwei".encode())
 
     assert made["mimeType"] == DOCUMENT
-    assert {"size", "md5Checksum", "webContentLink"} & made.keys() == set()
+    assert {"md5Checksum", "headRevisionId", "webContentLink"} & made.keys() == set()
     assert set(made["exportLinks"]) == {"text/plain", "text/html", WORD}
     assert exported(api, made["id"], "text/plain") == b"\xef\xbb\xbf" + "Grüße & <Küsse>\r\nzwei".encode()
     assert "<p>Grüße &amp; &lt;Küsse&gt;</p><p>zwei</p>" in exported(api, made["id"], "text/html").decode()
