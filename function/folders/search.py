@@ -41,13 +41,14 @@ class FolderSearch(msgspec.Struct):
         fits = len(names) + len(below) <= NAMES_PER_QUERY
         if self._every_level is None and places and below and fits and names.isdisjoint(map(same, below)):
             self._every_level = self._list_every_level(places, below)
-        return self._list(places) if self._every_level is None else self._every_level
+        return self.listed_again(places) if self._every_level is None else self._every_level
 
     def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
         listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | spelled(below)))
         return _by_place(listed, places, below) if is_all else None
 
-    def _list(self, places: Sequence[Place]) -> Shown:
+    def listed_again(self, places: Sequence[Place]) -> Shown:
+        """The folders at those places, by a listing of its own."""
         shown: Shown = {}
         at_once = NAMES_PER_QUERY // max((len(spellings(name)) for _, name in places), default=1)
         for start in range(0, len(places), at_once):

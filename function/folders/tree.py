@@ -167,7 +167,7 @@ class Folders(msgspec.Struct):
         walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(base), None, None)})
         levels = _levels(paths)
         for depth, level in enumerate(levels):
-            self._ensure_level(walk, level, {_leaf(path) for below in levels[depth + 1 :] for path in below})
+            self._ensure_level(walk, depth, level, {_leaf(path) for below in levels[depth + 1 :] for path in below})
         return {
             path: FolderPath(
                 path,
@@ -187,7 +187,7 @@ class Folders(msgspec.Struct):
             raise _no_root(self.root, "is not on this Drive, or in its bin; mend paths.json or share it")
         self._seen[base.id] = time.monotonic()
 
-    def _ensure_level(self, walk: "_Walk", level: Sequence[str], below: Set[str]) -> None:
+    def _ensure_level(self, walk: "_Walk", depth: int, level: Sequence[str], below: Set[str]) -> None:
         unknown: list[str] = []
         for path in level:
             parent = walk.parent(path)
@@ -196,15 +196,9 @@ class Folders(msgspec.Struct):
                 walk.found[same(path)] = Folder(receipt.id, _leaf(path), parent)
             else:
                 unknown.append(path)
-        listed = self._search(walk, [walk.place(each) for each in unknown if not walk.is_made_above(each)], below)
-        for path in list(unknown):
-            place = walk.place(path)
-            spot = place[0], same(place[1])
-            shown = listed.get(spot) or self._logged(walk, path).get(spot) or []
-            twins = [each for each in shown if each.id not in walk.distrusted]
-            if twins:
-                walk.found[same(path)] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
-                unknown.remove(path)
+        unknown = self._look_for(walk, unknown, partial(walk.search.listed, below=below))
+        if depth < len(self.root.folders):  # a second drive root would stay: Drive has to say twice that there is none
+            unknown = self._look_for(walk, unknown, walk.search.listed_again)
         self._warn_of_second_root(walk, unknown)
         with telemetry.Threads(PARALLEL_CREATES) as pool:
             made = pool.map(lambda path: self._make(path, walk), unknown)
@@ -225,11 +219,26 @@ class Folders(msgspec.Struct):
             )
             _log.warning("%s: %s", self.account, walk.warning)
 
-    def _search(self, walk: "_Walk", places: Sequence[Place], below: Set[str]) -> Shown:
+    def _look_for(self, walk: "_Walk", paths: Sequence[str], look: Callable[[Sequence[Place]], Shown]) -> list[str]:
+        """Take over what the listing or the log shows of those folders; the paths of the others."""
+        listed = self._search(walk, [walk.place(each) for each in paths if not walk.is_made_above(each)], look)
+        missing: list[str] = []
+        for path in paths:
+            place = walk.place(path)
+            spot = place[0], same(place[1])
+            shown = listed.get(spot) or self._logged(walk, path).get(spot) or []
+            twins = [each for each in shown if each.id not in walk.distrusted]
+            if twins:
+                walk.found[same(path)] = self._adopt(path, min(twins, key=lambda each: each.seniority), place[0])
+            else:
+                missing.append(path)
+        return missing
+
+    def _search(self, walk: "_Walk", places: Sequence[Place], look: Callable[[Sequence[Place]], Shown]) -> Shown:
         """What Drive shows there. A listing that failed is no listing: is a parent gone, or is it asked again?"""
         for attempt in itertools.count():
             try:
-                return walk.search.listed(places, below)
+                return look(places)
             except LookFailed as error:
                 for parent in dict.fromkeys(parent for parent, _ in places if parent != self.base):
                     folder = walk.drive.get(parent)

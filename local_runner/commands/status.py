@@ -17,7 +17,7 @@ from local_runner.log.follow import Follower
 from local_runner.log.open_failures import open_failures
 from local_runner.terminal import open_table
 from local_runner.terminal.printable import printable
-from local_runner.terminal.screen import cell, output, size_cell, status_cell, table, time_cell
+from local_runner.terminal.screen import cell, destination_cell, output, size_cell, status_cell, table, time_cell
 
 POLL_S = 0.5
 
@@ -100,7 +100,7 @@ def _show(shown: Sequence[Shown]) -> None:
             *(cell(entry.get(name)) for name in several),
             cell(entry.get("path")),
             status_cell(str(entry.get("status")), entry.get("reason"), is_healed=each.is_healed),
-            cell(entry.get("destination")),
+            destination_cell(entry),
             size_cell(entry.get("size")),
             cell(entry.get("attempt")),
         )

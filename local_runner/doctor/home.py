@@ -53,6 +53,6 @@ def check_log(settings: Settings) -> Iterator[Finding]:
             "the next upload mends those in the log's last 4 MB; mend or remove others by hand",
         )
     else:
-        yield ok("log", f"{log}: {count} entries")
+        yield ok("log", f"{log}: {count} {'entry' if count == 1 else 'entries'}")
     for aside in sorted(log.parent.glob(f"{log.name}.damaged-*")):
         yield warn("log", f"{aside}: a damaged log was set aside", "move what is good in it to where you keep it")

@@ -5,7 +5,7 @@ from typing import Final
 ADVICE: Final[dict[str, str]] = {
     "invalid_payload": "Mend the call: the message names the field.",
     "batch_too_large": "Send fewer files in one call: at most 1000.",
-    "path_outside_data_root": "Move the file below data_root, or set data_root to a folder that holds it.",
+    "path_outside_data_root": "Check the path, which starts at the home: only files below data_root are uploaded.",
     "source_forbidden": "Tokens, settings, log and state are never uploaded: close it with retry --forget.",
     "source_missing": "Put the file back, or close it with retry --forget: a typo, or deleted on purpose.",
     "source_not_a_file": "Name a file; folders are uploaded by drive-upload upload FOLDER.",

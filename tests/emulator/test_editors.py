@@ -44,11 +44,11 @@ def exported(api: Api, file_id: str, mime_type: str) -> bytes:
 
 
 def test_text_becomes_a_document_and_comes_back(api: Api) -> None:
-    """As text with a byte order mark, and as HTML; the document has no size, no checksum and no download."""
+    """As text with a byte order mark, and as HTML; the document has no checksum and no download."""
     made = converted(api, DOCUMENT, "text/plain", "Grüße & <Küsse>\nzwei".encode())
 
     assert made["mimeType"] == DOCUMENT
-    assert {"size", "md5Checksum", "webContentLink"} & made.keys() == set()
+    assert {"md5Checksum", "headRevisionId", "webContentLink"} & made.keys() == set()
     assert set(made["exportLinks"]) == {"text/plain", "text/html", WORD}
     assert exported(api, made["id"], "text/plain") == b"\xef\xbb\xbf" + "Grüße & <Küsse>\r\nzwei".encode()
     assert "<p>Grüße &amp; &lt;Küsse&gt;</p><p>zwei</p>" in exported(api, made["id"], "text/html").decode()
@@ -172,11 +172,12 @@ def word(body: str, *, name: str = "word/document.xml") -> bytes:
 
 
 def test_a_word_document_becomes_a_document_and_comes_back(api: Api) -> None:
-    """As it was, and as its words: of runs, tables and breaks, without what was struck out."""
+    """As it was, and as its words: of runs, tables and breaks, without what was struck out or moved away."""
     source = word(
-        "<w:p><w:r><w:t>Gr</w:t></w:r><w:r><w:t>üße</w:t><w:tab/><w:t>&amp; K</w:t></w:r></w:p>"
+        "<w:p><w:pPr><w:tabs><w:tab w:val='left' w:pos='720'/></w:tabs></w:pPr>"
+        "<w:r><w:t>Gr</w:t></w:r><w:r><w:t>üße</w:t><w:tab/><w:t>&amp; K</w:t></w:r></w:p>"
         "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>cell</w:t><w:br/><w:t>two</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"
-        "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+        "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:moveFrom><w:r><w:t>off</w:t></w:r></w:moveFrom></w:p>"
     )
     made = converted(api, DOCUMENT, WORD, source)
 
@@ -199,7 +200,9 @@ def test_words_travel_through_word_unchanged(api: Api) -> None:
     assert exported(api, first["id"], WORD) == document
 
 
-@pytest.mark.parametrize("kind", ["no zip file", "half a zip file", "another zip file", "no XML", "entities", "a bomb"])
+@pytest.mark.parametrize(
+    "kind", ["no zip file", "half a zip file", "another zip file", "no XML", "entities", "a bomb", "a well"]
+)
 def test_a_broken_word_document_is_refused(api: Api, drive: DriveEmulator, kind: str) -> None:
     """400 that says why; nothing is made."""
     bomb = "<w:p>" + "<w:r/>" * 3_000_000 + "</w:p>"
@@ -209,6 +212,7 @@ def test_a_broken_word_document_is_refused(api: Api, drive: DriveEmulator, kind:
         "another zip file": word("", name="content.xml"),
         "no XML": word("<w:p>"),
         "entities": word("<!DOCTYPE d [<!ENTITY a 'b'>]><w:p/>"),
+        "a well": word("<w:q>" * 10_000 + "</w:q>" * 10_000),
         "a bomb": word(bomb) if kind == "a bomb" else b"",
     }[kind]
 

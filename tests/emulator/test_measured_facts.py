@@ -127,3 +127,140 @@ def test_a_search_of_text_cannot_be_sorted(api: Api) -> None:
     }
     assert answer.status_code == 403
     assert answer.json() == {"error": {"code": 403, "message": message, "errors": [entry]}}
+
+
+def test_a_page_of_more_than_a_thousand_files_is_refused(api: Api) -> None:
+    """brekkylab/backlot #23 (2026-07-28): `pageSize=1001` is 400, whatever the discovery document says of coercion."""
+    answer = api.get("files", pageSize="1001")
+
+    assert answer.status_code == 400
+    assert "[1, 1000]" in answer.json()["error"]["message"]
+    assert api.get("changes", pageToken="1", pageSize="1001").status_code == 200
+
+
+def test_documents_have_a_size(api: Api) -> None:
+    """brekkylab/backlot #23 (2026-07-28): `size` is there for Docs Editors files, and not for folders."""
+    body = '--B\r\nContent-Type: application/json\r\n\r\n{"mimeType": "application/vnd.google-apps.document"}\r\n'
+    made = api.call(
+        "POST",
+        "/upload/drive/v3/files?uploadType=multipart&fields=id,size",
+        data=f"{body}--B\r\nContent-Type: text/plain\r\n\r\nwords\r\n--B--",
+        headers={"Content-Type": "multipart/related; boundary=B"},
+    ).json()
+    empty = api.made({"mimeType": "application/vnd.google-apps.document"})["id"]
+
+    assert made["size"] == "5"
+    assert api.get(f"files/{empty}", fields="size").json() == {"size": "0"}
+    assert api.get(f"files/{api.folder()}", fields="size").json() == {}
+
+
+def test_a_file_looks_the_same_alone_and_in_a_list(api: Api) -> None:
+    """brekkylab/backlot #23 (2026-07-28): one mask, one shape; folders are found by their type, too."""
+    folder = api.folder()
+    mask = "id,name,mimeType,size,modifiedTime,webViewLink"
+
+    listed = api.get("files", q="mimeType = 'application/vnd.google-apps.folder'", fields=f"files({mask})").json()[
+        "files"
+    ]
+
+    assert listed == [api.get(f"files/{folder}", fields=mask).json()]
+    assert listed[0]["webViewLink"].endswith("?usp=drivesdk") or "/folders/" in listed[0]["webViewLink"]
+    assert api.get("files", fields="files(id,bogus)").json()["error"]["message"] == "Invalid field selection bogus"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen"),
+    [
+        ("fields=files(name)", "fields=bogus", ["b", "a"]),
+        ("q=name='a'", "q=name='b'", ["a"]),
+        ("pageSize=1", "pageSize=2", ["b"]),
+        ("orderBy=name", "orderBy=name desc", ["a", "b"]),
+    ],
+)
+def test_of_a_repeated_parameter_the_first_counts(api: Api, first: str, second: str, seen: list[str]) -> None:
+    """brekkylab/backlot #306 (2026-09-22): `fields`, `q`, `pageSize`, `orderBy`."""
+    for name in ("a", "b"):
+        api.made({"name": name})
+
+    answer = api.call("GET", f"/drive/v3/files?{first}&{second}&fields=files(name)")
+
+    assert [one["name"] for one in answer.json()["files"]] == seen
+
+
+def test_a_list_is_no_content(api: Api) -> None:
+    """brekkylab/backlot #309 (2026-09-22): `alt=media` on `files.list`."""
+    answer = api.get("files", alt="media")
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == 'Unsupported alt type "media" for non byte stream request.'
+
+
+@pytest.mark.parametrize(
+    "q",
+    [
+        "id = '1x7ECq0XJBsZrE8M5MhrePkIdJ9jAgrgC'",
+        "id = 'a' or id = 'b'",
+        "title = 'a'",
+        'title = "a"',
+        "mimeType=folder",
+    ],
+)
+def test_what_is_no_term_of_a_query_is_refused(api: Api, q: str) -> None:
+    """`id`: langchain-ai/langchain-google #1867 (2026-06-22). `title` in v3, and a word without quotes:
+    prasmussen/gdrive #128 (2016-04-04), #626 (2022-05-12). All: 400 "Invalid Value".
+    """
+    answer = api.get("files", q=q, includeItemsFromAllDrives="true", supportsAllDrives="true")
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "Invalid Value")
+
+
+def test_permissions_in_a_shared_drive_are_listed_only(api: Api) -> None:
+    """taylorwilsdon/google_workspace_mcp #1002 (2026-08-05): `permissions` and `shared` aren't in the file."""
+    drive_id = api.call("POST", "/drive/v3/drives?requestId=1", json={"name": "D"}).json()["id"]
+    item = api.call("POST", "/drive/v3/files?supportsAllDrives=true", json={"parents": [drive_id]}).json()["id"]
+    anyone = {"type": "anyone", "role": "reader"}
+    api.call("POST", f"/drive/v3/files/{item}/permissions?supportsAllDrives=true", json=anyone)
+
+    shown = api.get(f"files/{item}", fields="id,permissions,shared", supportsAllDrives="true").json()
+    listed = api.get(f"files/{item}/permissions", supportsAllDrives="true").json()["permissions"]
+
+    assert shown == {"id": item}
+    assert "anyone" in {one["type"] for one in listed}
+
+
+def test_a_document_is_exported_never_downloaded(api: Api) -> None:
+    """langchain-ai/langchain #31265 (2025-05-17), ParveenBhadooOfficial/Google-Drive-Index #11 (2020-07-30)."""
+    made = api.made({"mimeType": "application/vnd.google-apps.document"})["id"]
+
+    answer = api.get(f"files/{made}", alt="media")
+
+    message = "Only files with binary content can be downloaded. Use Export with Docs Editors files."
+    entry = {"domain": "global", "reason": "fileNotDownloadable", "message": message}
+    assert answer.status_code == 403
+    assert answer.json()["error"]["errors"] == [entry | {"locationType": "parameter", "location": "alt"}]
+
+
+def test_a_document_too_large_is_not_exported(api: Api) -> None:
+    """onyx-dot-app/onyx #1453 (2024-05-13), nextcloud/integration_google #173 (2024-05-27): 403, these words."""
+    made = api.call(
+        "POST",
+        "/upload/drive/v2/files?uploadType=media&convert=true",
+        data=b"x" * (10 * 1024 * 1024 + 1),
+        headers={"Content-Type": "text/plain"},
+    ).json()["id"]
+
+    answer = api.get(f"files/{made}/export", mimeType="text/plain")
+
+    assert api.reason(answer) == (403, "exportSizeLimitExceeded")
+    assert answer.json()["error"]["message"] == "This file is too large to be exported."
+
+
+def test_a_folder_is_no_shared_drive(api: Api) -> None:
+    """RobinBobin/react-native-google-drive-api-wrapper #19 (2020-02-26): 404 "Shared drive not found: ID"."""
+    folder = api.folder()
+
+    answer = api.get(
+        "files", corpora="drive", driveId=folder, supportsAllDrives="true", includeItemsFromAllDrives="true"
+    )
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, f"Shared drive not found: {folder}")

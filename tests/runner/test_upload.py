@@ -79,6 +79,16 @@ def test_the_table_shows_whole_destinations_where_there_is_no_terminal(drive: Dr
     assert "3 uploaded; 10 bytes sent" in shown
 
 
+def test_what_failed_is_not_shown_as_on_drive(drive: DriveEmulator, run: Run, home: Path) -> None:
+    """Neither by the upload, nor by `status`, nor in the report: there is nothing at its destination."""
+    shown = run("upload", "Data/Meta/a.txt", "Data/gone.txt").stdout + run("status").stdout
+    page = run("report", "-o", "-").stdout
+
+    assert "MemoryVDB/Meta/a.txt" in shown
+    assert "MemoryVDB/Meta/a.txt" in page
+    assert "MemoryVDB/gone.txt" not in shown + page.partition("application/json")[0]
+
+
 def test_many_files_are_summed_up_and_every_failure_listed(home: Path, drive: DriveEmulator, run: Run) -> None:
     """With hundreds of files the table is left out, but every failure is listed."""
     for number in range(150):

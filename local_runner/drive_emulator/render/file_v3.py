@@ -157,6 +157,16 @@ def _owners(record: FileRecord, view: View) -> list[JsonObject] | None:
     return [owner] if owner else None
 
 
+def _size(record: FileRecord, view: View) -> str | None:
+    """Of Docs Editors files too, where it is what they take in store. Source: brekkylab/backlot #23, July 2026."""
+    if record.content is not None:
+        return str(record.content.size)
+    if not editors.converts(record.mime_type):
+        return None
+    source = editors.source_of(view.drive, record)
+    return str(source.content.size if source else 0)
+
+
 def _sha1(record: FileRecord, view: View) -> str | None:
     return view.drive.blobs.sha1(record.content) if record.content else None
 
@@ -221,9 +231,9 @@ FIELDS: dict[str, Field] = {
     "md5Checksum": lambda record, view: record.content.md5 if record.content else None,
     "sha1Checksum": _sha1,
     "sha256Checksum": _sha256,
-    "size": lambda record, view: str(record.content.size) if record.content else None,
+    "size": _size,
     "quotaBytesUsed": lambda record, view: str(record.content.size if record.content else 0),
-    "headRevisionId": lambda record, view: record.head_revision_id,
+    "headRevisionId": lambda record, view: record.head_revision_id if record.content else None,
     "isAppAuthorized": lambda record, view: view.viewer.client_id in record.apps,
     "shortcutDetails": _shortcut,
     "exportLinks": lambda record, view: editors.export_links(record, view.origin),

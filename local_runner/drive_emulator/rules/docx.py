@@ -1,4 +1,4 @@
-"""Text in Word's format, both ways: paragraphs, line breaks and tabs; nothing that only a layout can show.
+"""Text in Word's format, both ways: paragraphs, line breaks and tabs; no text boxes, and nothing that is layout.
 
 A `.docx` is a zip file; `word/document.xml` has the body: paragraphs `w:p`, of runs whose text is in `w:t`. Source:
 ECMA-376, part 1, "WordprocessingML".
@@ -10,6 +10,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -64,14 +65,24 @@ def text_of(document: bytes) -> str:
         root = ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
     except (ET.ParseError, ValueError) as error:
         raise ValueError(f"no sound XML: {error}") from error
-    paragraphs = root.iter(f"{{{_WORD}}}p")
-    return "\n".join("".join(_words(part) for part in paragraph.iter()) for paragraph in paragraphs)
+    try:
+        return "\n".join("".join(map(_words, _below(one, _RUN))) for one in _below(root, _PARAGRAPH))
+    except RecursionError:
+        raise ValueError("a body nested too deeply") from None
 
 
+_PARAGRAPH, _RUN, _TEXT, _MOVED_AWAY = (f"{{{_WORD}}}{name}" for name in ("p", "r", "t", "moveFrom"))
 _BREAKS = {f"{{{_WORD}}}tab": "\t", f"{{{_WORD}}}br": "\n", f"{{{_WORD}}}cr": "\n"}
 
 
-def _words(element: ET.Element) -> str:
-    if element.tag == f"{{{_WORD}}}t":
-        return element.text or ""
-    return _BREAKS.get(element.tag, "")
+def _below(element: ET.Element, tag: str) -> Iterator[ET.Element]:
+    """The outermost elements of a tag, in order."""
+    for child in element:
+        if child.tag == tag:
+            yield child
+        elif child.tag != _MOVED_AWAY:
+            yield from _below(child, tag)
+
+
+def _words(run: ET.Element) -> str:
+    return "".join((one.text or "") if one.tag == _TEXT else _BREAKS.get(one.tag, "") for one in run)

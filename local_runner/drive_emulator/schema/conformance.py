@@ -52,8 +52,12 @@ def check_parameters(version: Version, method_id: str, query: Mapping[str, str])
             if parameter.default is not None:
                 values[parameter.name] = _value(parameter, parameter.default)
     if values.get("alt") == "media" and not method.gives_media:
-        raise _ill_typed(known["alt"], f"{method_id} gives no content: alt=media can't be answered.")
+        raise _ill_typed(known["alt"], _NO_CONTENT)
     return values
+
+
+_NO_CONTENT = 'Unsupported alt type "media" for non byte stream request.'
+"""Source: brekkylab/backlot #309, September 2026."""
 
 
 def check_alt(query: Mapping[str, Sequence[str]]) -> None:

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 class Parameter:
     """One query parameter. `kind` is string, integer or boolean; bounds are inclusive.
 
-    `coerced` is true where the document says that values above `maximum` are lowered to it rather than refused.
+    `coerced` is true where values above `maximum` are lowered to it rather than refused, as the document says.
     """
 
     name: str
@@ -128,12 +128,20 @@ class Document:
                 )
 
 
+SEEN_REFUSED = {("drive.files.list", "pageSize")}
+"""Said to be coerced; seen to be refused by brekkylab/backlot #23, July 2026."""
+
+
 def _parameters(owner: Json) -> dict[str, Parameter]:
     given: Json = owner.get("parameters", {})
-    return {name: _parameter(name, about) for name, about in given.items() if about["location"] == "query"}
+    return {
+        name: _parameter(name, about, coerced=(owner.get("id"), name) not in SEEN_REFUSED)
+        for name, about in given.items()
+        if about["location"] == "query"
+    }
 
 
-def _parameter(name: str, about: Json) -> Parameter:
+def _parameter(name: str, about: Json, *, coerced: bool) -> Parameter:
     kind = "integer" if about.get("format") == "int64" else about["type"]
     return Parameter(
         name=name,
@@ -144,7 +152,7 @@ def _parameter(name: str, about: Json) -> Parameter:
         default=about.get("default"),
         minimum=int(about["minimum"]) if "minimum" in about else None,
         maximum=int(about["maximum"]) if "maximum" in about else None,
-        coerced="coerced" in about.get("description", ""),
+        coerced=coerced and "coerced" in about.get("description", ""),
     )
 
 

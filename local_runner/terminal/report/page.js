@@ -32,7 +32,8 @@ addEventListener("load", () => setTimeout(() => {
     const row = document.createElement("tr"), name = data.statuses[status], known = name in SIGNS;
     small(add(row, "th", "", path), data.messages[message]);
     small(add(row, "td", "Status", (known ? SIGNS[name] + " " : "") + name, known ? name + " t" : "t"), data.reasons[reason]);
-    const where = place === 0 ? usual(path) : place, cell = add(row, "td", "On Drive", link ? "" : where);
+    const where = name === "failed" && !link ? "" : place === 0 ? usual(path) : place;
+    const cell = add(row, "td", "On Drive", link ? "" : where);
     if (link) {
       const anchor = cell.appendChild(document.createElement("a"));
       anchor.href = link.startsWith("https://") ? link : data.link[0] + link + data.link[1];

@@ -210,7 +210,8 @@ def _row(entry: dict[str, Any]) -> str:
     reason, message = (
         f"<small>{prose(entry[name])}</small>" if entry.get(name) else "" for name in ("reason", "message")
     )
-    size, link, where = entry.get("size"), safe_link(entry.get("link")), text(entry.get("destination"))
+    size, link, where = entry.get("size"), safe_link(entry.get("link")), entry.get("destination")
+    where = "" if status == "failed" and not link else text(where)  # there it isn't
     linked = f'<a href="{text(link)}" rel="noreferrer">{where or "on Drive"}</a>' if link else where
     return (
         f'<tr><th scope="row">{text(entry.get("path") or "(request refused)")}{message}</th>'
