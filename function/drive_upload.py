@@ -272,6 +272,7 @@ class Upload(msgspec.Struct, dict=True):
             case NeedId():
                 facts.fresh_id = context.take_id()
             case NeedListing(names, begun_after):
+                self.to.folder.ready()
                 facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
                 facts.names_asked = max(facts.names_asked, len(names) - 1)
                 facts.looks_at_name += 1

@@ -4,7 +4,7 @@ Source: Drive's reference, https://developers.google.com/workspace/drive/api/ref
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
@@ -111,11 +111,20 @@ class GoogleDrive(msgspec.Struct, frozen=True):
             return 0
 
     def first_page(self, query: Query) -> tuple[list[RemoteFile], bool]:
-        return next(self._pages(query))
+        files, next_page = self._look(self._listing(query), LIST_UNITS, partial(_page, query))
+        return files, next_page is None
 
-    def _pages(self, query: Query) -> Iterator[tuple[list[RemoteFile], bool]]:
-        """The pages of a listing, each with whether it is the last one."""
-        options = {
+    def list(self, query: Query) -> list[RemoteFile]:
+        found: list[RemoteFile] = []
+        next_page: str | None = ""
+        while next_page is not None:
+            files, next_page = self._look(self._listing(query, next_page), LIST_UNITS, partial(_page, query))
+            found += files
+        return found
+
+    def _listing(self, query: Query, page: str = "") -> Any:
+        """The request for a page of a listing."""
+        options: dict[str, Any] = {
             "q": query.q,
             "pageSize": PAGE_SIZE,
             "fields": f"kind,nextPageToken,incompleteSearch,files({FIELDS})",
@@ -124,18 +133,9 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         }
         if self.drive_id:
             options |= {"corpora": "drive", "driveId": self.drive_id}
-        while True:
-            files, next_page = self._look(self._api.files.list(**options), LIST_UNITS, partial(_page, query))
-            yield files, next_page is None
-            if next_page is None:
-                return
-            options["pageToken"] = next_page
-
-    def list(self, query: Query) -> list[RemoteFile]:
-        found: list[RemoteFile] = []
-        for page, _ in self._pages(query):
-            found += page
-        return found
+        if page:
+            options["pageToken"] = page
+        return self._api.files.list(**options)
 
     def create_folder(self, file_id: FileId, name: str, parent: str, key: str) -> RemoteFile:
         body = {
@@ -145,7 +145,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
             "parents": [parent],
             "appProperties": _mark(file_id, key),
         }
-        return _read(_remote, self._send(self._api.files.create(body=body, **_ALL), WRITE_UNITS))
+        return self._send(self._api.files.create(body=body, **_ALL), WRITE_UNITS, _remote)
 
     def create(self, file: NewFile, content: memoryview) -> RemoteFile:
         """A multipart upload. Google's client would copy the content four times: the body is made here, without copies.
@@ -164,7 +164,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         request.body = [memoryview(each) for each in sends]
         request.headers["content-type"] = f"multipart/related; boundary={boundary}"
         request.headers["content-length"] = str(sum(map(len, parts)))
-        return _read(_remote, self._send(request, WRITE_UNITS))
+        return self._send(request, WRITE_UNITS, _remote)
 
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
         """Google's client would start a session and send to it in one go: here the start is a request of its own."""
@@ -177,10 +177,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         request.resumable = None
         request.headers |= {"x-upload-content-type": media.mimetype(), "x-upload-content-length": str(size)}
         request.postproc = lambda response, _: response
-        uri = self._send(request, WRITE_UNITS).get("location")
-        if not uri:
-            raise malformed_response()
-        return str(uri)
+        return self._send(request, WRITE_UNITS, _location)
 
     def session_status(self, uri: str, size: int) -> RemoteFile | int:
         return retry.call(
@@ -211,7 +208,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         body = {field: value for field, value in body.items() if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
         request = partial(self._api.files.update, fileId=file.id, body=body, **_ALL, **move)
-        return retry.call(lambda: _read(_remote, self._send(request(), WRITE_UNITS)), deadline=self.transport.deadline)
+        return retry.call(lambda: self._send(request(), WRITE_UNITS, _remote), deadline=self.transport.deadline)
 
     def _look(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What a request tells that changes nothing; sent again while it isn't answered whole.
@@ -219,14 +216,11 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         A listing knows no 404: whoever asked for it looks by their ids whether the folders are there, and asks again.
         """
         try:
-            return retry.call(partial(self._asked, request, units, read), deadline=self.transport.deadline)
+            return retry.call(partial(self._send, request, units, read), deadline=self.transport.deadline)
         except NotFound as error:
             if request.methodId != "drive.files.list":
                 raise
             raise LookFailed(error.message) from None
-
-    def _asked(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
-        return _read(read, self._send(request, units))
 
     def _session(self, uri: str, ask: Callable[[Transport], dict[str, Any] | int]) -> RemoteFile | int:
         resumable.check_endpoint(uri, self.endpoint)
@@ -234,8 +228,8 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         progress = ask(self._http)
         return progress if isinstance(progress, int) else _read(_remote, progress)
 
-    def _send(self, request: Any, units: int) -> Any:
-        """What a good answer says; sent once, or again with a new token after a 401."""
+    def _send(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
+        """What `read` finds in a good answer; sent once, or again with a new token after a 401."""
         deadline = self.transport.deadline
         write = units == WRITE_UNITS
         for is_last in (False, True):
@@ -256,7 +250,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
             else:
                 self.pacer.succeeded(write=write)
                 self.rate_refusals.pop(write, None)
-                return answer
+                return _read(read, answer)
         raise AssertionError("the last try returns or raises")
 
     def _wait_for_room(self, *, write: bool) -> None:
@@ -351,6 +345,10 @@ class _Resource(msgspec.Struct, rename="camel"):
     def marks(self) -> dict[str, str]:
         """Our marks on what we made; none on an owner's copy of it, which takes them along under another id."""
         return self.app_properties if self.app_properties.get(ID_PROPERTY, self.id) == self.id else {}
+
+
+def _location(headers: dict[str, Any]) -> str:
+    return msgspec.convert(headers["location"], _Text)
 
 
 def _permission_id(answer: dict[str, Any]) -> str:

@@ -40,12 +40,9 @@ class FolderSearch(msgspec.Struct):
         names = {same(name) for _, name in places}
         fits = len(names) + len(below) <= NAMES_PER_QUERY
         if self._every_level is None and places and below and fits and names.isdisjoint(map(same, below)):
-            self._every_level = self._list_every_level(places, below)
+            listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | spelled(below)))
+            self._every_level = _by_place(listed, places, below) if is_all else None
         return self.listed_again(places) if self._every_level is None else self._every_level
-
-    def _list_every_level(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
-        listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | spelled(below)))
-        return _by_place(listed, places, below) if is_all else None
 
     def listed_again(self, places: Sequence[Place]) -> Shown:
         """The folders at those places, by a listing of its own."""

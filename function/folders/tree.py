@@ -150,34 +150,21 @@ class Folders(msgspec.Struct):
         Raises DriveError (drive_root_not_found) when the base itself is gone.
         """
         paths = list(paths)
+        levels = _levels(paths)
         with telemetry.span("folders"), self.lock(deadline):
             for _ in range(REPAIRS_MAX):
                 self._check_base(drive)
+                search = FolderSearch(drive, self.base, partial(self._real, self.base, drive))
+                walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(self.base), None, None)})
                 try:
-                    return self._ensured(paths, drive, deadline, distrusted)
+                    for depth, level in enumerate(levels):
+                        below = {_leaf(path) for each in levels[depth + 1 :] for path in each}
+                        self._ensure_level(walk, depth, level, below)
                 except _Misplaced as misplaced:
                     distrusted |= {misplaced.folder}
+                else:
+                    return {path: walk.chain(path) for path in paths}
         raise DriveError("The folders on Drive are being moved about; call again.", reason="drive_unavailable")
-
-    def _ensured(
-        self, paths: Sequence[str], drive: Drive, deadline: Deadline, distrusted: frozenset[str]
-    ) -> dict[str, FolderPath]:
-        base = self.base
-        search = FolderSearch(drive, base, partial(self._real, base, drive))
-        walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(base), None, None)})
-        levels = _levels(paths)
-        for depth, level in enumerate(levels):
-            self._ensure_level(walk, depth, level, {_leaf(path) for below in levels[depth + 1 :] for path in below})
-        return {
-            path: FolderPath(
-                path,
-                (walk.found[""], *(walk.found[each] for each in _prefixes(same(path)))),
-                is_new=True,
-                is_made=same(path) in walk.fresh,
-                warning=walk.warning,
-            )
-            for path in paths
-        }
 
     def _check_base(self, drive: Drive) -> None:
         if self.base == "root":
@@ -221,7 +208,14 @@ class Folders(msgspec.Struct):
 
     def _look_for(self, walk: "_Walk", paths: Sequence[str], look: Callable[[Sequence[Place]], Shown]) -> list[str]:
         """Take over what the listing or the log shows of those folders; the paths of the others."""
-        listed = self._search(walk, [walk.place(each) for each in paths if not walk.is_made_above(each)], look)
+        places = [walk.place(each) for each in paths if not walk.is_made_above(each)]
+        for attempt in itertools.count():
+            try:
+                listed = look(places)
+                break
+            except LookFailed as error:
+                self._check_parents(places, walk.drive)
+                retry.pause(attempt, error, walk.deadline)
         missing: list[str] = []
         for path in paths:
             place = walk.place(path)
@@ -234,18 +228,12 @@ class Folders(msgspec.Struct):
                 missing.append(path)
         return missing
 
-    def _search(self, walk: "_Walk", places: Sequence[Place], look: Callable[[Sequence[Place]], Shown]) -> Shown:
-        """What Drive shows there. A listing that failed is no listing: is a parent gone, or is it asked again?"""
-        for attempt in itertools.count():
-            try:
-                return look(places)
-            except LookFailed as error:
-                for parent in dict.fromkeys(parent for parent, _ in places if parent != self.base):
-                    folder = walk.drive.get(parent)
-                    if folder is None or folder.trashed:
-                        raise _Misplaced(FileId(parent)) from None
-                retry.pause(attempt, error, walk.deadline)
-        raise AssertionError
+    def _check_parents(self, places: Sequence[Place], drive: Drive) -> None:
+        """Raise _Misplaced where a listing failed because a parent is gone; else it is to be asked again."""
+        for parent in dict.fromkeys(parent for parent, _ in places if parent != self.base):
+            folder = drive.get(parent)
+            if folder is None or folder.trashed:
+                raise _Misplaced(FileId(parent))
 
     def _logged(self, walk: "_Walk", path: str) -> Shown:
         upload = self.last_upload(self._label(path))
@@ -363,6 +351,11 @@ class _Walk(msgspec.Struct):
     def is_made_above(self, path: str) -> bool:
         """Whether this walk made the folder above: there is nothing in it to find."""
         return same(path.rpartition("/")[0]) in self.fresh
+
+    def chain(self, path: str) -> FolderPath:
+        """The folders down to that path, all of which were found or made."""
+        folders = (self.found[""], *(self.found[each] for each in _prefixes(same(path))))
+        return FolderPath(path, folders, is_new=True, is_made=same(path) in self.fresh, warning=self.warning)
 
 
 def _leaf(path: str) -> str:

@@ -18,6 +18,7 @@ import msgspec
 from function import telemetry
 from function.core.errors import UploadError, VolumeUnavailable
 from function.core.naming import metadata_digest, ownership_mark, same
+from function.core.receipt import Receipt
 from function.core.retry import Deadline
 from function.core.types import Digests, FileId, Outcome, Usage
 from function.drive.port import Drive
@@ -29,6 +30,7 @@ from function.protocol.plan import has_other_metadata, names_to_ask, outcome_unc
 from function.protocol.steps import Wanted
 from function.state.log import UploadLog
 from function.state.log_index import LogPosition
+from function.state.receipts import Receipts
 from function.upload.account import AccountSession, DriveSession
 from function.upload.item import Destination, Item, UploadContext, receipt_name
 
@@ -66,7 +68,8 @@ class Batch(msgspec.Struct, dict=True):
         """Bring every item to its end; those that were uploaded are logged, the others told."""
         items = [each for each in self.items if not _is_refused(each)]
         try:
-            due = [each for each in items if not self._is_unchanged(each)]
+            receipts = self.session.receipts
+            due = [each for each in items if not self._is_unchanged(each, receipts)]
             if due:
                 self._prepare(due)
         except UploadError as error:
@@ -110,9 +113,9 @@ class Batch(msgspec.Struct, dict=True):
             item.tell(self._warned(item, outcome), self.shared)
         return outcome is None
 
-    def _is_unchanged(self, item: Item) -> bool:
+    def _is_unchanged(self, item: Item, receipts: Receipts[Receipt]) -> bool:
         """Whether a stat and the receipt alone show that nothing changed; no lock, no request. Tells the outcome."""
-        receipt = self.session.receipts.read(self._receipt_name(item))
+        receipt = receipts.read(self._receipt_name(item))
         item.contents_done = receipt.done if receipt else ()
         if receipt is None or receipt.claim or receipt.strays:
             return False
