@@ -1,4 +1,4 @@
-"""Names on Drive: those that a file may get, and our marks. Pure."""
+"""How a file is called and marked on Drive: names, ownership marks, the caller's metadata, the MIME type. Pure."""
 
 import hashlib
 import itertools

@@ -1,5 +1,7 @@
 """drive_token.json as it lies on disk: which kind it is, what it holds, and a clear sentence where it is no use.
 
+Beside it: an access token, when it is due for renewal, and the cache that keeps one where the file is mounted read-only.
+
 What a kind looks like is one row of `_KINDS`; what people mistake for a token is one row of `_MISTAKES`; what its
 values may be stands in token_checks.py. Getting new access tokens is the work of renewal.py, writing the file that of
 token_save.py. `"application-default"` in the place of a path is what Google's libraries look for by themselves.

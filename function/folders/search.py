@@ -1,4 +1,9 @@
-"""What Drive shows of folders that no receipt knows: by listings, and by the log, where listings lag."""
+"""What Drive shows of folders: those that no receipt knows, and duplicates of ours.
+
+They are shown by listings, and by the log, where listings lag. Duplicates were made by racers without shared state:
+what we made in the younger moves over to the older, one of two equal files goes to the bin, and the younger folder
+itself when it is empty. What others put there stays where it is, and keeps its folder.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce

@@ -1,4 +1,4 @@
-"""A path of a request -> a place below `data_root`.
+"""A path of a request -> a place below `data_root` that is none of the job's own files.
 
 Nothing outside `data_root` is ever opened for its content, and nothing in it that is the job's own: the path is
 resolved, symlinks included, before anything is opened.

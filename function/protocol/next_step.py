@@ -1,4 +1,8 @@
-"""What comes next: nothing is claimed, or what stands under the claim's id decides."""
+"""What comes next: nothing is claimed, or what stands under the claim's id decides. Pure.
+
+Once our content stands there, it is settled with what else is there: keep | lose to an older file of equal content |
+give way to another content; then log, and record.
+"""
 
 from collections.abc import Iterable, Sequence
 

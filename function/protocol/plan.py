@@ -1,6 +1,9 @@
 """What to do where nothing is claimed: by what is done, what the log tells and what Drive shows. Pure.
 
 -> unchanged | adopt | create | revise | skip | fail
+
+First stands what the facts allow to be said (whether a listing counts, which names are free, which file is a
+duplicate), which next_step.py asks, too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +12,6 @@ from msgspec.structs import replace
 
 from function.core.errors import DestinationExists
 from function.core.naming import number_of, numbered, same
-from function.core.naming import same as alike
 from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Revise, Sending
 from function.core.types import (
     GOOGLE_MIME_PREFIX,
@@ -362,5 +364,5 @@ def _same_content(wanted: Wanted, digests: Digests | None, listing: FolderListin
     size = wanted.stat.size
     same = listing.holding(size, digests, wanted.name, wanted.key)
     if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
-        return next((each for each in same if alike(each.name) == alike(wanted.name)), None)
+        return next((each for each in same if same(each.name) == same(wanted.name)), None)
     return next(iter((*same, *listing.holding_elsewhere(size, digests, wanted.key))), None)

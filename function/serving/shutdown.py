@@ -1,4 +1,9 @@
-"""How a process stops in time: deadlines are brought forward, so that what is under way is answered and logged."""
+"""How an invocation and a process end in time.
+
+A deadline is brought forward, so that what is under way is answered and logged. For what may hang (a read, a lock or a
+write of a volume that is gone) nobody waits longer than there is time: a system call that hangs can't be interrupted,
+so it goes on in a daemon thread of its own.
+"""
 
 import math
 import signal

@@ -1,4 +1,6 @@
-"""What the log tells of uploads: a second memory, for where a receipt was lost, is old or was not finished.
+"""Reading the log: its files, positions in them, and what they tell of uploads.
+
+That is a second memory, for where a receipt was lost, is old or was not finished.
 
 It says what was done, but not on which Drive (an emulator may share the log): its user looks at the file first.
 """

@@ -1,4 +1,4 @@
-"""One file for one account in an invocation: from its request to its entry in the log."""
+"""One file for one account: where it goes, what its upload shares with others, and its entry in the log."""
 
 import threading
 import time
