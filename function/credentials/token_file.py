@@ -1,6 +1,6 @@
 """drive_token.json as it lies on disk: which kind it is, what it holds, and a clear sentence where it is no use.
 
-Beside it: an access token, when it is due for renewal, and the cache that keeps one where the file is mounted read-only.
+Beside it: an access token, when it is due for renewal, and the cache that keeps one beside a read-only mount.
 
 What a kind looks like is one row of `_KINDS`; what people mistake for a token is one row of `_MISTAKES`; what its
 values may be stands in token_checks.py. Getting new access tokens is the work of renewal.py, writing the file that of

@@ -362,7 +362,7 @@ def _same_content(wanted: Wanted, digests: Digests | None, listing: FolderListin
     if digests is None:
         return None
     size = wanted.stat.size
-    same = listing.holding(size, digests, wanted.name, wanted.key)
+    equal = listing.holding(size, digests, wanted.name, wanted.key)
     if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
-        return next((each for each in same if same(each.name) == same(wanted.name)), None)
-    return next(iter((*same, *listing.holding_elsewhere(size, digests, wanted.key))), None)
+        return next((each for each in equal if same(each.name) == same(wanted.name)), None)
+    return next(iter((*equal, *listing.holding_elsewhere(size, digests, wanted.key))), None)
