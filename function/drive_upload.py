@@ -382,10 +382,10 @@ class Upload(msgspec.Struct, dict=True):
         before = next((each for each in self.receipt.current.done if each.id == claim.id), None)
         file = self.to.new_file(claim, self.source.stat, with_metadata=self._sends_metadata, before=before)
         self.facts.last_sent = claim
+        if claim.session:  # also of a small content, which an earlier version may have begun so
+            return content.resume(drive, claim.session)
         if content.is_small and is_new(claim):
             return content.create(drive, file), True
-        if claim.session:
-            return content.resume(drive, claim.session)
         uri = drive.start(file, content.size, revises=not is_new(claim))
         self.receipt.claim(replace(claim, session=uri))  # durable before a byte is sent
         self.facts.last_sent = self._current_claim()

@@ -7,6 +7,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,6 +18,7 @@ import click
 
 from .emulator import DriveEmulator
 from .faults import quota
+from .http import tls
 from .model.errors import ApiError
 from .oauth.endpoints import CLIENT_ID
 from .server import ServerOptions
@@ -29,8 +32,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 USAGE, TRY_LATER, SETTINGS = 64, 75, 78
 """Exit codes, as sysexits.h has them: a wrong flag, what another process holds, what has to be set right first."""
 
-MARKS = (CLIENT_ID.encode(), b'"drive-emulator"', b"-----BEGIN CERTIFICATE-----")
-"""What the files that an emulator writes have in them; a file with none of these is somebody else's."""
+MARKS = (CLIENT_ID.encode(), b'"drive-emulator"')
+"""What the files for clients have in them; a file with none of these is somebody else's."""
 
 
 EXAMPLES = """\b
@@ -42,7 +45,28 @@ Exit codes: 0 it was ended, 64 wrong usage, 75 port or folder is in use, 78 some
 """
 
 
-@click.command(epilog=EXAMPLES)
+class _Command(click.Command):
+    """Wrong usage exits with 64."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _usage_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.show()
+        raise click.exceptions.Exit(USAGE) from error
+
+
+@click.command(cls=_Command, epilog=EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -119,6 +143,9 @@ def emulator(
     except OSError as error:
         drive.stop()
         raise _Refusal(f"{error.filename}: {error.strerror}.", SETTINGS) from None
+    except _Refusal:
+        drive.stop()
+        raise
     with drive:
         _explain(drive, data, written.write_token)
         _wait()
@@ -158,7 +185,7 @@ def _loaded(saved: Path, data: Path | None, options: dict[str, Any]) -> DriveEmu
             return DriveEmulator.loaded(saved, **options)
         archive.load(saved, data)
     except ValueError as error:
-        raise _Refusal(f"--load: {error}", click.UsageError.exit_code) from None
+        raise _Refusal(f"--load: {error}", USAGE) from None
     return DriveEmulator(data, **options)
 
 
@@ -172,20 +199,28 @@ class _Files:
     write_ca: Path | None
 
     def write(self, drive: DriveEmulator) -> None:
-        """Write those that were asked for; FileExistsError where that would replace what no emulator wrote."""
-        for path in (self.write_token, self.write_service_account, self.write_rclone_config, self.write_ca):
-            if path is not None and path.exists() and not any(mark in path.read_bytes() for mark in MARKS):
-                raise FileExistsError(
-                    errno.EEXIST, "holds what no Drive emulator wrote, so it is not replaced: name another file", path
-                )
-        if self.write_token is not None:
-            drive.write_token(self.write_token)
-        if self.write_service_account is not None:
-            drive.write_service_account(self.write_service_account)
-        if self.write_rclone_config is not None:
-            drive.write_rclone_config(self.write_rclone_config)
-        if self.write_ca is not None:
-            self.write_ca.write_bytes(drive.ca_pem)
+        """Write those that were asked for, unless that would replace what no emulator wrote."""
+        files: tuple[tuple[str, Path | None, Callable[[Path], object]], ...] = (
+            ("--write-token", self.write_token, drive.write_token),
+            ("--write-service-account", self.write_service_account, drive.write_service_account),
+            ("--write-rclone-config", self.write_rclone_config, drive.write_rclone_config),
+            ("--write-ca", self.write_ca, lambda path: path.write_bytes(drive.ca_pem)),
+        )
+        asked = [(flag, path, write) for flag, path, write in files if path is not None]
+        for flag, path, _ in asked:
+            if path.exists() and not _ours(path.read_bytes()):
+                told = f"{flag}: {path} holds what no Drive emulator wrote, so it is not replaced: name another file."
+                raise _Refusal(told, SETTINGS)
+        for flag, path, write in asked:
+            try:
+                write(path)
+            except OSError as error:
+                raise _Refusal(f"{flag}: {path}: {error.strerror}.", SETTINGS) from None
+
+
+def _ours(content: bytes) -> bool:
+    """Whether an emulator wrote a file, or nobody yet."""
+    return not content or any(mark in content for mark in MARKS) or tls.is_own(content)
 
 
 def _options(flags: dict[str, Any], *, https: bool) -> ServerOptions:

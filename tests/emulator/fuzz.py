@@ -24,11 +24,14 @@ from local_runner.drive_emulator.schema.discovery import Method, Schema, Version
 BATCH = 1000
 TOKEN = "fuzz"
 
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
 NASTY: list[Any] = [
     "", "x", "root", "é" * 200, "\x00", "\ud800", "a\r\nb: c", "%", "'", '"', "../..", "9" * 6000, -1, 0, 1,
     2**31, 2**63, 10**400, 1e300, -0.5, True, False, None, [], {}, [[]], {"a": None}, "0001-01-01T00:00:00+14:00",
     "true", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "name contains 'a'", "((((", "* ", "files(id", "a@b",
     "anyone", "application/vnd.google-apps.folder", "application/vnd.google-apps.shortcut", "owner", "reader", "user",
+    "application/vnd.google-apps.document", "application/vnd.google-apps.spreadsheet", "text/plain", "text/csv", WORD,
 ]  # fmt: skip
 
 HEADERS: dict[str, list[str]] = {
@@ -37,7 +40,20 @@ HEADERS: dict[str, list[str]] = {
     "X-Upload-Content-Length": ["5", "-1", "9" * 5000, "x"],
     "X-HTTP-Method-Override": ["GET", "PATCH", "NONSENSE"],
     "If-Match": ["*", '"x"'],
-    "Content-Type": ["application/json", "multipart/related; boundary=B", "multipart/mixed", "text/plain", "x", ""],
+    "Content-Type": [
+        "application/json",
+        "multipart/related; boundary=B",
+        "multipart/mixed",
+        "text/plain",
+        "x",
+        "",
+        WORD,
+    ],
+    "Content-Encoding": ["gzip", "deflate"],
+    "X-Goog-Upload-Protocol": ["resumable", "raw", "multipart", "x"],
+    "X-Goog-Upload-Command": ["start", "upload", "upload, finalize", "finalize", "query", "cancel", "x"],
+    "X-Goog-Upload-Offset": ["0", "5", "-1", "9" * 5000, "x"],
+    "X-GUploader-No-308": ["yes"],
     "Accept-Encoding": ["gzip"],
 }
 
@@ -46,7 +62,9 @@ ADMIN: list[tuple[str, str]] = [
     ("GET", "/emulator/download"), ("GET", "/emulator/accounts"), ("POST", "/emulator/accounts"),
     ("PATCH", "/emulator/weather"), ("POST", "/emulator/faults"), ("DELETE", "/emulator/faults"), ("POST", "/token"),
     ("GET", "/tokeninfo"), ("GET", "/o/oauth2/v2/auth"), ("POST", "/o/oauth2/v2/auth"), ("POST", "/batch/drive/v3"),
-    ("GET", "/nowhere"), ("DELETE", "/emulator/requests"),
+    ("GET", "/nowhere"), ("DELETE", "/emulator/requests"), ("GET", "/emulator/health"), ("GET", "/emulator/state"),
+    ("POST", "/emulator/service-account"), ("GET", "/uc"), ("GET", "/userinfo/v2/me"), ("POST", "/device/code"),
+    ("GET", "/device"), ("POST", "/device"), ("POST", "/revoke"), ("GET", "/oauth2/v3/certs"),
 ]  # fmt: skip
 
 ADMIN_FIELDS = {
@@ -134,7 +152,10 @@ class Fuzzer:
                 query["upload_id"] = self.dice.choice(sessions)
             if query["uploadType"] == "multipart":
                 headers["Content-Type"] = "multipart/related; boundary=B"
-                body = b"--B\r\n\r\n" + (body or b"{}") + b"\r\n--B\r\nContent-Type: text/plain\r\n\r\nhello\r\n--B--"
+                kind = self.dice.choice([b"text/plain", b"text/html", b"text/csv", WORD.encode()])
+                body = (
+                    b"--B\r\n\r\n" + (body or b"{}") + b"\r\n--B\r\nContent-Type: " + kind + b"\r\n\r\nhello\r\n--B--"
+                )
         return api.http_method, f"{prefix}{'/'.join(parts)}?{urlencode(query)}", headers, body
 
     def _id(self) -> Any:

@@ -24,7 +24,7 @@ def test_every_method_is_known_with_its_path_and_verb() -> None:
 
 
 def test_parameters_become_values_with_their_defaults() -> None:
-    """Types, bounds and defaults are the document's; a page size beyond 1000 is lowered, as it says."""
+    """Types, bounds and defaults are the document's; a page of changes beyond 1000 is lowered, as it says."""
     values = conformance.check_parameters(3, "files.list", {"pageSize": "1000", "supportsAllDrives": "TRUE", "q": "x"})
 
     assert values["pageSize"] == 1000
@@ -32,6 +32,7 @@ def test_parameters_become_values_with_their_defaults() -> None:
     assert values["includeItemsFromAllDrives"] is False
     assert (values["q"], values["spaces"]) == ("x", "drive")
     assert "pageToken" not in values
+    assert conformance.check_parameters(3, "changes.list", {"pageToken": "1", "pageSize": "5000"})["pageSize"] == 1000
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """PyDrive2's own tests against the emulator, where a checkout is at hand: its package on PyPI has none.
 
     git clone the project iterative/PyDrive2 into a folder, and into that folder's `extra` what its tests need:
-    pip install --target FOLDER/extra "funcy<2" fsspec tqdm appdirs pytest-mock
+    pip install --target FOLDER/extra "funcy<2" fsspec tqdm appdirs pytest-mock timeout-decorator
     PYDRIVE2_SOURCE=FOLDER python -m pytest tests/emulator/test_pydrive2_suite.py
 
 Two things differ from its runs at Google: its service account acts for a person, since service accounts own no storage;

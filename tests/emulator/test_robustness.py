@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from local_runner.drive_emulator import DriveEmulator
-from local_runner.drive_emulator.http import read
+from local_runner.drive_emulator import DriveEmulator, ServerOptions
+from local_runner.drive_emulator.http import read, tls
 from local_runner.drive_emulator.methods import about
 from local_runner.drive_emulator.storage.state import DataFolderInUse
 from tests.emulator import fuzz
@@ -293,6 +294,18 @@ def _token_of_another(tmp_path: Path) -> list[str]:
     return ["--port", "0", "--write-token", str(tmp_path / "token.json")]
 
 
+def _certificate_of_another(tmp_path: Path) -> list[str]:
+    tls.Tls(tmp_path / "tls")
+    chain = (tmp_path / "tls/server.pem").read_bytes()
+    shutil.rmtree(tmp_path / "tls")
+    (tmp_path / "bundle.pem").write_bytes(chain[chain.index(b"-----BEGIN CERTIFICATE") :])
+    return ["--port", "0", "--write-ca", str(tmp_path / "bundle.pem")]
+
+
+def _no_folder(tmp_path: Path) -> list[str]:
+    return ["--port", "0", "--write-token", str(tmp_path / "nowhere/token.json")]
+
+
 def _bad_flag(tmp_path: Path) -> list[str]:
     return ["--port", "0", "--latency-ms", "-5"]
 
@@ -303,10 +316,12 @@ def _bad_flag(tmp_path: Path) -> list[str]:
         (_taken_port, 75, "is taken"),
         (_no_host, 64, "is no address of this machine"),
         (_no_name, 64, "--host: 300.1.1.1 is no address of this machine"),
-        (_no_state, 2, "is no saved state of a Drive emulator"),
+        (_no_state, 64, "is no saved state of a Drive emulator"),
         (_unwritable, 78, "Not a directory"),
         (_used, 75, "in use by another"),
         (_token_of_another, 78, "no Drive emulator wrote"),
+        (_certificate_of_another, 78, "no Drive emulator wrote"),
+        (_no_folder, 78, "--write-token: "),
         (_bad_flag, 64, "latency_ms"),
     ],
 )
@@ -325,6 +340,28 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(
     assert (run.returncode, run.stderr.count("\n")) == (code, 1), run.stderr
     assert said in run.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path != data} == before
+
+
+@pytest.mark.parametrize(
+    "flags", [["--port", "x"], ["--nonsense"], ["--allow-origin", "x"], ["--seed-from", "nowhere"]]
+)
+def test_wrong_usage_exits_with_64(flags: list[str]) -> None:
+    """As the command's help says, and as every command of the package does."""
+    command = [sys.executable, "-m", "local_runner.drive_emulator", *flags]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert run.returncode == 64
+    assert "Error: " in run.stderr
+
+
+def test_an_authority_half_written_is_made_anew(tmp_path: Path) -> None:
+    """A kill or a full disk left a file that is no certificate: https works all the same, and clients can get it."""
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls/authority.pem").write_bytes(b"-----BEGIN PRIVATE KEY-----\nMIG")
+
+    with DriveEmulator(tmp_path, options=ServerOptions(https=True)) as drive:
+        (tmp_path / "ca.pem").write_bytes(drive.ca_pem)
+        assert requests.get(f"{drive.url}/emulator/health", verify=str(tmp_path / "ca.pem"), timeout=10).ok
 
 
 def test_a_token_of_an_emulator_is_replaced(tmp_path: Path, launch: Launch) -> None:

@@ -147,7 +147,7 @@ def test_what_is_no_saved_state_is_refused(tmp_path: Path, content: bytes) -> No
 
     told = CliRunner().invoke(command, ["--load", str(tmp_path / "file"), "--data", str(tmp_path / "data")])
 
-    assert told.exit_code == 2
+    assert told.exit_code == 64
     assert "is no saved state of a Drive emulator" in told.output
 
 

@@ -16,6 +16,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -40,6 +41,7 @@ NAMES = (
 )
 ADDRESSES = ("127.0.0.1", "::1")
 
+_OWN_NAME = "Drive emulator's own authority"
 _TLS_HANDSHAKE = b"\x16"
 
 
@@ -84,16 +86,27 @@ def greets(sock: socket.socket) -> bool:
     return sock.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE
 
 
+def is_own(pem: bytes) -> bool:
+    """Whether it is the certificate of an emulator's authority, and nothing else."""
+    if pem.count(b"-----BEGIN CERTIFICATE-----") != 1:
+        return False
+    try:
+        return x509.load_pem_x509_certificate(pem).subject.rfc4514_string() == f"CN={_OWN_NAME}"
+    except ValueError:
+        return False
+
+
 def _authority(path: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """The authority kept in a file, or a new one where there is none or its time is nearly over."""
     if path.exists():
         kept = path.read_bytes()
-        key, certificate = serialization.load_pem_private_key(kept, None), x509.load_pem_x509_certificate(kept)
-        if isinstance(key, ec.EllipticCurvePrivateKey) and certificate.not_valid_after_utc > _now() + LIFE:
-            return key, certificate
+        with suppress(ValueError):  # a file that a full disk or a kill left half written
+            key, certificate = serialization.load_pem_private_key(kept, None), x509.load_pem_x509_certificate(kept)
+            if isinstance(key, ec.EllipticCurvePrivateKey) and certificate.not_valid_after_utc > _now() + LIFE:
+                return key, certificate
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _builder("Drive emulator's own authority", None, key, life=10 * LIFE)
+        _builder(_OWN_NAME, None, key, life=10 * LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_may_sign(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

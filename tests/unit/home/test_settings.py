@@ -13,6 +13,9 @@ from function.core.types import Root
 from function.home.settings import EXCLUDE, VARIABLES, Settings, documentation, load
 from tests.support.home import PROJECT
 
+MUTANTS = int(os.environ.get("SETTINGS_MUTANTS", "2000"))
+"""How many mistaken settings are tried; 50,000 take half a minute."""
+
 COMPLETE: dict[str, Any] = {
     "drive_root": {"drive_id": "0AbC", "path": "Memory/VDB"},
     "data_root": "Data",
@@ -147,7 +150,7 @@ def test_mistakes_of_every_kind_end_in_a_sentence(tmp_path: Path, seed: int) -> 
     """Whatever stands in the file and in the variables: settings, or an error that can be printed, not too long."""
     dice = random.Random(seed)
     path = tmp_path / "paths.json"
-    for _ in range(250):
+    for _ in range(MUTANTS // 8):
         content = json.dumps(mutated(dice, COMPLETE)).encode("utf-8")
         path.write_bytes(damaged(dice, content) if dice.random() < 0.5 else content)
         environ = {"DRIVE_UPLOAD_PATHS": str(path)}
