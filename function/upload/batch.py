@@ -26,7 +26,7 @@ from function.drive.port import Drive, Usage
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
-from function.pacing import bandwidth
+from function.pacing.rate_limiter import shared_bandwidth
 from function.protocol.evidence import names_to_ask
 from function.protocol.plan import has_other_metadata, outcome_unchanged, unchanged_by_stat
 from function.protocol.steps import Wanted
@@ -171,7 +171,7 @@ class Batch:
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
             record=partial(self._record, item),
             deadline=self.deadline,
-            pace=partial(bandwidth.shared(self.account.settings.bandwidth_limit).take, check=self.deadline.check),
+            pace=partial(shared_bandwidth(self.account.settings.bandwidth_limit).take, check=self.deadline.check),
         )
         return Destination(
             context,
