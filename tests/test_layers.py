@@ -35,7 +35,7 @@ MAY_IMPORT = {
 """Package of ours -> the packages of ours that its modules may import; the longest matching name counts."""
 
 WALLS = {
-    "filelock": ["function.state.lease", "function.pacing.rate_limiter"],
+    "filelock": ["function.state.lease"],
     "flask": ["function.serving.flask_adapter", "function.main", "local_runner"],
     "functions_framework": ["function.main", "function.serving.server", "local_runner"],
     "googleapiclient": ["function.drive.client", "local_runner.drive_emulator"],

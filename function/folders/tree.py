@@ -109,8 +109,7 @@ class Folders(msgspec.Struct):
             if folder.id == "root" or (is_base and not stands_below and self._is_fresh(folder)):
                 continue
             if not (is_base and stands_below):
-                remote = fetched.get(folder.id) or shown.get(folder.id) or drive.get(folder.id)
-                remote = remote or drive.get(folder.id)  # one 404 is no proof: a chain would be made a second time
+                remote = fetched.get(folder.id) or shown.get(folder.id) or _looked_at(folder.id, drive)
                 stands_below = self._stands(folder, remote, folder.id in shown, drive)
             if stands_below:
                 self._seen[folder.id] = time.monotonic()
@@ -169,7 +168,7 @@ class Folders(msgspec.Struct):
     def _check_base(self, drive: Drive) -> None:
         if self.base == "root":
             return
-        base = drive.get(self.base)
+        base = _looked_at(self.base, drive)
         if base is None or base.trashed:
             raise _no_root(self.root, "is not on this Drive, or in its bin; mend paths.json or share it")
         self._seen[base.id] = time.monotonic()
@@ -315,14 +314,19 @@ def base_of(root: Root, drive: Drive) -> str:
 
     Raises DriveError (drive_root_not_found) where that is no folder.
     """
-    base = drive.get(root.base)
+    base = _looked_at(root.base, drive)
     if base and base.target:
-        base = drive.get(base.target)
+        base = _looked_at(base.target, drive)
     if base is None:
         raise _no_root(root, "is not on this Drive, or leads to nothing that is; mend paths.json or share it")
     if base.mime_type != FOLDER_MIME_TYPE:
         raise _no_root(root, "is no folder, and leads to none; mend paths.json")
     return base.id
+
+
+def _looked_at(file_id: str, drive: Drive) -> RemoteFile | None:
+    """What stands under the id. One 404 is no proof: folders would be made a second time, or a root be called gone."""
+    return drive.get(file_id) or drive.get(file_id)
 
 
 def _no_root(root: Root, why: str) -> DriveError:

@@ -25,7 +25,7 @@ from function.drive.port import Drive
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
-from function.pacing import bandwidth
+from function.pacing.rate_limiter import shared_bandwidth
 from function.protocol.plan import has_other_metadata, names_to_ask, outcome_unchanged, unchanged_by_stat
 from function.protocol.steps import Wanted
 from function.state.log import UploadLog
@@ -169,7 +169,7 @@ class Batch(msgspec.Struct, dict=True):
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
             record=partial(self._record, item),
             deadline=self.deadline,
-            pace=partial(bandwidth.shared(self.account.settings.bandwidth_limit).take, check=self.deadline.check),
+            pace=partial(shared_bandwidth(self.account.settings.bandwidth_limit).take, check=self.deadline.check),
         )
         return Destination(
             context,

@@ -2,8 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict
+from typing import TypeVar
 
 import click
 
@@ -22,8 +25,19 @@ from local_runner.terminal.screen import cell, output, table
 SETTINGS = "settings"
 """The area of what paths.json and the environment say."""
 
+HANG_S = 40.0
+"""Longer than any look at the home or trial of its volume takes, unless the volume is gone."""
+
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
+
+HANGS = fail(
+    volume.AREA,
+    "the home's volume, or the one that data_root or state_root is on, doesn't answer",
+    "mount it again, or let its server answer; nothing else could be checked",
+)
+
+T = TypeVar("T")
 
 EXAMPLES = """\b
 Examples:
@@ -59,15 +73,35 @@ def doctor(as_json: bool) -> None:
 
 def _findings() -> Iterator[Finding]:
     try:
-        settings = load()
+        settings = _in_time(load)
+    except TimeoutError:
+        yield HANGS
+        return
     except SettingsError as error:
         yield fail(SETTINGS, error.message, "mend the settings: the rest can't be checked without them")
         return
     where = f"the emulator at {settings.emulator}" if settings.emulator else "Google Drive"
     names = ", ".join(each.name for each in settings.accounts)
     yield ok(SETTINGS, f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
-    yield check_home.check_data(settings)
-    yield from volume.check(settings)
+    try:
+        yield from _in_time(lambda: [check_home.check_data(settings), *volume.check(settings)])
+    except TimeoutError:
+        yield HANGS
+        return
     yield from check_home.check_log(settings)
     for account in open_app(settings).accounts.values():
         yield from check_account.check(account, settings.emulator)
+
+
+def _in_time(look: Callable[[], T]) -> T:
+    """What the look finds. Raises TimeoutError where a volume doesn't answer: such a call can't be interrupted."""
+    found: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            found.set_result(look())
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            found.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return found.result(HANG_S)

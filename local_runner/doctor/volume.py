@@ -107,7 +107,10 @@ def _flock(folder: Path) -> None:
     """kernel lock"""
     with open(folder / "lock", "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        child = subprocess.run([sys.executable, "-I", "-S", "-c", _TAKE_LOCK, file.name], check=False, timeout=30)
+        try:
+            child = subprocess.run([sys.executable, "-I", "-S", "-c", _TAKE_LOCK, file.name], check=False, timeout=30)
+        except subprocess.TimeoutExpired:
+            raise _Unfit("another process gets no answer") from None
     if child.returncode != 3:
         raise _Unfit("another process was let in")
 

@@ -145,7 +145,7 @@ def _pace_quickly() -> None:
     from function.pacing import limit
 
     short = {"FIRST_PROBE_S": 0.01, "PROBE_EVERY_S": 0.02, "PROBE_LATER_EVERY_S": 0.02, "PROBE_ANSWER_S": 0.1}
-    vars(limit).update(short | {"STEADY_WITHIN_S": 1e9, "SEARCH_FROM_PER_S": limit.OPEN_PER_S})
+    vars(limit).update(short | {"STEADY_WITHIN_S": 1e9, "GENTLE_PER_S": limit.FREE_PER_S, "GROW_S": 0.01})
 
 
 def _make(runs: Sequence[Run]) -> list[dict[str, Any]]:

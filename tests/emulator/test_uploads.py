@@ -3,6 +3,7 @@
 import base64
 import os
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -102,6 +103,26 @@ def test_a_body_in_chunks_is_understood(api: Api, drive: DriveEmulator) -> None:
     answer = api.call("POST", "/upload/drive/v3/files?uploadType=media", data=iter(pieces))
 
     assert drive.content(answer.json()["id"]) == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        "Content-Length: 2\r\nTransfer-Encoding: chunked",
+        "Content-Length: 2\r\nContent-Length: 3",
+        "Transfer-Encoding: gzip, chunked",
+        "Content-Length: 2\r\nHost: www.googleapis.com",
+    ],
+)
+def test_a_request_of_doubtful_end_or_host_is_refused(api: Api, drive: DriveEmulator, doubt: str) -> None:
+    """Two programs could read it differently: 400, the connection ends, nothing is made."""
+    head = f"POST /drive/v3/files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {api.token}\r\n{doubt}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", drive.port), timeout=5) as sock:
+        sock.sendall(head.encode() + b"2\r\n{}\r\n0\r\n\r\n")
+        with suppress(ConnectionResetError):
+            assert sock.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+    assert drive.files() == []
 
 
 def test_expect_100_continue_is_answered_before_the_body(api: Api, drive: DriveEmulator) -> None:

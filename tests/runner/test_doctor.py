@@ -1,6 +1,9 @@
 """The command `doctor` on good homes and broken ones."""
 
+import fcntl
 import json
+import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from local_runner.commands import doctor as command
 from local_runner.doctor.mount import Mount, judge, mount_of, mounts
 from local_runner.drive_emulator import DriveEmulator
 
@@ -239,3 +243,19 @@ def test_the_mount_of_a_path_is_the_deepest_and_the_last(tmp_path: Path) -> None
     assert found is not None
     assert (found.kind, found.source) == ("nfs4", "10.0.0.2:/x y")
     assert {"rw", "local_lock=none"} <= found.options
+
+
+@pytest.mark.parametrize(("module", "call"), [(fcntl, "flock"), (os, "fsync"), (os, "link"), (os, "mkdir")])
+def test_a_volume_that_hangs_is_told(
+    drive: DriveEmulator, home: Path, run: Run, monkeypatch: pytest.MonkeyPatch, module: Any, call: str
+) -> None:
+    """A lock or a write that doesn't return (NFS, its server away) keeps nobody waiting for ever."""
+    is_back = threading.Event()
+    monkeypatch.setattr(command, "HANG_S", 1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, call, lambda *_, **__: is_back.wait(60))
+        found = run("doctor", "--json")
+        is_back.set()
+
+    assert found.exit_code == 65
+    assert "doesn't answer" in found.stdout

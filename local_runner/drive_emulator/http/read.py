@@ -291,6 +291,13 @@ def parse_head(head: bytes, body: Body) -> Request:
     return _request(*_head((first + version + b"\n" + rest).strip(b"\n").replace(b"\n", b"\r\n")), body)
 
 
+_ONCE = frozenset({"host", "content-length", "transfer-encoding"})
+"""Headers that say where a request goes and where it ends: to be doubtful about them is to be open to smuggling.
+
+Source: RFC 9112, 3.2 and 6.3.
+"""
+
+
 def _head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
     """Verb, target, version and headers."""
     lines = head.decode("latin-1").split("\r\n")
@@ -302,12 +309,20 @@ def _head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
         name, colon, value = line.partition(":")
         if not colon:
             raise BadRequest("malformed header")
-        headers[name.strip().lower()] = value.strip()
+        name, value = name.strip().lower(), value.strip()
+        if name in _ONCE and headers.get(name, value) != value:
+            raise BadRequest(f"two values of {name}")
+        headers[name] = value
     return parts[0], parts[1], parts[2], headers
 
 
 def _body(reader: Reader, headers: dict[str, str]) -> Body:
-    chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+    coding = headers.get("transfer-encoding", "identity").lower()
+    if coding not in {"chunked", "identity"}:
+        raise BadRequest("unknown Transfer-Encoding")
+    chunked = coding == "chunked"
+    if chunked and "content-length" in headers:
+        raise BadRequest("both Content-Length and Transfer-Encoding")
     length_text = headers.get("content-length")
     if length_text is not None and not (length_text.isascii() and length_text.isdigit() and len(length_text) < 19):
         raise BadRequest("malformed Content-Length")

@@ -3,7 +3,7 @@
 import pytest
 
 from function.core.errors import DeadlineExceeded
-from function.pacing.bandwidth import BandwidthLimit, shared
+from function.pacing.rate_limiter import BandwidthLimit, shared_bandwidth
 
 
 class Clock:
@@ -70,4 +70,4 @@ def test_without_a_limit_nobody_waits() -> None:
     BandwidthLimit(None, clock, clock.sleep).take(10**12, nothing)
 
     assert clock.now == 100
-    assert shared(4096) is shared(4096)
+    assert shared_bandwidth(4096) is shared_bandwidth(4096)
