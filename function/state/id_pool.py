@@ -82,7 +82,7 @@ class IdPool(msgspec.Struct, frozen=True):
                 fd = files.open_or_create(self.path)
                 try:
                     end = len(_whole(files.read_all(fd, MAX_BYTES)))
-                    files.write_at(fd, b"".join(each.encode() + b"\n" for each in ids), end)
+                    files.write_at(fd, "".join(f"{each}\n" for each in ids).encode(), end)
                     os.fsync(fd)
                 finally:
                     os.close(fd)
