@@ -31,6 +31,7 @@ from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, 
 from function.core.types import FILE_MAX_BYTES, Digests, FileId, Fingerprint, Outcome, RemoteFile, Status
 from function.drive.move import move
 from function.home.source import Source
+from function.protocol.evidence import count_numbered
 from function.protocol.next_step import next_step
 from function.protocol.steps import (
     Done,
@@ -189,7 +190,8 @@ class Upload:
                 facts.fresh_id = context.take_id()
             case NeedListing(names, begun_after):
                 facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
-                facts.names_asked = max(facts.names_asked, len(names) - 1)
+                numbered = count_numbered(self.wanted, self.receipt.current.done, names)
+                facts.names_asked = max(facts.names_asked, numbered)
                 facts.looks_at_name += 1
             case NeedFile(file_id):
                 facts.files[file_id] = context.drive.get(file_id)
