@@ -49,6 +49,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.home.source import Source
 from function.protocol.next_step import next_step
+from function.protocol.plan import count_numbered
 from function.protocol.steps import (
     Done,
     Facts,
@@ -274,7 +275,8 @@ class Upload(msgspec.Struct, dict=True):
             case NeedListing(names, begun_after):
                 self.to.folder.ready()
                 facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
-                facts.names_asked = max(facts.names_asked, len(names) - 1)
+                numbered = count_numbered(self.wanted, self.receipt.current.done, names)
+                facts.names_asked = max(facts.names_asked, numbered)
                 facts.looks_at_name += 1
             case NeedFile(file_id):
                 facts.files[file_id] = context.drive.get(file_id)

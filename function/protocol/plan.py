@@ -116,6 +116,11 @@ def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload], count: int = 0
     return (wanted.name, *(numbered(wanted.name, highest + more) for more in range(1, count + 1)))
 
 
+def count_numbered(wanted: Wanted, done: Sequence[CompletedUpload], names: Sequence[str]) -> int:
+    """How many of the names are those that `names_to_ask` asks for besides the destination's own."""
+    return sum(each in names for each in names_to_ask(wanted, done, len(names))[1:])
+
+
 def free_names(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: Facts) -> list[str]:
     """The numbered names that were looked for and are free, in order."""
     taken = {same(each.name) for each in listing.files}

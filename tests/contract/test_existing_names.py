@@ -213,3 +213,34 @@ def test_a_second_root_is_told_of(home: Home, post: Post, *, is_known: bool) -> 
 def test_a_root_that_is_seen_to_be_missing_is_made_without_a_word(home: Home, post: Post) -> None:
     """With the whole Drive in view there is nothing to warn of."""
     assert post(home, {"path": home.put()}).entry["message"] is None
+
+
+@pytest.mark.parametrize("policy", ["keep_both", "skip", "fail", "new_revision"])
+@pytest.mark.parametrize("done_first", [False, True], ids=["not there yet", "there already"])
+def test_a_revision_that_was_left_is_finished_under_any_policy(
+    home: Home, post: Post, policy: str, done_first: bool
+) -> None:
+    """Of a file that its owner had renamed: whatever the next call says of taken names, it ends."""
+    home.settings(deadline_s=1, if_exists="new_revision")
+    (first,) = post(home, {"path": home.put()}).entries
+    Owner(home.drive).change(first["file_id"], name="renamed.txt")
+    path = home.put(content=b"newer")
+    home.drive.faults.add(
+        {
+            "on": "upload.send",
+            "do": "status",
+            "status": 503,
+            "done_first": done_first,
+            "times": 1 if done_first else 99,
+        },
+        {"on": "files.get", "do": "status", "status": 503, "times": 99},
+    )
+    assert post(home, {"path": path}).code == 503
+    home.drive.faults.clear()
+    home.settings(deadline_s=20)
+
+    answer = post(home, {"path": path, "if_exists": policy})
+
+    assert answer.code == 200, answer.entry["message"]
+    assert b"newer" in home.stored().values()
+    assert post(home, {"path": path, "if_exists": policy}).body["status"] == "unchanged"

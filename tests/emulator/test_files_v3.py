@@ -433,3 +433,26 @@ def test_full_storage_refuses_content(drive: DriveEmulator) -> None:
     assert (first.status_code, small.reason(second)) == (200, (403, "storageQuotaExceeded"))
     assert (quota["limit"], quota["usage"]) == ("10", "8")
     assert small.reason(small.start({}, total=3)) == (403, "storageQuotaExceeded")
+
+
+def test_a_bin_is_emptied_by_who_may(drive: DriveEmulator, api: Api) -> None:
+    """One's own; a shared drive's by its manager. A member is refused, and a stranger doesn't know the drive."""
+    team = api.call("POST", "/drive/v3/drives?requestId=1", json={"name": "team"}).json()["id"]
+    mine = api.made({"name": "mine"})["id"]
+    theirs = api.call("POST", "/drive/v3/files?supportsAllDrives=true", json={"parents": [team]}).json()["id"]
+    for file_id in (mine, theirs):
+        api.call("PATCH", f"/drive/v3/files/{file_id}?supportsAllDrives=true", json={"trashed": True})
+    for name in ("member", "stranger"):
+        drive.add_account(f"{name}@example.com")
+    writer = {"type": "user", "role": "writer", "emailAddress": "member@example.com"}
+    api.call("POST", f"/drive/v3/files/{team}/permissions?supportsAllDrives=true", json=writer)
+    address = f"/drive/v3/files/trash?driveId={team}"
+
+    assert api.reason(Api(drive, "member@example.com").call("DELETE", address))[0] == 403
+    assert api.reason(Api(drive, "stranger@example.com").call("DELETE", address)) == (404, "notFound")
+    assert api.reason(api.call("DELETE", "/drive/v3/files/trash?driveId=nowhere")) == (404, "notFound")
+    assert {one["id"] for one in drive.files()} >= {mine, theirs}
+    assert api.call("DELETE", "/drive/v3/files/trash").status_code == 204
+    assert mine not in {one["id"] for one in drive.files()}
+    assert api.call("DELETE", address).status_code == 204
+    assert theirs not in {one["id"] for one in drive.files()}

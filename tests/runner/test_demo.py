@@ -55,6 +55,23 @@ def test_two_demos_upload_once(tmp_path: Path, environment: dict[str, str]) -> N
         assert re.search(r"Data/Zone/empty[ |]+(uploaded|unchanged)[ |]+MemoryVDB/Zone/empty ", shown)
 
 
+def test_a_demo_behind_a_proxy_stays_on_this_machine(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Proxies that the environment names are never asked for the loopback address, by neither of its processes."""
+    (tmp_path / "Data").mkdir()
+    (tmp_path / "Data/note.txt").write_text("note")
+    nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
+
+    demo = subprocess.run(
+        command("demo", "--home", str(tmp_path / "demo"), "--data", str(tmp_path / "Data")),
+        env=environment | nobody | {"ALL_PROXY": "http://127.0.0.1:9"}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert demo.returncode == 0, demo.stderr
+    assert "1 files in 1 folder" in demo.stdout.replace("1 file in", "1 files in")
+    assert "every file is there once, byte for byte." in demo.stdout
+
+
 def test_serve_answers_until_it_is_interrupted(home: Path, environment: dict[str, str]) -> None:
     """It says how to call it, uploads what is asked for, and ends both processes."""
     ours = environment | {"DRIVE_UPLOAD_PATHS": str(home / "paths.json"), "PORT": "0", "PYTHONUNBUFFERED": "1"}

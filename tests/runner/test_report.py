@@ -1,6 +1,7 @@
 """The report page: whole HTML, safe whatever the log holds, and useful in a real browser."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_the_report_is_whole_html_with_everything_escaped(home: Path, run: Run) 
     names = [name for name, _ in page.tags]
     assert not {"img", "i"} & set(names)
     assert names.count("script") == 2
-    assert names.count("svg") == 3
+    assert names.count("svg") == 3 + 2  # over time, and one for each zone and account
     assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
     away = [each["href"] for name, each in page.tags if name == "a" and not str(each["href"]).startswith("#")]
     assert away == ['https://drive.google.com/"onclick="alert(1)']
@@ -305,6 +306,19 @@ def test_charts_have_no_gaps_and_fit() -> None:
     assert list(hours) == ["2026-11-01T22", "2026-11-01T23", "2026-11-02T00", "2026-11-02T01"]
     assert len(old) == charts.BARS_MAX
     assert list(old)[-1] == "2026-11-05"
+
+
+def test_a_zone_has_its_own_picture() -> None:
+    """The same days as in every other zone, the failed upon the uploaded, and both in words."""
+    days = charts.days({"2026-11-01T22": Totals(), "2026-11-03T01": Totals()})
+    totals = Totals(Counter(uploaded=3, failed=1, unchanged=9))
+
+    drawn = charts.strip({"2026-11-03": totals}, days)
+
+    assert days == ["2026-11-01", "2026-11-02", "2026-11-03"]
+    assert 'aria-label="From 2026-11-01 to 2026-11-03: 3 uploaded, 1 failed"' in drawn
+    assert '<path class="uploaded" d="M21 100h8V25h-8z"/><path class="failed" d="M21 25h8V0h-8z"/>' in drawn
+    assert len(charts.days({"0001-01-01T00": Totals(), "9999-12-31T23": Totals()})) == charts.BARS_MAX
 
 
 @pytest.mark.parametrize("hour", ["0001-01-01T00", "9999-12-31T23"])

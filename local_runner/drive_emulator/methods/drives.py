@@ -109,13 +109,17 @@ def delete(call: Call) -> Response:
 
 
 def hide(call: Call) -> Response:
-    """Out of the default view."""
-    return _save(call, replace(_find(call), hidden=True))
+    """Out of the viewer's own default view."""
+    with call.drive.store.transaction():
+        drive = _find(call)
+        return _save(call, replace(drive, hidden_by=drive.hidden_by | {call.viewer.email}))
 
 
 def unhide(call: Call) -> Response:
-    """Back into the default view."""
-    return _save(call, replace(_find(call), hidden=False))
+    """Back into the viewer's own default view."""
+    with call.drive.store.transaction():
+        drive = _find(call)
+        return _save(call, replace(drive, hidden_by=drive.hidden_by - {call.viewer.email}))
 
 
 def _refuse_unknown(body: JsonObject) -> None:
@@ -154,7 +158,7 @@ def _resource(call: Call, drive: SharedDrive) -> JsonObject:
         "id": drive.id,
         "name": drive.name,
         "colorRgb": "#0f9d58",
-        "hidden": drive.hidden,
+        "hidden": call.viewer.email in drive.hidden_by,
         **created,
         "restrictions": dict.fromkeys(RESTRICTIONS, False),
         "capabilities": {name: rank >= access.RANK[role] for role, names in _BY_ROLE.items() for name in names},

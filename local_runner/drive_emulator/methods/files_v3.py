@@ -12,7 +12,7 @@ from ..model.errors import ApiError, invalid_parameter, not_emulated
 from ..model.records import APP_DATA
 from ..rules import access, editors, operations
 from ..schema import conformance
-from . import downloads, mutations
+from . import downloads, listing, mutations
 
 
 def create(call: Call) -> Response:
@@ -55,8 +55,12 @@ def delete(call: Call) -> Response:
 
 
 def empty_trash(call: Call) -> Response:
-    """Remove what is in the bin."""
-    operations.empty_trash(call.drive, call.viewer, call.params.get("driveId"))
+    """Remove what is in the viewer's bin, or in that of a shared drive which they manage."""
+    drive_id = call.params.get("driveId")
+    if drive_id:
+        listing.check_drive(call, drive_id)
+        access.require(call.drive.store, call.viewer, call.drive.store.files[drive_id], "organizer")
+    operations.empty_trash(call.drive, call.viewer, drive_id)
     return Response(204)
 
 

@@ -184,13 +184,16 @@ class Account(Record, frozen=True):
 
 
 class SharedDrive(Record, frozen=True):
-    """A shared drive; the id of its root folder equals its own id. `members` are drive-wide grants."""
+    """A shared drive; the id of its root folder equals its own id. `members` are drive-wide grants.
+
+    `hidden_by` are those, by e-mail address, in whose default view it isn't.
+    """
 
     id: str
     name: str
     created_ms: int
     request_id: str
-    hidden: bool = False
+    hidden_by: frozenset[str] = frozenset()
     members: tuple[Permission, ...] = ()
 
 

@@ -90,11 +90,11 @@ class Journal:
         self._count = 0
         self._encoder = msgspec.json.Encoder(enc_hook=dict)
 
-    def load(self) -> Iterator[tuple[str, Sequence[Any]]]:
-        """Every change of the last run: kinds with their values, in order."""
+    def load(self) -> Iterator[Line]:
+        """Every change of the last run, in order."""
         if self._path is None or not self._path.exists():
             return
-        with self._path.open("rb") as journal:
+        with self._path.open("rb", buffering=1024 * 1024) as journal:
             for number, text in enumerate(journal, 1):
                 if not text.endswith(b"\n"):
                     break
@@ -105,9 +105,8 @@ class Journal:
                     self._damaged = True
                     print(f"{self._path}: line {number} can't be read and is left out: {error}", file=sys.stderr)
                     continue
-                for kind, values in lines:
-                    self._count += len(values)
-                    yield kind, values
+                self._count += len(lines)
+                yield from lines
 
     def start(self, state: Callable[[], Iterable[Line]], count: int) -> None:
         """Append from here on, to the journal as it was read or to a new one of `state`, which has `count` lines."""
@@ -198,13 +197,13 @@ def _may_use_reserve(kinds: set[str]) -> bool:
     return kinds <= _SIGNING_IN or ("revision" not in kinds and any(kind.startswith("-") for kind in kinds))
 
 
-def _changes(line: Any) -> list[tuple[str, Sequence[Any]]]:
-    """What a line says: kinds with their values."""
+def _changes(line: Any) -> list[Line]:
+    """What a line of the journal says."""
     if line.kind == "all":
-        return [(one.kind, (one.value,)) for one in line.value]
+        return [(one.kind, one.value) for one in line.value]
     if line.kind in BULK:
-        return [(BULK[line.kind], line.value)]
-    return [(line.kind, (line.value,))]
+        return [(BULK[line.kind], value) for value in line.value]
+    return [(line.kind, line.value)]
 
 
 def _in_bulk(state: Iterable[Line]) -> Iterator[tuple[str, Any]]:

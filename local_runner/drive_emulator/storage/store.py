@@ -266,11 +266,9 @@ class Store:
         collects = gc.isenabled()
         gc.disable()
         try:
-            for kind, values in self._journal.load():
-                share, apply = sharing.by_kind.get(kind, _nothing), self._appliers[kind]
-                for value in values:
-                    share(value)
-                    apply(value)
+            for kind, value in self._journal.load():
+                sharing.by_kind.get(kind, _nothing)(value)
+                self._appliers[kind](value)
         finally:
             if collects:
                 gc.enable()

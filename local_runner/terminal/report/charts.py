@@ -35,6 +35,38 @@ def buckets(hours: Mapping[str, Totals]) -> dict[str, Totals]:
     return filled
 
 
+def days(hours: Mapping[str, Totals]) -> list[str]:
+    """The days from the first of these hours to the last, without a gap, the last BARS_MAX of them."""
+    times = sorted(found for each in hours if (found := _time(each)))
+    if not times:
+        return []
+    last = times[-1].date()
+    count = min((last - times[0].date()).days + 1, BARS_MAX)
+    return [(last - timedelta(days=number)).isoformat() for number in reversed(range(count))]
+
+
+def strip(over_time: Mapping[str, Totals], shown_days: Sequence[str]) -> str:
+    """A small picture of those days: what was uploaded, and upon it what failed."""
+    counts = [over_time[day].statuses if day in over_time else {} for day in shown_days]
+    pairs = [(each.get("uploaded", 0), each.get("failed", 0)) for each in counts]
+    uploaded, failed = (sum(numbers) for numbers in zip(*pairs, strict=True))
+    highest = max(map(sum, pairs)) or 1
+    paths = {"uploaded": "", "failed": ""}
+    for index, pair in enumerate(pairs):
+        base = 100.0
+        for name, value in zip(paths, pair, strict=True):
+            height = 100 * value / highest
+            if value:
+                paths[name] += f"M{index * 10 + 1} {base:.0f}h8V{base - height:.0f}h-8z"
+            base -= height
+    drawn = "".join(f'<path class="{name}" d="{path}"/>' for name, path in paths.items() if path)
+    label = f"From {shown_days[0]} to {shown_days[-1]}: {uploaded:,} uploaded, {failed:,} failed"
+    return (
+        f'<svg class="strip" role="img" aria-label="{label}" preserveAspectRatio="none" '
+        f'viewBox="0 0 {len(shown_days) * 10} 100"><title>{label}</title>{drawn}</svg>'
+    )
+
+
 def chart(
     title: str, anchor: str, over_time: Mapping[str, Totals], series: Series, told: Callable[[float], str]
 ) -> str:

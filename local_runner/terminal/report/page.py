@@ -160,15 +160,18 @@ def _zones(summary: Summary, open_: Sequence[OpenFailure]) -> str:
         return ""
     opens = summary.count_open(each.entry for each in open_)
     busiest = sorted(summary.zones.items(), key=lambda each: -each[1].statuses.total())[:ZONES_MAX]
-    rows = "\n".join(_zone_row(*key, totals, opens[key]) for key, totals in busiest)
+    days = charts.days(summary.hours)
+    strips = {key: charts.strip(summary.zone_days[key], days) for key, _ in busiest if days}
+    rows = "\n".join(_zone_row(*key, totals, opens[key], strips.get(key, "")) for key, totals in busiest)
     caption = f"The {len(busiest)} busiest of {len(summary.zones)}" if len(summary.zones) > ZONES_MAX else "All of them"
-    heads = ("Zone", "Account", *STATUSES, "Open", "Bytes uploaded", "Last attempt (UTC)")
+    span = f", from {days[0]} to {days[-1]}" if days else ""
+    heads = ("Zone", "Account", "Over time", *STATUSES, "Open", "Bytes uploaded", "Last attempt (UTC)")
     return "<h2>By zone and account</h2>\n" + _table(
-        caption, heads, rows, numbers=(*STATUSES, "Open", "Bytes uploaded")
+        caption + span, heads, rows, numbers=(*STATUSES, "Open", "Bytes uploaded")
     )
 
 
-def _zone_row(zone: str, account: str, totals: Totals, open_: int) -> str:
+def _zone_row(zone: str, account: str, totals: Totals, open_: int, strip: str) -> str:
     chosen = html.escape(f"zone={shown(zone)}\naccount={shown(account)}")
     counts = "".join(
         f'<td class="n" data-label="{name.capitalize()}">{totals.statuses[name] or ""}</td>' for name in STATUSES
@@ -176,7 +179,7 @@ def _zone_row(zone: str, account: str, totals: Totals, open_: int) -> str:
     last = totals.last.replace("T", " ").partition(".")[0].removesuffix("Z")
     return (
         f'<tr><th scope="row"><a href="#attempts" data-filter="{chosen}">{text(zone)}</a></th>'
-        f'<td data-label="Account">{text(account)}</td>{counts}'
+        f'<td data-label="Account">{text(account)}</td><td data-label="Over time">{strip}</td>{counts}'
         f'<td class="n {"failed" if open_ else ""}" data-label="Open">{open_ or ""}</td>'
         f'<td class="n" data-label="Bytes uploaded">{text(decimal(totals.size_bytes))}</td>'
         f'<td class="t" data-label="Last attempt">{text(last)}</td></tr>'

@@ -46,16 +46,22 @@ class Summary:
     """`2026-11-22T10` -> its totals."""
     zones: dict[tuple[str, str], Totals] = field(default_factory=lambda: defaultdict(Totals))
     """Zone and account -> their totals."""
+    zone_days: dict[tuple[str, str], dict[str, Totals]] = field(default_factory=lambda: defaultdict(dict))
+    """Zone and account -> `2026-11-22` -> the totals of that day."""
 
     def counting(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The same entries, counted as they pass."""
         for entry in entries:
             self.all.add(entry)
             self.last.append(entry)
-            if hour := _HOUR.match(str(entry.get("time"))):
+            hour = _HOUR.match(str(entry.get("time")))
+            if hour:
                 self.hours[hour[0]].add(entry)
             if isinstance(entry.get("path"), str):
-                self.zones[zone_of(entry["path"], self.data_root), str(entry.get("account"))].add(entry)
+                key = zone_of(entry["path"], self.data_root), str(entry.get("account"))
+                self.zones[key].add(entry)
+                if hour:
+                    self.zone_days[key].setdefault(hour[0][: len("2026-11-22")], Totals()).add(entry)
             yield entry
 
     def count_open(self, entries: Iterable[Entry]) -> Counter[tuple[str, str]]:
