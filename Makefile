@@ -32,6 +32,7 @@ bench: .venv/requirements-dev.installed  ## side-by-side figures against peers
 
 chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills and races: SEED=1 SCHEDULES=10000
 	$(PY) -m pytest -m chaos -n 0 -s --timeout 0
+	$(PY) -m tests.crash.races
 	$(PY) -m tests.chaos $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
 
 peers: .venv/requirements-dev.installed  ## the same faults for other uploaders, as a table
