@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,9 @@ settings.register_profile(
     "suite", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")  # how long a test takes on a busy machine says nothing about the code
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in a shell's background: what tests start inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

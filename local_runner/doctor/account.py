@@ -85,8 +85,9 @@ def _check_drive(area: str, account: AccountSession, token: str, endpoint: str) 
         yield fail(area, f"Drive answered {status}: {said}", "mend what it says")
         return
     yield ok(area, f"Drive answers {about.get('user', {}).get('emailAddress', 'without a name')}")
-    yield _check_space(area, about.get("storageQuota", {}))
-    yield from _check_root(area, account, token, endpoint)
+    quota = about.get("storageQuota", {})
+    yield _check_space(area, quota)
+    yield from _check_root(area, account, token, endpoint, needs_shared_drive=quota.get("limit") == "0")
 
 
 def _ask(endpoint: str, token: str, path: str, **query: str) -> tuple[int, dict[str, Any]]:
@@ -107,7 +108,7 @@ def _check_space(area: str, quota: dict[str, Any]) -> Finding:
     limit, left = int(quota["limit"]), int(quota["limit"]) - int(quota.get("usage", 0))
     shown = f"storage: {decimal(max(0, left))} of {decimal(limit)} left"
     if limit == 0:
-        return warn(area, "storage: none, as service accounts have", "let drive_root be in a shared drive")
+        return ok(area, "storage: none of its own, as service accounts have")
     if left <= 0:
         return fail(area, shown, "free some space: Drive refuses uploads")
     return warn(area, shown, "free some space soon") if left < FEW_BYTES else ok(area, shown)
@@ -132,7 +133,9 @@ def _check_clock(token_endpoint: str) -> Iterator[Finding]:
         yield ok("clock", "this clock agrees with the token endpoint's")
 
 
-def _check_root(area: str, account: AccountSession, token: str, endpoint: str) -> Iterator[Finding]:
+def _check_root(
+    area: str, account: AccountSession, token: str, endpoint: str, *, needs_shared_drive: bool
+) -> Iterator[Finding]:
     root = account.account.root
     status, base = _ask_file(endpoint, token, root.base)
     if target := base.get("shortcutDetails", {}).get("targetId"):
@@ -147,12 +150,19 @@ def _check_root(area: str, account: AccountSession, token: str, endpoint: str) -
             area, f"drive_root: nothing may be added to {base.get('name')}", "share it with this account to edit"
         )
         return
+    if needs_shared_drive and not (root.drive_id or base.get("driveId")):
+        yield fail(
+            area,
+            "drive_root: is in no shared drive, and this account has no space of its own: Drive refuses uploads",
+            "let drive_root be in a shared drive, or name a user as the account's subject",
+        )
+        return
     drive = account.drive.bound(Usage(), Deadline.after(TIME_S))
     yield _check_chain(area, root.folders, base["id"], drive, sees_all=not account.tokens.sees_only_own_files())
 
 
 def _ask_file(endpoint: str, token: str, file_id: str) -> tuple[int, dict[str, Any]]:
-    fields = "id,name,mimeType,trashed,capabilities(canAddChildren),shortcutDetails(targetId)"
+    fields = "id,name,mimeType,trashed,driveId,capabilities(canAddChildren),shortcutDetails(targetId)"
     return _ask(endpoint, token, f"files/{file_id}", supportsAllDrives="true", fields=fields)
 
 

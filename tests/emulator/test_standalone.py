@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from google.oauth2 import service_account
 from local_runner import drive_emulator
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.drive_emulator.cli import emulator as command
+from local_runner.drive_emulator.storage import archive
 from tests.emulator.wire import Api
 
 pytest_plugins = ["pytester"]
@@ -125,6 +128,21 @@ def test_a_state_is_saved_and_loaded(seed: Path, tmp_path: Path) -> None:
             folder = again.drive.folder
         assert not folder.exists()
     assert stat.S_IMODE((tmp_path / "saved").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["../outside", "content/../../outside", "/tmp/outside-of-it"])
+def test_a_saved_state_writes_nothing_outside_its_folder(tmp_path: Path, name: str) -> None:
+    """Whoever made the file: a name that leads out is refused, and links and devices are left out."""
+    link = tarfile.TarInfo("content/link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(tmp_path / "saved", "w:gz") as out:
+        for each in (tarfile.TarInfo("journal.jsonl"), link, tarfile.TarInfo(name)):
+            out.addfile(each, io.BytesIO())
+
+    with pytest.raises(ValueError, match="no saved state of a Drive emulator, or a damaged one"):
+        archive.load(tmp_path / "saved", tmp_path / "data")
+
+    assert [each.name for each in tmp_path.rglob("*") if each.is_symlink() or "outside" in each.name] == []
 
 
 def drive_bytes(seed: Path, path: str) -> bytes:

@@ -16,6 +16,7 @@ from click.testing import Result
 from local_runner.commands import doctor as command
 from local_runner.doctor.mount import Mount, judge, mount_of, mounts
 from local_runner.drive_emulator import DriveEmulator
+from tests.support.owner import Owner
 
 Run = Callable[..., Result]
 
@@ -259,3 +260,27 @@ def test_a_volume_that_hangs_is_told(
 
     assert found.exit_code == 65
     assert "doesn't answer" in found.stdout
+
+
+@pytest.mark.parametrize("place", ["My Drive", "a user's folder", "a shared drive", "a folder of a shared drive"])
+def test_a_service_account_needs_a_shared_drive(drive: DriveEmulator, home: Path, run: Run, place: str) -> None:
+    """It has no space of its own: elsewhere each upload would be refused, and so the doctor fails."""
+    robot = drive.service_account()
+    (home / "drive_token.json").write_text(json.dumps(robot))
+    owner = Owner(drive)
+    shared = owner.shared_drive("Team")
+    folders = {"a user's folder": "root", "a folder of a shared drive": shared}
+    root: Any = "MemoryVDB"
+    if place == "a shared drive":
+        root = {"drive_id": shared, "path": "MemoryVDB"}
+    elif place in folders:
+        root = {"folder_id": owner.folder("Here", folders[place])}
+    for file_id in (shared, *([root["folder_id"]] if "folder_id" in root else [])):
+        owner.share(file_id, robot["client_email"])
+    (home / "paths.json").write_text(json.dumps({"drive_root": root}))
+
+    found = run("doctor", "--json")
+
+    needs_one = "shared drive" not in place
+    assert [("no space of its own" in each) for each in failures(found)] == [True] * needs_one, found.stdout
+    assert found.exit_code == (65 if needs_one else 0)

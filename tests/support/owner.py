@@ -49,6 +49,15 @@ class Owner:
         """A copy in the same folder, with all that a copy takes along; its id."""
         return str(self._call("POST", f"/drive/v3/files/{file_id}/copy", json={"name": name})["id"])
 
+    def folder(self, name: str, parent: str) -> str:
+        """A folder, found or made; its id."""
+        return self._folder(name, parent)
+
+    def share(self, file_id: str, email: str) -> None:
+        """Let someone write there."""
+        permission = {"role": "writer", "type": "user", "emailAddress": email}
+        self._call("POST", f"/drive/v3/files/{file_id}/permissions", json=permission)
+
     def shared_drive(self, name: str) -> str:
         """A new shared drive; its id."""
         return str(self._call("POST", "/drive/v3/drives", params={"requestId": name}, json={"name": name})["id"])

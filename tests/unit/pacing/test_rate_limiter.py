@@ -407,8 +407,8 @@ print(len(sent))
 
 
 def test_real_processes_and_threads_share_a_rate(tmp_path: Path) -> None:
-    """Three processes of four threads, for a second: together they keep the pace, and all get on."""
-    path, rate, seconds = tmp_path / "pace", 60.0, 1.0
+    """Three processes of four threads, for some seconds: together they keep the pace, and all get on."""
+    path, rate, seconds = tmp_path / "pace", 60.0, 5.0
     command = [sys.executable, "-c", PROCESS, str(path), str(seconds)]
     processes = [subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) for _ in range(3)]
     assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 3
