@@ -64,6 +64,8 @@ class RateLimit(Struct, forbid_unknown_fields=True):
     """Requests a second at `since`."""
     due: float = 0.0
     """When the next request, or the next probe, may be sent."""
+    told: float = 0.0
+    """Drive's own word, by Retry-After: no probe before."""
     minute: float = 0.0
     minute_at: float = 0.0
     """What went through in the minute before `minute_at`; older requests fade, but not while the limit is blocked."""
@@ -72,9 +74,9 @@ class RateLimit(Struct, forbid_unknown_fields=True):
         """Whether an earlier request can have left this, rather than damage or another clock."""
         return (
             SLOWEST_PER_S <= self.rate <= FREE_PER_S
-            and min(self.since, self.due, self.minute, self.minute_at) >= 0
+            and min(self.since, self.due, self.told, self.minute, self.minute_at) >= 0
             and max(self.since, self.minute_at) <= now + CLOCK_SLACK_S
-            and self.due <= now + LONGEST_BLOCK_S + CLOCK_SLACK_S
+            and max(self.due, self.told) <= now + LONGEST_BLOCK_S + CLOCK_SLACK_S
         )
 
     def pace(self, now: float) -> float:
@@ -123,7 +125,8 @@ class RateLimit(Struct, forbid_unknown_fields=True):
             longest = PROBE_EVERY_S if blocked_s < MINUTE_S else PROBE_LATER_EVERY_S
             self.state, self.due = "blocked", now + min(longest, 4 * blocked_s) * (1 + dice / 10)
         if retry_after_s is not None:
-            self.due = max(self.due, now + min(retry_after_s, LONGEST_BLOCK_S))
+            self.told = max(self.told, now + min(retry_after_s, LONGEST_BLOCK_S))
+            self.due = max(self.due, self.told)
 
     def let_in(self, now: float) -> None:
         """The probe went through."""
@@ -131,6 +134,11 @@ class RateLimit(Struct, forbid_unknown_fields=True):
             least = GENTLE_PER_S if now - self.since < STEADY_WITHIN_S else SLOWEST_PER_S
             self.rate = min(self.rate, max(least, self.minute / MINUTE_S))
             self.state, self.since, self.due = "growing", now, now
+
+    def let_in_others(self, now: float) -> None:
+        """A probe of the account's other limit went through. The cause may be the same: find out at once."""
+        if self.state == "blocked":
+            self.due = min(self.due, max(now, self.told))
 
     @property
     def _is_shut(self) -> bool:

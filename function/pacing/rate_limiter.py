@@ -114,6 +114,7 @@ class Pacer:
         if self._senders[write].probing:
             with self._mutex, self._shared() as (limits, now):
                 limits[write].let_in(now)
+                limits[not write].let_in_others(now)
                 self._senders[write].probing = False
 
     def refused(self, *, write: bool, retry_after_s: float | None) -> None:

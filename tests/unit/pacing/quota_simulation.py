@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from function.pacing.rate_limiter import Pacer
+from function.pacing.rate_limiter import LOOK_EVERY_S, Pacer
 
 START = 1_800_000_000.0
 
@@ -175,7 +175,7 @@ class Simulation:
             if wait_s > 0:
                 self.asking.add((process, write))
                 late_s = self.dice.expovariate(2000)
-                self._at(self.now + wait_s + late_s, lambda: self._ask(process, write))
+                self._at(self.now + min(wait_s, LOOK_EVERY_S) + late_s, lambda: self._ask(process, write))
                 return
             self._send(process, write, self.idle[process][write].pop(0))
 

@@ -152,6 +152,20 @@ def test_a_probe_without_an_answer_is_replaced_by_one_other() -> None:
     assert other_wait_s > 0
 
 
+@pytest.mark.parametrize(("told_s", "wait_s"), [(None, 0.0), (20.0, 12.0)])
+def test_when_drive_lets_in_a_read_the_next_write_finds_out_at_once(told_s: float | None, wait_s: float) -> None:
+    """One limit of Drive may have refused both kinds; but never before the time that Drive named."""
+    limit = RateLimit()
+    refuse(limit, NOW)
+    send(limit, NOW + 5)
+    refuse(limit, NOW + 5, told_s, probe=True)
+
+    limit.let_in_others(NOW + 13 if told_s else NOW + 6)
+
+    assert limit.wait(NOW + 13 if told_s else NOW + 6, None)[0] == wait_s
+    assert limit.state == "blocked"
+
+
 def test_a_reservation_is_kept_until_the_limit_is_blocked() -> None:
     """Who asks again keeps the time; what was reserved before a refusal is void after it."""
     limit = growing_at(2.0)

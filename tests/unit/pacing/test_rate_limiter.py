@@ -214,6 +214,25 @@ def test_one_probe_is_sent_and_its_success_lets_the_others_go(tmp_path: Path) ->
     assert after == 0.0
 
 
+def test_a_read_that_is_let_in_ends_the_wait_of_the_writes(tmp_path: Path) -> None:
+    """Reads and writes that were refused together don't each find out by themselves that it is over."""
+    clock = Clock()
+    pacer = pacer_at(clock, tmp_path / "pace")
+    for write in (True, False):
+        pacer.ask(write=write)
+        pacer.refused(write=write, retry_after_s=None)
+    clock.now += 1.0
+    pacer.ask(write=True)
+    pacer.refused(write=True, retry_after_s=None)
+    before = pacer.ask(write=True)
+
+    pacer.ask(write=False)
+    pacer.succeeded(write=False)
+
+    assert before > 0
+    assert pacer.ask(write=True) == 0
+
+
 def test_a_probe_that_died_with_its_process_is_replaced(tmp_path: Path) -> None:
     """A killed process holds nobody up for long."""
     clock, path = Clock(), tmp_path / "pace"
@@ -267,7 +286,7 @@ NUMBERS = st.integers(-(2**40), 2**62) | st.floats(allow_nan=False, allow_infini
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     state=st.sampled_from(["free", "blocked", "probing", "growing"]),
-    changes=st.dictionaries(st.sampled_from(["since", "rate", "due", "minute", "minute_at"]), NUMBERS),
+    changes=st.dictionaries(st.sampled_from(["since", "rate", "due", "told", "minute", "minute_at"]), NUMBERS),
     write=st.booleans(),
 )
 def test_wild_numbers_in_the_file_never_stop_an_account_for_long(
