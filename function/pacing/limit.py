@@ -88,35 +88,34 @@ class RateLimit(Struct, forbid_unknown_fields=True):
         """Requests that a process may send before it asks again: a quarter of what may be sent at once."""
         return max(0, int(min(UNUSED_S, now - self.due) * FREE_PER_S / 4)) if self.state == "free" else 0
 
-    def wait(self, now: float, reserved: float | None) -> tuple[float, float | None]:
-        """Seconds until it is worth asking again, 0 to send now; and the time that is reserved for the process."""
+    def ask(self, now: float, reserved: float | None) -> tuple[float, float | None]:
+        """0 to send now, or seconds until it is worth asking again; and the time that is reserved for the process."""
         if self._is_shut:
-            longest = ASK_AGAIN_S if self.state == "probing" else math.inf
-            return max(0.0, min(longest, self.due - now)), None
+            if (wait_s := self.due - now) > 0:
+                return (min(wait_s, ASK_AGAIN_S) if self.state == "probing" else wait_s), None
+            self.state, self.due = "probing", now + PROBE_ANSWER_S
+            return 0.0, None
         if now - self.since >= FORGET_S or self.pace(now) == FREE_PER_S:
             self.state = "free"
         if reserved is None or reserved < self.since:
-            reserved = self._spend(now, 1)
+            reserved = self.spend(now, 1)
         return max(0.0, reserved - now), reserved
 
-    def sent(self, now: float) -> bool:
-        """Note a request for which there is nothing to wait any more. Tells whether it is the probe."""
-        if self._is_shut:
-            self.state, self.due = "probing", now + PROBE_ANSWER_S
-            return True
-        self._count(now, 1)
-        return False
-
-    def sent_unasked(self, now: float, requests: int) -> None:
-        """Note requests that were sent without asking."""
-        if not self._is_shut:
-            self._spend(now, requests)
-        self._count(now, requests)
+    def spend(self, now: float, requests: int) -> float:
+        """Note requests that are sent, or that a time is reserved for. Returns when the first of them is due."""
+        if self._is_shut:  # they were sent before the process knew
+            self.minute += requests
+            return now
+        self.minute = self.minute * math.exp(min(0.0, self.minute_at - now) / MINUTE_S) + requests
+        self.minute_at = now
+        due = max(self.due, now - UNUSED_S)
+        self.due = due + requests / self.pace(now)
+        return due
 
     def refused(self, now: float, retry_after_s: float | None, *, probe: bool, dice: float) -> None:
         """Drive refused a request, the probe or one that was already under way, for its rate; dice is in [0, 1)."""
         if not probe:
-            self._count(now, -1)
+            self.minute = max(0.0, self.minute - 1)
         if not self._is_shut:
             self.rate = max(SLOWEST_PER_S, self.pace(now) / 2)
             self.state, self.since, self.due = "blocked", now, now + FIRST_PROBE_S
@@ -143,14 +142,3 @@ class RateLimit(Struct, forbid_unknown_fields=True):
     @property
     def _is_shut(self) -> bool:
         return self.state in {"blocked", "probing"}
-
-    def _spend(self, now: float, requests: int) -> float:
-        due = max(self.due, now - UNUSED_S)
-        self.due = due + requests / self.pace(now)
-        return due
-
-    def _count(self, now: float, requests: int) -> None:
-        if not self._is_shut:
-            self.minute *= math.exp(min(0.0, self.minute_at - now) / MINUTE_S)
-            self.minute_at = now
-        self.minute = max(0.0, self.minute + requests)

@@ -100,10 +100,10 @@ class Pacer:
             return 0.0
         sender = self._senders[write]
         with self._mutex, self._shared() as (limits, now):
-            wait_s, sender.reserved = limits[write].wait(now, sender.reserved)
+            wait_s, sender.reserved = limits[write].ask(now, sender.reserved)
             if wait_s == 0:
                 sender.reserved = None
-                sender.probing = limits[write].sent(now)
+                sender.probing = limits[write].state == "probing"
                 self._look_at = now + LOOK_EVERY_S
                 for each, limit in zip(self._senders, limits, strict=True):
                     each.unasked = min(UNASKED, limit.unasked(now))
@@ -142,7 +142,7 @@ class Pacer:
             if file is not None:
                 self._limits = _read(file, now)
             for sender, limit in zip(self._senders, self._limits, strict=True):
-                limit.sent_unasked(now, sender.unnoted)
+                limit.spend(now, sender.unnoted)
                 sender.unnoted = 0
             yield self._limits, now
             if file is not None:

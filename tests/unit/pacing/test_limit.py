@@ -25,8 +25,7 @@ NOW = 1_800_000_000.0
 def send(limit: RateLimit, now: float, requests: int = 1) -> None:
     """So many requests go out at once, whether or not they are due."""
     for _ in range(requests):
-        limit.wait(now, None)
-        limit.sent(now)
+        limit.ask(now, None)
 
 
 def refuse(limit: RateLimit, now: float, retry_after_s: float | None = None, *, probe: bool = False) -> None:
@@ -111,7 +110,7 @@ def test_probes_come_later_and_later() -> None:
     limit, now, waits = RateLimit(), NOW, []
     refuse(limit, now)
     for _ in range(12):
-        waits.append(limit.wait(now, None)[0])
+        waits.append(limit.ask(now, None)[0])
         now += waits[-1]
         send(limit, now)
         refuse(limit, now, probe=True)
@@ -124,15 +123,17 @@ def test_probes_come_later_and_later() -> None:
 def test_a_retry_after_is_obeyed_in_every_state(state: str, told_s: float, wait_s: float) -> None:
     """Nobody sends before the time that Drive named; an earlier time doesn't shorten our own wait."""
     limit = growing_at(20.0) if state == "growing" else RateLimit()
-    if state in {"blocked", "probing"}:
+    if state == "blocked":
         refuse(limit, NOW)
     if state == "probing":
+        refuse(limit, NOW - FIRST_PROBE_S / 4)
+        limit.due = NOW
         send(limit, NOW)
     assert limit.state == state
 
     refuse(limit, NOW, told_s, probe=state == "probing")
 
-    assert limit.wait(NOW, None)[0] == (told_s if state == "probing" and told_s == 0 else wait_s)
+    assert limit.ask(NOW, None)[0] == wait_s
 
 
 def test_a_probe_without_an_answer_is_replaced_by_one_other() -> None:
@@ -142,13 +143,12 @@ def test_a_probe_without_an_answer_is_replaced_by_one_other() -> None:
     send(limit, NOW + FIRST_PROBE_S)
     late = NOW + FIRST_PROBE_S + PROBE_ANSWER_S
 
-    early_wait_s, _ = limit.wait(late - 0.01, None)
-    wait_s, _ = limit.wait(late, None)
-    is_probe = limit.sent(late)
-    other_wait_s, _ = limit.wait(late, None)
+    early_wait_s, _ = limit.ask(late - 0.01, None)
+    wait_s, _ = limit.ask(late, None)
+    other_wait_s, _ = limit.ask(late, None)
 
     assert early_wait_s > 0
-    assert (wait_s, is_probe) == (0, True)
+    assert wait_s == 0
     assert other_wait_s > 0
 
 
@@ -162,8 +162,8 @@ def test_when_drive_lets_in_a_read_the_next_write_finds_out_at_once(told_s: floa
 
     limit.let_in_others(NOW + 13 if told_s else NOW + 6)
 
-    assert limit.wait(NOW + 13 if told_s else NOW + 6, None)[0] == wait_s
-    assert limit.state == "blocked"
+    assert limit.ask(NOW + 13 if told_s else NOW + 6, None)[0] == wait_s
+    assert limit.pace(NOW) == FREE_PER_S / 2
 
 
 def test_a_reservation_is_kept_until_the_limit_is_blocked() -> None:
@@ -171,11 +171,46 @@ def test_a_reservation_is_kept_until_the_limit_is_blocked() -> None:
     limit = growing_at(2.0)
     send(limit, NOW, 20)
 
-    wait_s, reserved = limit.wait(NOW, None)
-    again_s, kept = limit.wait(NOW, reserved)
+    wait_s, reserved = limit.ask(NOW, None)
+    again_s, kept = limit.ask(NOW, reserved)
     refuse(limit, NOW)
-    _, void = limit.wait(NOW, reserved)
+    _, void = limit.ask(NOW, reserved)
 
     assert (again_s, kept) == (wait_s, reserved)
     assert reserved is not None
     assert void is None
+
+
+def test_a_reservation_is_void_after_a_block_that_nobody_told_of() -> None:
+    """A process that slept through it asks for a new time, behind those who asked since."""
+    limit = growing_at(2.0)
+    _, reserved = limit.ask(NOW, None)
+    refuse(limit, NOW)
+    send(limit, NOW + FIRST_PROBE_S)
+    limit.let_in(NOW + FIRST_PROBE_S)
+    send(limit, NOW + FIRST_PROBE_S, 20)
+
+    wait_s, _ = limit.ask(NOW + FIRST_PROBE_S, reserved)
+
+    assert wait_s > 0
+
+
+def test_only_a_free_limit_lets_requests_go_unasked() -> None:
+    """Once Drive has refused, every request is seen by all processes."""
+    free, growing = RateLimit(), growing_at(20.0)
+
+    assert free.unasked(NOW) > 0
+    assert growing.unasked(NOW + 10) == 0
+
+
+def test_what_was_sent_before_the_refusal_was_known_counts_for_the_minute() -> None:
+    """A process tells late what it sent unasked; Drive let it in, so the limit allows it."""
+    limit = RateLimit()
+    send(limit, NOW, 300)
+    refuse(limit, NOW)
+    limit.spend(NOW + FIRST_PROBE_S, 301)
+    send(limit, NOW + MINUTE_S)
+
+    limit.let_in(NOW + MINUTE_S)
+
+    assert limit.pace(NOW + MINUTE_S) == pytest.approx(10.0)
