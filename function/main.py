@@ -28,7 +28,9 @@ THREADS = "128"
 """Of functions-framework's own server, where THREADS doesn't say otherwise. A connection that is silent, or sends
 slowly, keeps one of them, and by default there are only four for each processor."""
 
-os.environ.setdefault("THREADS", THREADS)  # read when the server starts, which is after this file is loaded
+# Read when that server starts, which is after this file is loaded.
+os.environ.setdefault("THREADS", THREADS)
+os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else a caller on this machine may name another SCRIPT_NAME
 json_logs.set_up()
 speak_json(current_app)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.home import Home
-from tests.support.served import Served, serving
+from tests.support.served import BY_FRAMEWORK, BY_US, Served, serving
 
 COUNT = int(os.environ.get("PAYLOADS", "400"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -122,14 +122,14 @@ def ask(caller: http.client.HTTPConnection, dice: random.Random) -> tuple[int, s
     return answer.status, answer.getheader("Content-Type") or "", answer.read().decode()
 
 
-@pytest.fixture
-def served(home: Home) -> Iterator[Served]:
+@pytest.fixture(params=[BY_US, BY_FRAMEWORK], ids=["our server", "functions-framework's"])
+def served(request: pytest.FixtureRequest, home: Home) -> Iterator[Served]:
     """The function on a home whose own secrets hold the canary."""
     home.settings(deadline_s=5)
     token = home.drive.authorized_user()
     home.write("drive_token.json", json.dumps(token | {"client_secret": f"GOCSPX-{CANARY}", "canary": CANARY}))
     home.put()
-    with serving(home) as running:
+    with serving(home, command=request.param) as running:
         yield running
 
 

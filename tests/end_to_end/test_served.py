@@ -17,7 +17,7 @@ import requests
 
 from function.serving.payload import BODY_MAX_BYTES
 from tests.support.home import PROJECT, Home
-from tests.support.served import Served, serving
+from tests.support.served import BY_FRAMEWORK, Served, serving
 
 MEMORY_MAX_BYTES = 200 * 1024 * 1024
 
@@ -218,9 +218,6 @@ def test_a_body_without_end_is_passed_over(served: Served, method: str, chunked:
     assert code == {"GET": 200, "POST": 400, "PUT": 405}[method]
     assert document["status"] in ("ok", "failed")
     assert served.memory_bytes() < MEMORY_MAX_BYTES
-
-
-BY_FRAMEWORK = ("-m", "functions_framework", "--source", str(PROJECT / "function/main.py"), "--target", "drive_upload")
 
 
 @pytest.mark.parametrize("said", SILENT.values(), ids=list(SILENT))

@@ -16,6 +16,10 @@ from urllib3 import Retry
 
 from tests.support.home import PROJECT, Home
 
+BY_US = ("-m", "function", "serve")
+BY_FRAMEWORK = ("-m", "functions_framework", "--source", str(PROJECT / "function/main.py"), "--target", "drive_upload")
+"""Commands that serve the function: our own, and functions-framework's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -68,7 +72,7 @@ def until_killed(home: Home, port: int) -> Iterator["subprocess.Popen[bytes]"]:
 def serving(
     home: Home,
     *,
-    command: tuple[str, ...] = ("-m", "function", "serve"),
+    command: tuple[str, ...] = BY_US,
     folder: Path = PROJECT,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
