@@ -239,7 +239,8 @@ def _file(path: Path, *, may_be_absent: bool) -> dict[str, Any]:
         if may_be_absent:
             return {}
         raise SettingsError(
-            f'{path}: no such settings file; write {{"drive_root": "MemoryVDB"}} into it, '
+            f"{path}: no such settings file{'' if path.parent.is_dir() else ', nor its folder'};"
+            ' run \'drive-upload init\' there, write {"drive_root": "MemoryVDB"} into it, '
             f"name another one with {PATHS}, or set {VARIABLES['drive_root']}."
         ) from error
     except OSError as error:

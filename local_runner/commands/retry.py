@@ -1,5 +1,6 @@
 """The command `retry`: tries again what the log leaves open, or closes it."""
 
+import difflib
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -60,7 +61,9 @@ def retry(
             "--forget: say what to close: a PATH, --reason, or --failed for all that failed for good."
         )
     home = settings()
-    meant = [each for each in _open(home) if _is_meant(each, home.home, paths, reasons)]
+    open_ = _open(home)
+    meant = [each for each in open_ if _is_meant(each, home.home, paths, reasons)]
+    _tell_unknown(paths, open_, home.home)
     if forget:
         closed = [each for each in meant if paths or reasons or each.due is None]
         _forget(home, closed, dry_run=dry_run, as_json=where["as_json"])
@@ -98,6 +101,15 @@ def _is_meant(failure: OpenFailure, home: Path, paths: Sequence[str], reasons: S
     path = spelled(failure.entry["path"], home)
     named = {spelling for each in paths for spelling in (spelled(each, home), os.path.relpath(each, home))}
     return any(path == each or path.startswith(f"{each}/") for each in named)
+
+
+def _tell_unknown(paths: Sequence[str], open_: Sequence[OpenFailure], home: Path) -> None:
+    """Say which of the paths name nothing that is open: what arrived, or what was mistyped."""
+    for path in paths:
+        if not any(_is_meant(each, home, [path], ()) for each in open_):
+            near = difflib.get_close_matches(path, [spelled(each.entry["path"], home) for each in open_], 1, cutoff=0.7)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            click.echo(printable(f"{path}: nothing of that name is open{hint}"), err=True)
 
 
 def _possible(due: Sequence[OpenFailure], accounts: Collection[str]) -> tuple[list[OpenFailure], list[LeftOut]]:

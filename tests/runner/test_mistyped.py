@@ -98,6 +98,26 @@ def test_what_was_mistyped_is_not_queued(home: Path, drive: DriveEmulator, run: 
     assert "Dta: no such file or folder; did you mean Data?" in result.stderr
 
 
+def test_a_home_that_is_nowhere_is_said_to_be(run: Run, tmp_path: Path) -> None:
+    """Its folder is missing, not only its settings."""
+    mistyped, empty = tmp_path / "memroy", tmp_path / "Data"
+
+    assert "paths.json: no such settings file, nor its folder;" in run("--home", str(mistyped), "status").stderr
+    assert "paths.json: no such settings file; run 'drive-upload init'" in run("--home", str(empty), "status").stderr
+
+
+def test_retry_says_which_path_is_not_open(drive: DriveEmulator, run: Run) -> None:
+    """It may have arrived, or it was mistyped: what is open and spelled almost so is named."""
+    run("upload", "Data/Meta/gone.txt")
+
+    mistyped, arrived = run("retry", "--forget", "Data/Meta/gnoe.txt"), run("retry", "Data/Notes")
+
+    assert mistyped.stderr == "Data/Meta/gnoe.txt: nothing of that name is open; did you mean Data/Meta/gone.txt?\n"
+    assert mistyped.stdout == "0 closed.\n"
+    assert "Data/Notes: nothing of that name is open" in arrived.stderr
+    assert run("retry", "--forget", "Data").stderr == ""
+
+
 def test_a_function_elsewhere_may_have_it(home: Path, drive: DriveEmulator, run: Run) -> None:
     """With --url nothing is judged by what is here: the call is made."""
     assert run("upload", "/srv/Data/a.txt", "--url", "http://127.0.0.1:9").exit_code == 75
