@@ -65,6 +65,30 @@ def test_html_becomes_a_document_and_comes_back(api: Api) -> None:
     assert exported(api, made["id"], "text/plain").decode("utf-8-sig") == "One\r\ntwo three"
 
 
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (
+            "<p title='a>b'>1 &lt; 2<br>next<SCRIPT>no()</SCRIPT> &amp; <!-- no -->end <?no?><!DOCTYPE html>",
+            "1 < 2\nnext & end",
+        ),
+        ("a <b>bold</b>\n text, 1 < 2<ul><li>x</li></ul>", "a bold text, 1 < 2\nx"),
+        ("kept <!-- never closed <p>no", "kept"),
+        ("kept <script>never closed <p>no", "kept"),
+        ("kept <a href='never closed>no", "kept"),
+        ("<!--" * 200_000, ""),
+        ("<" * 200_000, "<" * 200_000),
+        ("</" * 200_000, "</" * 200_000),
+    ],
+    ids=["all kinds", "inline", "open comment", "open script", "open tag", "comments", "less than", "ends"],
+)
+def test_the_words_of_a_page(api: Api, page: str, words: str) -> None:
+    """A line for each block; what is never closed ends with the page; no page keeps the emulator busy for ever."""
+    made = converted(api, DOCUMENT, "text/html", page.encode())
+
+    assert exported(api, made["id"], "text/plain").decode("utf-8-sig") == words.replace("\n", "\r\n")
+
+
 def test_a_table_becomes_a_spreadsheet_and_comes_back(api: Api) -> None:
     """From one separator to the other, quotes and line ends inside included."""
     table = b'a,"b,c"\r\n1,"two\r\nlines"\r\n'

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping
 from html import escape
-from html.parser import HTMLParser
 
 from msgspec.structs import replace
 
 from ..model.errors import ApiError, bad_request, not_emulated
 from ..model.records import GOOGLE_TYPE_PREFIX, FileRecord, JsonObject, Revision, Viewer
 from ..storage.state import Drive
-from . import docx
+from . import docx, html_text
 from .new_content import Upload, guessed_type, put_revision
 
 DOCUMENT = f"{GOOGLE_TYPE_PREFIX}document"
@@ -122,46 +120,13 @@ def _plain(source: bytes, kind: str) -> str:
     """A document's words, with bare line feeds."""
     if kind == docx.TYPE:
         return docx.text_of(source)
-    return _plain_of_html(_text(source)) if kind == "text/html" else _text(source)
+    return html_text.words(_text(source)) if kind == "text/html" else _text(source)
 
 
 def _html_of_plain(text: str) -> str:
     lines = "".join(f"<p>{escape(line)}</p>" for line in text.split("\n"))
     head = '<meta content="text/html; charset=UTF-8" http-equiv="content-type">'
     return f"<html><head>{head}</head><body>{lines}</body></html>"
-
-
-class _Words(HTMLParser):
-    """The text of a page, a line for each block."""
-
-    BLOCKS = frozenset("address article blockquote br div h1 h2 h3 h4 h5 h6 hr li p pre section table tr ul ol".split())
-    SILENT = frozenset({"script", "style", "head", "title"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = [""]
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        self._silent += tag in self.SILENT
-        if tag in self.BLOCKS and self.lines[-1].strip():
-            self.lines.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent -= tag in self.SILENT and self._silent > 0
-        if tag in self.BLOCKS and self.lines[-1].strip():
-            self.lines.append("")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.lines[-1] += re.sub(r"\s+", " ", data)
-
-
-def _plain_of_html(text: str) -> str:
-    words = _Words()
-    words.feed(text)
-    words.close()
-    return "\n".join(line.strip() for line in words.lines).strip()
 
 
 def _table(text: str, source: str, target: str) -> str:
