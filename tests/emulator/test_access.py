@@ -120,3 +120,18 @@ def test_a_drive_is_hidden_from_its_hider_alone(drive: DriveEmulator, api: Api) 
     assert reader.call("POST", f"/drive/v3/drives/{team}/hide").status_code == 200
 
     assert [one.get(f"drives/{team}", fields="hidden").json()["hidden"] for one in (api, reader)] == [False, True]
+
+
+@pytest.mark.parametrize("scope", ["drive.metadata", "drive.metadata.readonly"])
+def test_a_token_for_metadata_downloads_nothing(drive: DriveEmulator, api: Api, scope: str) -> None:
+    """Drive guide "Choose Google Drive API scopes": it shows files, never what is in them."""
+    file_id = api.multipart({"name": "a"}, b"secret").json()["id"]
+    revision = api.get(f"files/{file_id}/revisions").json()["revisions"][0]["id"]
+    drive.accept_token("small", scopes=[f"https://www.googleapis.com/auth/{scope}"])
+    caller = Api(drive)
+    caller.session.headers["Authorization"] = "Bearer small"
+
+    assert caller.get(f"files/{file_id}", fields="name").json() == {"name": "a"}
+    for path in (f"v3/files/{file_id}", f"v2/files/{file_id}", f"v3/files/{file_id}/revisions/{revision}"):
+        answer = caller.call("GET", f"/drive/{path}?alt=media")
+        assert (answer.status_code, b"secret" in answer.content) == (403, False)

@@ -28,6 +28,9 @@ from .routes import Route, match
 GZIP_FROM_BYTES = 1024
 """Shorter answers aren't worth compressing."""
 
+METADATA_SCOPES = frozenset(
+    f"https://www.googleapis.com/auth/drive.{name}" for name in ("metadata", "metadata.readonly", "apps.readonly")
+)
 OVERRIDE_LIMIT_BYTES = 1024 * 1024
 
 
@@ -95,7 +98,7 @@ def _admit(call: Call, route: Route) -> None:
         conformance.check_alt(call.request.query)
         call.viewer = oauth_http.viewer_of(call.drive, call.request, route.starts or route.method_id)
         call.record.user = call.viewer.email
-        oauth_http.require_scope(call.viewer, _scopes(route))
+        oauth_http.require_scope(call.viewer, _scopes(route, call.request))
         query = {name: values[0] for name, values in call.request.query.items()}
         call.check_parameters(query, route.starts or route.method_id)
         call.drive.quota.spend(
@@ -107,9 +110,14 @@ def _admit(call: Call, route: Route) -> None:
         )
 
 
-def _scopes(route: Route) -> frozenset[str]:
+def _scopes(route: Route, request: Request) -> frozenset[str]:
+    """Those that suffice for a method; for content, not those that show metadata only.
+
+    Sources: discovery documents; Drive guide "Choose Google Drive API scopes".
+    """
     method = document(route.version).methods.get(route.starts or route.method_id)
-    return method.scopes if method else frozenset()
+    accepted = method.scopes if method else frozenset()
+    return accepted - METADATA_SCOPES if request.first("alt") == "media" else accepted
 
 
 def _override(request: Request) -> None:
