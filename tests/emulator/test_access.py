@@ -135,3 +135,32 @@ def test_a_token_for_metadata_downloads_nothing(drive: DriveEmulator, api: Api, 
     for path in (f"v3/files/{file_id}", f"v2/files/{file_id}", f"v3/files/{file_id}/revisions/{revision}"):
         answer = caller.call("GET", f"/drive/{path}?alt=media")
         assert (answer.status_code, b"secret" in answer.content) == (403, False)
+
+
+def test_the_feed_tells_whoever_loses_sight_of_a_file(drive: DriveEmulator, api: Api) -> None:
+    """Moved out of a shared folder, unshared or deleted: a removal, also when more happens before they ask."""
+    for name in ("stranger", "reader"):
+        drive.add_account(f"{name}@example.com")
+    reader, stranger = Api(drive, "reader@example.com"), Api(drive, "stranger@example.com")
+    start = {one: one.get("changes/startPageToken").json()["startPageToken"] for one in (reader, stranger)}
+    folder = api.folder()
+    grant = {"type": "user", "role": "reader", "emailAddress": "reader@example.com"}
+    shared = api.call("POST", f"/drive/v3/files/{folder}/permissions", json=grant).json()["id"]
+    moved, deleted, private = (
+        api.made({"name": name, "parents": [parent]})["id"]
+        for name, parent in (("moved", folder), ("deleted", folder), ("private", "root"))
+    )
+
+    def told(who: Api) -> dict[str, bool]:
+        feed = who.get("changes", pageToken=start[who]).json()["changes"]
+        return {one["fileId"]: one["removed"] for one in feed}
+
+    assert told(reader) == {folder: False, moved: False, deleted: False}
+    api.call("PATCH", f"/drive/v3/files/{moved}?addParents=root&removeParents={folder}", json={})
+    api.update(moved, {"name": "renamed"})
+    api.call("DELETE", f"/drive/v3/files/{deleted}")
+    assert told(reader) == {folder: False, moved: True, deleted: True}
+    api.call("DELETE", f"/drive/v3/files/{folder}/permissions/{shared}")
+    assert told(reader) == {folder: True, moved: True, deleted: True}
+    assert told(stranger) == {}
+    assert private not in told(reader)

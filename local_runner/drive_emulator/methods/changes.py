@@ -130,7 +130,7 @@ def _seen(call: Call, change: Change) -> Seen | None:
     if record is not None and access.is_listed(store, viewer, record):
         return Seen(change, record)
     removals = call.params.get("includeRemoved", True) and call.params.get("includeDeleted", True)
-    concerned = viewer.email in change.viewers or (change.drive_id in store.drives and change.removed)
+    concerned = viewer.email in change.viewers
     if not removals or not concerned or (record is not None and not access.app_sees(viewer, record)):
         return None
     return Seen(change, None)

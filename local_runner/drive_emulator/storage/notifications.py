@@ -148,7 +148,7 @@ class Notifier:
 def _concerns(channel: Channel, change: Change) -> bool:
     if channel.file_id is not None:
         return change.file_id == channel.file_id
-    return channel.email in change.viewers or change.drive_id is not None
+    return channel.email in change.viewers
 
 
 def _changed(before: FileRecord | None, now: FileRecord) -> str:

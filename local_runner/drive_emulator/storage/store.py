@@ -9,10 +9,12 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -225,8 +227,10 @@ class Store:
 
     def put_file(self, record: FileRecord, *, now_ms: int) -> None:
         """Create or replace a file and note it in the change feed. Call with `lock` held."""
+        before = self.files.get(record.id)
+        lost = self._audience(before) if before is not None else frozenset()
         self._save("file", record)
-        self._note_change(record, now_ms, removed=False)
+        self._note_change(record, now_ms, lost, removed=False)
 
     def put_silently(self, record: FileRecord) -> None:
         """Replace a file without a change of its own: what happened to an ancestor shows on it."""
@@ -237,13 +241,26 @@ class Store:
         record = self.files[file_id]
         if file_id in self.comments:
             self._save("-comments", file_id)
-        self._note_change(record, now_ms, removed=True)
+        self._note_change(record, now_ms, frozenset(), removed=True)
         self._save("-file", file_id)
 
-    def _note_change(self, record: FileRecord, now_ms: int, *, removed: bool) -> None:
+    def _note_change(self, record: FileRecord, now_ms: int, lost: frozenset[str], *, removed: bool) -> None:
+        """One more entry of the feed, for those who see the file now, and for those who did (`lost`, or earlier).
+
+        Only the newest entry of a file is shown, so whoever has to hear that it is gone from their sight is in it, too.
+        """
         number = self.changes[-1].number + 1 if self.changes else 1
-        viewers = frozenset({record.owner, *(grant.email for grant in record.permissions)} - {""})
+        viewers = self._audience(record) | lost
+        if (latest := self._latest_changes.get(record.id)) is not None:
+            viewers |= self.changes[bisect_left(self.changes, latest, key=attrgetter("number"))].viewers
         self._save("change", Change(number, record.id, now_ms, removed, viewers, record.drive_id, record.space))
+
+    def _audience(self, record: FileRecord) -> frozenset[str]:
+        """Who sees a file, by e-mail address: owners, and those it or what it lies in is shared with."""
+        places = (record, *self.ancestors(record))
+        drive = self.drives.get(record.drive_id or "")
+        grants = chain(*(place.permissions for place in places), drive.members if drive else ())
+        return frozenset({place.owner for place in places} | {grant.email for grant in grants}) - {""}
 
     def _save(self, kind: str, value: Any) -> None:
         with self.transaction() as current:
