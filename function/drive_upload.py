@@ -348,12 +348,14 @@ class Upload(msgspec.Struct, dict=True):
             file, was_sent = self._sent(claim)
         except TransientDriveError as error:
             self._pause(error)
-        except AlreadyExists:
+        except AlreadyExists as error:
             facts.in_use.add(claim.id)
+            self._pause_if_repeated(error)
         except SessionLost as error:
             self._lose_session(error)
-        except NotFound:
+        except NotFound as error:
             self._lose_folder(claim)
+            self._pause_if_repeated(error)
         except DriveError as error:
             self._take_refusal(error)
         else:
@@ -400,6 +402,12 @@ class Upload(msgspec.Struct, dict=True):
     def _pause(self, error: TransientDriveError) -> None:
         self._failures = 0 if self.content.has_progressed else self._failures
         retry.pause(self._failures, error, self.to.context.deadline)
+        self._failures += 1
+
+    def _pause_if_repeated(self, error: DriveError) -> None:
+        """The first such answer leads to a look at once; where that doesn't help, Drive isn't asked in a rush."""
+        if self._failures:
+            retry.pause(self._failures - 1, TransientDriveError(error.message), self.to.context.deadline)
         self._failures += 1
 
     def _lose_session(self, error: SessionLost) -> None:

@@ -116,6 +116,38 @@ def test_a_403_that_can_be_mended_waits(home: Home, post: Post, on: str, reason:
     assert list(home.stored()) == [DESTINATION]
 
 
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("size", [12, 6_000_000], ids=["small", "large"])
+@pytest.mark.parametrize("policy", ["keep_both", "new_revision"])
+@pytest.mark.parametrize("on", ["files.create", "files.update", "upload.send", "files.get", "files.list"])
+@pytest.mark.parametrize("status", [404, 409, 410])
+def test_an_answer_that_stays_names_drive_and_is_not_asked_for_in_a_rush(
+    home: Home, post: Post, warm: bool, size: int, policy: str, on: str, status: int
+) -> None:
+    """In Google's envelope, as long as it lasts: 503 for Drive's sake, few requests; then the same call succeeds."""
+    if warm:
+        post(home, {"path": home.put(content=b"first")})
+    home.settings(deadline_s=2, if_exists=policy)
+    path = home.put(content=bytes(size))
+    home.drive.requests.clear()
+    reason = {404: "notFound", 409: "fileIdInUse", 410: "gone"}[status]
+    home.drive.faults.add({"on": on, "do": "status", "status": status, "reason": reason, "times": 9999})
+
+    failed = post(home, {"path": path}, {"X-CloudTasks-TaskName": "task"})
+    asked = len(home.drive.requests)
+    home.drive.faults.clear()
+    home.settings(deadline_s=30, if_exists=policy)
+    done = post(home, {"path": path})
+
+    assert failed.code == 200 or failed.entry["reason"] in ("drive_unavailable", "deadline_exceeded"), failed.entry
+    assert failed.code in (200, 503)
+    assert asked < 60
+    assert done.body["status"] in ("uploaded", "unchanged"), done.entry["message"]
+    assert bytes(size) in home.stored().values()
+    assert len(home.folders()) == 2
+    assert [each["status"] for each in home.log()].count("uploaded") == 1 + warm
+
+
 def test_folders_that_are_refused_for_ever_are_not_asked_for_in_a_rush(home: Home, post: Post) -> None:
     """Drive says that each id is taken, and shows nothing under it: a pause before each further try."""
     home.settings(deadline_s=2)
