@@ -67,7 +67,7 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
             if old is None:
                 self._claim(name, new)
             else:
-                self._replace(name, new)
+                self._replace(name, old, new)
             files.sync_folder(os.path.dirname(path))
         except OSError as error:
             raise _unavailable(path, error) from error
@@ -80,7 +80,7 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
             self.read(name)  # what is damaged is set aside, what is newer said
             raise Superseded(name) from error
 
-    def _replace(self, name: str, new: R) -> None:
+    def _replace(self, name: str, old: R, new: R) -> None:
         path = self._path(name)
         marker = f"{path}.{new.generation}"
         try:
@@ -88,7 +88,7 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         except FileExistsError as error:
             self._finish(name, marker)
             raise Superseded(name) from error
-        if self._generation(name) != new.generation - 1:
+        if self.read(name) != old:  # not by its generation alone: what was deleted and begun anew counts from 1 again
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(marker)
             raise Superseded(name)
@@ -101,7 +101,8 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
             new = self._load(marker)
             if new is None:
                 return  # its writer was alive and did it
-            if self._generation(name) == new.generation - 1:
+            old = self.read(name)
+            if old and old.generation == new.generation - 1:
                 os.replace(marker, self._path(name))
             else:
                 os.unlink(marker)
@@ -132,10 +133,6 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
-    def _generation(self, name: str) -> int:
-        receipt = self.read(name)
-        return receipt.generation if receipt else 0
-
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name[0]}/{name[1:]}.json"
 
@@ -160,16 +157,12 @@ class ReceiptWriter(msgspec.Struct):
 
     def reread(self) -> bool:
         """Learn what the receipt is now; whether somebody else has written or removed it meanwhile."""
-        now = self.receipts.read(self.name)
-        is_other = (now.generation if now else 0) != self.current.generation
-        if is_other or now:
-            self.current = now or Receipt(self.current.account, self.current.destination)
-        return is_other
+        before, self.current = self.current, self._now()
+        return self.current != before
 
     def check(self) -> None:
         """Raise Superseded when another has written since. Raises VolumeUnavailable."""
-        now = self.receipts.read(self.name)
-        if (now.generation if now else 0) != self.current.generation:
+        if self._now() != self.current:
             raise Superseded(self.name)
 
     def claim(self, claim: Claim | None) -> None:
@@ -195,6 +188,9 @@ class ReceiptWriter(msgspec.Struct):
             self.reread()
             self._swap(self._counted(content))
         return self.current.attempt
+
+    def _now(self) -> Receipt:
+        return self.receipts.read(self.name) or Receipt(self.current.account, self.current.destination)
 
     def _counted(self, content: Fingerprint | None) -> Receipt:
         if self.is_counted or content is None:

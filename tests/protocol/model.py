@@ -114,8 +114,7 @@ class Memory:
         return self.kept.get(name)
 
     def swap(self, name: str, old: Receipt | None, new: Receipt) -> Receipt:
-        now = self.kept.get(name)
-        if (now.generation if now else 0) != (old.generation if old else 0):
+        if self.kept.get(name) != old:
             raise Superseded(name)
         self.kept[name] = replace(new, generation=(old.generation if old else 0) + 1)
         return self.kept[name]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from function.core.errors import VolumeUnavailable
 from function.core.receipt import VERSION, CompletedUpload, Create, Receipt
 from function.core.types import Digests, FileId, FileStat, Fingerprint
-from function.state.receipts import DONE_MAX, Receipts, Superseded, finished, trying
+from function.state.receipts import DONE_MAX, Receipts, ReceiptWriter, Superseded, finished, trying
 from tests.unit.state.conftest import without_temporaries
 
 NAME = "ab" * 16
@@ -280,3 +280,21 @@ def test_attempts_are_counted_by_content() -> None:
     twice = trying(trying(BLANK, CONTENT), CONTENT)
 
     assert [twice.attempt, trying(twice, other).attempt, trying(trying(twice, other), CONTENT).attempt] == [2, 1, 1]
+
+
+def test_a_receipt_begun_anew_is_another_one(tmp_path: Path) -> None:
+    """The state is deleted, and another invocation's first receipt has the generation that ours had."""
+    receipts = of(tmp_path)
+    ours = ReceiptWriter(receipts, NAME, BLANK)
+    ours.claim(Create(FileId("ours"), "nonce", "note.txt", FileId("folder"), CONTENT))
+    file_of(tmp_path).unlink()
+    theirs = ReceiptWriter(receipts, NAME, BLANK)
+    theirs.claim(Create(FileId("theirs"), "other", "note.txt", FileId("folder"), CONTENT))
+
+    assert theirs.current.generation == ours.current.generation
+    with pytest.raises(Superseded):
+        ours.check()
+    with pytest.raises(Superseded):
+        ours.claim(None)
+    assert receipts.read(NAME) == theirs.current
+    assert ours.reread()
