@@ -273,7 +273,6 @@ class Upload(msgspec.Struct, dict=True):
             case NeedId():
                 facts.fresh_id = context.take_id()
             case NeedListing(names, begun_after):
-                self.to.folder.ready()
                 facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
                 numbered = count_numbered(self.wanted, self.receipt.current.done, names)
                 facts.names_asked = max(facts.names_asked, numbered)

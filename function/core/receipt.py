@@ -44,7 +44,8 @@ class _Claim(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"):
     """The folder that the file is made in, or was in when it was to be revised."""
     content: Fingerprint
     log_position: int = 0
-    """Bytes of the log when the claim was made: what it came to can only be logged behind."""
+    """Where the log ended when the claim was made, an opaque `LogPosition` of state/log_index.py: what the claim came
+    to can only be logged behind."""
     session: str | None = None
     """URI of the resumable session: a secret that permits to finish the upload."""
     renaming: str | None = None

@@ -39,7 +39,6 @@ from function.protocol.steps import (
     Move,
     NeedDigests,
     NeedFile,
-    NeedFolder,
     NeedListing,
     NeedLogEntry,
     NeedRevisions,
@@ -241,10 +240,9 @@ def _named(
 def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
     """Move the file where the folder that it was made in is no longer the destination's; its owner's move stays."""
     assert facts.listing
+    assert facts.leaf
     leaf = facts.leaf
     is_there = leaf in file.parents or (leaf == "root" and not file.trashed)
-    if leaf is None:
-        return NeedFolder()
     if is_there or file.explicitly_trashed or any(each.id == file.id for each in facts.listing.files):
         return None
     return Move(file, leaf) if file.trashed or claim.folder in file.parents else None

@@ -73,6 +73,8 @@ def as_create(claim: Sending) -> Create:
 
 def stale_listing(names: Iterable[str], facts: Facts) -> Step | None:
     """A question, unless there is a listing of these names that began after Drive's last answer."""
+    if facts.leaf is None:
+        return NeedFolder()
     names = tuple(dict.fromkeys(names))
     if facts.listing and facts.listing.covers(names) and _is_later(facts.listing, facts):
         return None
@@ -290,8 +292,8 @@ def _by_policy(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: 
 
 
 def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: Create | None) -> Step:
-    if step := _missing_for_a_claim(wanted, facts):
-        return step
+    if wanted.is_small and facts.digests is None:
+        return NeedDigests()
     assert facts.leaf
     content = content_of(wanted, facts)
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
@@ -306,18 +308,12 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
 
 
 def _revise(wanted: Wanted, file: RemoteFile, facts: Facts) -> Step:
-    if step := _missing_for_a_claim(wanted, facts):
-        return step
+    if wanted.is_small and facts.digests is None:
+        return NeedDigests()
     assert facts.leaf
     content, position = content_of(wanted, facts), facts.log_position
     claim = Revise(file.id, facts.nonce, file.name, facts.leaf, content, position, base=file.head_revision_id)
     return WriteClaim(claim)
-
-
-def _missing_for_a_claim(wanted: Wanted, facts: Facts) -> Step | None:
-    if wanted.is_small and facts.digests is None:
-        return NeedDigests()
-    return NeedFolder() if facts.leaf is None else None
 
 
 def _adopt(wanted: Wanted, file: RemoteFile, name: str, facts: Facts) -> Step:

@@ -46,7 +46,7 @@ class Facts(msgspec.Struct):
     digests: Digests | None = None
     """The source's."""
     log_position: int = 0
-    """Bytes of the log before anything was claimed."""
+    """Where the log ended before anything was claimed: an opaque `LogPosition` of state/log_index.py."""
     logged_before: Sequence[LoggedUpload] = ()
     """What the log tells of uploads to this destination, oldest first."""
     leaf: FileId | None = None
