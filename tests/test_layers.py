@@ -3,7 +3,8 @@
     tests  ─▶  local_runner  ─▶  function              the job, which knows nobody
                     └─────────▶  drive_emulator        Google Drive, an independent witness
 
-    entry points ─▶ serving ─▶ upload ─▶ folders ─▶ credentials ─▶ drive ─▶ home, state, pacing ─▶ core
+    entry points ─▶ serving ─▶ upload ─▶ folders ─▶ credentials ─▶ drive ─▶ home, state, pacing ─▶ telemetry
+    ─▶ protocol ─▶ core
 
 The tables below are the rule; the tests read the imports of every module with `ast`, wherever in the file they stand.
 """

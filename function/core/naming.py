@@ -4,15 +4,8 @@ import hashlib
 import itertools
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
-
-
-def candidates(name: str) -> Iterator[str]:
-    """`Name.ext`, `Name (2).ext`, `Name (3).ext`, … without end."""
-    yield name
-    for number in itertools.count(2):
-        yield numbered(name, number)
 
 
 def numbered(name: str, number: int) -> str:

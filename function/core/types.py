@@ -7,9 +7,9 @@ fingerprint   file stat plus digests: what identifies the content
 account       a name in the settings, with credentials and a Drive of its own
 destination   account and path on Drive that mirror the source
 key           our mark in a file's appProperties: which destination the file was made for
-claim         what an upload is about to do under a reserved id, written down before it is done
+claim         what an upload is about to do under an id, written down before it is done
 receipt       the durable record of one destination: its claim, and what is done
-look          what Drive shows at a destination: a listing, which may lag
+look          what Drive shows: a listing, which may lag, or a file by its id, which doesn't
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

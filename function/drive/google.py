@@ -231,7 +231,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
     def _send(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:
         """What `read` finds in a good answer; sent once, or again with a new token after a 401."""
         deadline = self.transport.deadline
-        write = units == WRITE_UNITS
+        write = request.method != "GET"
         for is_last in (False, True):
             token = self.tokens.access_token(deadline)
             self._wait_for_room(write=write)

@@ -89,6 +89,7 @@ READ_TIMEOUT_S = 60.0
 """Longest silence of a connection; google-api-python-client's own default."""
 
 CONNECTIONS_MAX = 64
+"""Kept open for each endpoint and process: twice a batch's transfers side by side. More are opened and closed again."""
 
 READ_BYTES = 256 * 1024
 

@@ -5,15 +5,12 @@ renames, moves, trashing) are repeated by itself while errors are transient. Cre
 a TransientDriveError the caller looks what became of it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from function.core.retry import Deadline
 from function.core.types import FileId, NewFile, RemoteFile, Usage
 from function.drive.query import Query
-
-Blocks = Callable[[int], Iterable[memoryview]]
-"""Offset -> the content's blocks from there to the end."""
 
 
 class Drive(Protocol):
@@ -35,7 +32,10 @@ class Drive(Protocol):
         ...
 
     def get(self, file_id: str) -> RemoteFile | None:
-        """A file or folder by id, consistent at once; None where there is none or no right to see it."""
+        """A file or folder by id, consistent at once; None where there is none or no right to see it.
+
+        A proxy or a fault may say so once without being right: who would lose something by it asks twice.
+        """
         ...
 
     def count_revisions(self, file_id: str) -> int:
