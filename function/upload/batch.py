@@ -67,6 +67,8 @@ class Batch(msgspec.Struct, dict=True):
     def run(self) -> None:
         """Bring every item to its end; those that were uploaded are logged, the others told."""
         items = [each for each in self.items if not _is_refused(each)]
+        if not items:  # nothing to ask Drive for
+            return
         try:
             receipts = self.session.receipts
             due = [each for each in items if not self._is_unchanged(each, receipts)]
