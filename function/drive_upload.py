@@ -358,14 +358,18 @@ class Upload(msgspec.Struct, dict=True):
         except DriveError as error:
             self._take_refusal(error)
         else:
-            self._failures = 0
-            facts.last_sent = self._current_claim()
-            if was_sent:
-                facts.arrived.add(file.id)
+            self._take_answer(claim, file, was_sent=was_sent)
+
+    def _take_answer(self, claim: Sending, file: RemoteFile, *, was_sent: bool) -> None:
+        self._failures = 0
+        self.facts.last_sent = self._current_claim()
+        if was_sent:
+            self.facts.arrived.add(file.id)
+        if not is_new(claim) or file.nonce == claim.nonce:  # an answer without our marks tells nothing: look at the id
             self._answered(file)
-            if is_new(claim):
-                self.to.folder.made.add(file.id)
-            self._check_source(claim, file)
+        if is_new(claim):
+            self.to.folder.made.add(file.id)
+        self._check_source(claim, file)
 
     def _check_source(self, claim: Sending, file: RemoteFile) -> None:
         """What was sent of a source that has changed is wanted by nobody: the next call gives its file the new content.

@@ -61,11 +61,17 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class Digests(msgspec.Struct, frozen=True):
-    """Hex digests of a content, lower case."""
+class Digests(msgspec.Struct, frozen=True, eq=False):
+    """Hex digests of a content, lower case. SHA-256 decides: of a large content the MD5 may be what Drive answered."""
 
     md5: str
     sha256: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digests) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
 
 
 class FileStat(msgspec.Struct, frozen=True):

@@ -33,6 +33,9 @@ class Lease(SoftFileLease):
     All Cloud Run instances are called `localhost`; filelock would take each other's live leases for dead ones.
     """
 
+    _volume_now_s: float | None = None
+    """The volume's time when this call first met another's marker."""
+
     def is_lost(self) -> bool:
         """Whether another may hold it by now. Raises OSError."""
         return self.compromise is not None or not self._is_named()
@@ -49,6 +52,17 @@ class Lease(SoftFileLease):
             time.sleep(pause_s)
         return False
 
+    def _marker_unchanged_for(self, marker: os.stat_result) -> float:
+        """Seconds without a heartbeat: as long as this call has watched it, or as the volume's own clock says.
+
+        A call that is shorter than the lease would otherwise never outlast it, and a destination whose holder was
+        killed stay locked for ever. LEASE_S is left out of the marker's age, since NFS may show an older time of it.
+        """
+        if self._volume_now_s is None:
+            self._volume_now_s = _volume_now_s(os.path.dirname(self.lock_file))
+        watched_s = float(super()._marker_unchanged_for(marker))
+        return max(watched_s, self._volume_now_s - marker.st_mtime - LEASE_S)
+
     def _published_record(self) -> Any:
         return super()._published_record()._replace(hostname=_INSTANCE)
 
@@ -58,6 +72,17 @@ class Lease(SoftFileLease):
         marker = os.lstat(self.lock_file)
         if not marker.st_size and pinned in (None, marker.st_ino) and self._marker_unchanged_for(marker) >= LEASE_S:
             self._take_over(marker, None)
+
+
+def _volume_now_s(folder: str) -> float:
+    """What time it is for the volume, in Unix seconds: an NFS server's clock is not ours."""
+    probe = f"{folder}/{uuid.uuid4().hex}.tmp"
+    fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.FILE_MODE)
+    try:
+        return os.fstat(fd).st_mtime
+    finally:
+        os.close(fd)
+        os.unlink(probe)
 
 
 def acquire(path: str, timeout_s: float, poll_s: float) -> Lease | None:

@@ -101,9 +101,9 @@ class Locks(msgspec.Struct, frozen=True):
             ) from error
         except (OSError, NotImplementedError) as error:
             why = (isinstance(error, OSError) and error.strerror) or error
-            raise VolumeUnavailable(
-                f"{path}: can't be locked ({why}); mend the volume, or set lock to 'lease' where it has no locks."
-            ) from error
+            is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            mend = "make room" if is_full else "mend the volume, or set lock to 'lease' where it has no locks"
+            raise VolumeUnavailable(f"{path}: can't be locked ({why}); {mend}.") from error
         if held is None:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.")
         return held

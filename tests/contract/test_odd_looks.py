@@ -179,3 +179,28 @@ def test_an_answer_that_drips_keeps_the_destination_no_longer_than_the_deadline(
     assert done.body["status"] in ("uploaded", "unchanged"), done.entry["message"]
     assert home.stored() == {DESTINATION: content}
     assert [each["status"] for each in home.log()].count("uploaded") == 1
+
+
+def test_an_answer_that_leaves_our_marks_out_is_looked_behind(home: Home, post: Post) -> None:
+    """A create whose answer doesn't show whose file it is: a look by id does, and the upload is logged."""
+    home.drive.faults.add(
+        {"on": "files.create", "do": "edit_answer", "drop": ["appProperties"], "times": 1, "path": "/upload/"}
+    )
+
+    answer = post(home, {"path": home.put()})
+
+    assert answer.entry["status"] == "uploaded"
+    assert [each["status"] for each in home.log()] == ["uploaded"]
+    assert list(home.stored()) == ["MemoryVDB/Meta/note.txt"]
+
+
+def test_a_wrong_md5_in_one_answer_doubles_nothing(home: Home, post: Post) -> None:
+    """Of a large content the MD5 is what Drive answers beside the right SHA-256: the next call knows the content."""
+    post(home, {"path": home.put("Data/Meta/large.bin", b"what was there before")})
+    path = home.put("Data/Meta/large.bin", bytes(range(256)) * 40_000)
+    home.drive.faults.add({"on": "upload.send", "do": "edit_answer", "set": {"md5Checksum": "0" * 32}, "times": 1})
+
+    statuses = [post(home, {"path": path}).entry["status"] for _ in range(3)]
+
+    assert statuses == ["uploaded", "unchanged", "unchanged"]
+    assert sorted(home.stored()) == ["MemoryVDB/Meta/large (2).bin", "MemoryVDB/Meta/large.bin"]

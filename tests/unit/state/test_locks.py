@@ -171,3 +171,21 @@ def test_a_lease_that_is_looked_at_is_not_lost(tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lease.time, "sleep", during_the_pause)  # type: ignore[attr-defined]
             held.check()
+
+
+@pytest.mark.parametrize(("age_s", "is_taken_over"), [(130, True), (100, False)])
+def test_a_call_shorter_than_the_lease_takes_over_a_dead_one(
+    tmp_path: Path, age_s: int, *, is_taken_over: bool
+) -> None:
+    """Each call would begin to count anew; by the volume's clock a marker of two leases' age has no living holder."""
+    of_home = Locks(tmp_path, tmp_path / "locks", "lease")
+    with of_home.of(NAME, Deadline.after(5)):
+        (marker,) = (tmp_path / "locks").rglob("*.lock")
+        left = marker.read_bytes()
+    marker.write_bytes(left)
+    marker.chmod(0o600)
+    os.utime(marker, (marker.stat().st_mtime - age_s,) * 2)
+
+    with contextlib.nullcontext() if is_taken_over else pytest.raises(Locked):  # noqa: SIM117
+        with of_home.of(NAME, Deadline.after(0.3)) as held:
+            held.check()
