@@ -99,9 +99,9 @@ class Locks(msgspec.Struct, frozen=True):
             raise VolumeUnavailable(
                 f"{path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
             ) from error
-        except (OSError, NotImplementedError) as error:
-            why = (isinstance(error, OSError) and error.strerror) or error
-            is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        except OSError as error:
+            why = error.strerror or error
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             mend = "make room" if is_full else "mend the volume, or set lock to 'lease' where it has no locks"
             raise VolumeUnavailable(f"{path}: can't be locked ({why}); {mend}.") from error
         if held is None:

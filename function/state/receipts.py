@@ -62,7 +62,7 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         Raises Superseded when `old` is no longer the receipt, VolumeUnavailable when nothing can be written.
         """
         path = self._path(name)
-        new = msgspec.structs.replace(new, generation=(old.generation if old else 0) + 1)
+        new = replace(new, generation=(old.generation if old else 0) + 1)
         try:
             if old is None:
                 self._claim(name, new)
@@ -207,10 +207,10 @@ class ReceiptWriter(msgspec.Struct):
 def finished(receipt: Receipt, done: CompletedUpload) -> Receipt:
     """The receipt with one more content done and no claim."""
     others = tuple(each for each in receipt.done if each.id != done.id)
-    return msgspec.structs.replace(receipt, claim=None, done=(*others, done)[-DONE_MAX:])
+    return replace(receipt, claim=None, done=(*others, done)[-DONE_MAX:])
 
 
 def trying(receipt: Receipt, content: Fingerprint) -> Receipt:
     """The receipt with one more attempt counted for that content."""
     again = receipt.attempted is not None and receipt.attempted.same_content(content)
-    return msgspec.structs.replace(receipt, attempt=receipt.attempt + 1 if again else 1, attempted=content)
+    return replace(receipt, attempt=receipt.attempt + 1 if again else 1, attempted=content)
