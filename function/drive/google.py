@@ -3,9 +3,11 @@
 Source: Drive's reference, https://developers.google.com/workspace/drive/api/reference/rest/v3/files.
 """
 
-import uuid
+import copy
+import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -152,18 +154,18 @@ class GoogleDrive(msgspec.Struct, frozen=True):
 
         Source: Drive guide, 'Upload file data'.
         """
-        media = Media(file.mime_type or UNKNOWN_TYPE, len(content))
-        request = self._api.files.create(body=_new(file), media_body=media, **_ALL)
-        boundary = uuid.uuid4().hex
-        head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{request.body}\r\n"
-        head += f"--{boundary}\r\nContent-Type: {media.mimetype()}\r\n\r\n"
+        request = copy.copy(_multipart_create(self.endpoint))
+        boundary = secrets.token_hex(16)
+        head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(_new(file))}\r\n"
+        head += f"--{boundary}\r\nContent-Type: {file.mime_type or UNKNOWN_TYPE}\r\n\r\n"
         parts = (head.encode(), content, f"\r\n--{boundary}--\r\n".encode())
         sends = [b"".join(parts)] if len(content) <= JOINED_MAX_BYTES else parts
-        request.resumable = None
-        request.uri = request.uri.replace("uploadType=resumable", "uploadType=multipart")
         request.body = [memoryview(each) for each in sends]
-        request.headers["content-type"] = f"multipart/related; boundary={boundary}"
-        request.headers["content-length"] = str(sum(map(len, parts)))
+        request.headers = {
+            **request.headers,
+            "content-type": f"multipart/related; boundary={boundary}",
+            "content-length": str(sum(map(len, parts))),
+        }
         return self._send(request, WRITE_UNITS, _remote)
 
     def start(self, file: NewFile, size: int, *, revises: bool) -> str:
@@ -269,6 +271,16 @@ class GoogleDrive(msgspec.Struct, frozen=True):
             self.pacer.refused(write=write, retry_after_s=refusal.wait_s)
         elif status < 500 and status != 401:
             self.pacer.succeeded(write=write)
+
+
+@lru_cache(maxsize=8)
+def _multipart_create(endpoint: str) -> Any:
+    """A create without its body, which is all that differs: to make its address anew for each file takes a fifth of
+    the request's time."""
+    request = service(endpoint).files.create(body={}, media_body=Media(UNKNOWN_TYPE, 0), **_ALL)
+    request.resumable = None
+    request.uri = request.uri.replace("uploadType=resumable", "uploadType=multipart")
+    return request
 
 
 def _refusal(error: Any, request: Any, token: str) -> UploadError:

@@ -6,6 +6,8 @@ object that the client is given instead: it sends each request exactly once, kee
 threads, streams bodies, and ends at a deadline.
 """
 
+import http.client
+import io
 import json
 import logging
 import os
@@ -16,7 +18,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -93,6 +95,9 @@ CONNECTIONS_MAX = 64
 
 READ_BYTES = 256 * 1024
 
+_LEAST_WAIT_S = 0.001
+"""Of a socket whose time is over: with 0 it would not wait, and say so in another way."""
+
 Body: TypeAlias = bytes | str | Iterable[memoryview] | None
 
 
@@ -156,27 +161,44 @@ def _manager(proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy.url, proxy_headers=login, **options)
 
 
+class _Incoming(io.RawIOBase):
+    """What a connection receives of one answer, all of it in the time that the socket allows for one wait.
+
+    A socket's own timeout starts anew with each byte: an answer that drips would hold its caller up for ever.
+    """
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
+        self._raw, self._connection = raw, connection
+        self._ends = time.monotonic() + (connection.gettimeout() or READ_TIMEOUT_S)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._connection.settimeout(max(_LEAST_WAIT_S, self._ends - time.monotonic()))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that is there in time, head and body."""
+
+    fp: Any
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = io.BufferedReader(_Incoming(self.fp.detach(), sock))
+
+
 class _InTime(HTTPConnection):
-    """Ends the wait for an answer's head when its time is over: a socket's timeout starts anew with each byte."""
-
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
-        assert self.sock is not None
-        cut = threading.Timer(float(self.timeout or READ_TIMEOUT_S), _cut, [self.sock])
-        cut.daemon = True
-        cut.start()
-        try:
-            return super().getresponse()
-        finally:
-            cut.cancel()
+    response_class = _Answer
 
 
-class _SecureInTime(_InTime, HTTPSConnection):
-    """The same over TLS."""
-
-
-def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):  # it is closed already
-        connection.shutdown(socket.SHUT_RDWR)
+class _SecureInTime(HTTPSConnection):
+    response_class = _Answer
 
 
 class _Resuming(ssl.SSLContext):

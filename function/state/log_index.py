@@ -42,9 +42,12 @@ def position_of(status: os.stat_result, offset: int) -> LogPosition:
 def end_position(path: Path) -> LogPosition:
     """Where the current log ends; 0 where there is none, and while its end is torn, since the next append moves it."""
     try:
-        with open_log(path) as file:
-            status = os.fstat(file.fileno())
-            end = os.pread(file.fileno(), len(CLOSE), max(0, status.st_size - len(CLOSE)))
+        fd = files.open_existing(real_path(path))
+        try:
+            status = os.fstat(fd)
+            end = os.pread(fd, len(CLOSE), max(0, status.st_size - len(CLOSE)))
+        finally:
+            os.close(fd)
     except OSError:
         return 0
     return position_of(status, status.st_size) if end == CLOSE else 0
