@@ -1,7 +1,8 @@
-"""Which failures may be tried again, and when: inside an invocation (`call`) and across invocations (`due_at`).
+"""Which failures may be tried again, and when: inside an invocation (`call`, `create`) and across them (`due_at`).
 
 Only `TransientDriveError` is tried again. Repeating is for requests that may be sent twice: reads, and changes that
-say what shall be, not what shall be added. How fast an account sends altogether is the pacer's matter.
+say what shall be, not what shall be added. A create is repeated under a reserved id, after a look at what became of it.
+How fast an account sends altogether is the pacer's matter.
 """
 
 import random
@@ -13,7 +14,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from function.core.errors import RETRY_AFTER_S, DeadlineExceeded, TransientDriveError
+from function.core.errors import RETRY_AFTER_S, AlreadyExists, DeadlineExceeded, TransientDriveError
 
 
 class Deadline(msgspec.Struct):
@@ -103,6 +104,33 @@ def call(
             failure = error
             pause(attempt, error, deadline, sleep=sleep, dice=dice, attempts=attempts)
     raise ValueError("attempts is at least 1")
+
+
+def create(
+    send: Callable[[], T], look: Callable[[], T | None], deadline: Deadline, *, look_first: bool = False
+) -> T | None:
+    """What stands under a reserved id in the end: made now, or before by a request whose answer was lost.
+
+    The caller compares it with what it wanted: a 409 says that the id exists, not whose content it holds. None when
+    the id is used up and nothing stands under it. Raises what `send` and `look` raise; transient errors only when the
+    deadline leaves no time to try again.
+    """
+    found = look() if look_first else None
+    attempt = 0
+    failure: TransientDriveError | None = None
+    while found is None:
+        try:
+            return send()
+        except AlreadyExists:
+            return look()
+        except DeadlineExceeded as late:
+            raise failure or late from None
+        except TransientDriveError as error:
+            failure = error
+            pause(attempt, error, deadline)
+        attempt += 1
+        found = look()
+    return found
 
 
 def pause(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from function.core.errors import CredentialsError
-from function.home.endpoint import PLAIN_HTTP, is_this_machine
+from function.home.network import PLAIN_HTTP, is_this_machine
 
 WORD_MAX = 16 * 1024
 """Characters of one value. Google's have at most 2048. Source: Google, "Using OAuth 2.0 to Access Google APIs"."""

@@ -31,7 +31,7 @@ from function import __version__, telemetry
 from function.core.errors import HOUR_S, SettingsError, TransientDriveError
 from function.core.retry import Deadline
 from function.drive.client import MediaUpload
-from function.drive.proxies import Proxy, proxy_for
+from function.home.network import Proxy, proxy_for
 
 _log = logging.getLogger(__name__)
 

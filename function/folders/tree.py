@@ -21,7 +21,6 @@ from function.core.naming import ownership_mark, same, state_key
 from function.core.receipt import FolderReceipt
 from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, FileId, Folder, FolderPath, LoggedUpload, RemoteFile, Root
-from function.drive import idempotent_create
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, Query
 from function.folders.search import FolderSearch, Place, Shown, clause
@@ -255,7 +254,7 @@ class Folders(msgspec.Struct):
                 retry.pause(attempt - 1, TransientDriveError("Drive makes no folder; call again later."), deadline)
             folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
             try:
-                made = idempotent_create.once(
+                made = retry.create(
                     partial(drive.create_folder, folder, name, parent, self._key(path)),
                     partial(drive.get, folder),
                     deadline,

@@ -20,7 +20,7 @@ from function.core.naming import quoted
 from function.core.types import Policy, Root
 from function.home import utf8
 from function.home.drive_root import parse_root
-from function.home.endpoint import emulator
+from function.home.network import emulator
 
 PREFIX = "DRIVE_UPLOAD_"
 PATHS = PREFIX + "PATHS"

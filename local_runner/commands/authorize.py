@@ -13,7 +13,7 @@ import click
 from function.core.errors import CredentialsError, SettingsError
 from function.credentials import token_checks, token_file
 from function.credentials.token_file import GOOGLE_TOKEN_URI
-from function.home.endpoint import emulator
+from function.home.network import emulator
 from function.home.settings import HOME, PATHS, AccountConfig, load
 from function.state import files
 from local_runner.client.invoke import WrongSettings

@@ -3,7 +3,7 @@
 import pytest
 
 from function.core.errors import SettingsError
-from function.drive.proxies import proxy_for
+from function.home.network import proxy_for
 
 PROXY = "http://proxy.example:3128"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "gce_metadata_host")

@@ -1,4 +1,4 @@
-"""Which way out a request takes: direct, or through the proxy that the environment names.
+"""Where requests go: to Google or to the emulator that the environment names, directly or through a proxy.
 
     https:// through HTTPS_PROXY, http:// through HTTP_PROXY, both else through ALL_PROXY; in either case, lower first
     direct where NO_PROXY names the host: `*`, a name and all below it, an address or a network such as 10.0.0.0/8
@@ -10,10 +10,58 @@ where no scheme is given), with `user:password@` in front of the host if it want
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from function.core.errors import SettingsError
+from function.core.naming import quoted
+
+EMULATOR_HOST = "DRIVE_EMULATOR_HOST"
+"""`host:port` or a URL, as with Google's other emulators."""
+
+PLAIN_HTTP = "DRIVE_EMULATOR_PLAIN_HTTP"
+"""The one host that may be talked to in clear although it isn't this machine, such as a neighbour's container."""
+
+
+def emulator(environ: Mapping[str, str]) -> str | None:
+    """The emulator's base URL, or None for Google. Raises SettingsError.
+
+    Plain http goes to this machine only, unless the host is named a second time: tokens travel in clear, and a
+    misspelt or planted DRIVE_EMULATOR_HOST would send them away.
+    """
+    given = environ.get(EMULATOR_HOST)
+    if not given:
+        return None
+    url = _split(given)
+    if url.scheme == "http" and not is_this_machine(url.hostname or "") and url.hostname != environ.get(PLAIN_HTTP):
+        raise SettingsError(
+            f"{EMULATOR_HOST}: {quoted(given)} is another machine, and tokens would go there in clear;"
+            f" use https://, or set {PLAIN_HTTP}={quoted(url.hostname or '')[1:-1]} if that is wanted."
+        )
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+
+
+def _split(given: str) -> SplitResult:
+    try:
+        url = urlsplit(given if "://" in given else f"http://{given}")
+        is_whole = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        is_whole = False
+    if not is_whole or "@" in url.netloc or url.query or url.fragment or not given.isprintable() or " " in given:
+        raise SettingsError(
+            f"{EMULATOR_HOST}: must be host:port or a URL such as http://127.0.0.1:9099, with no user or query."
+        )
+    return url
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to that host never leaves this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
 
 METADATA_HOSTS = ("metadata.google.internal", "169.254.169.254", "fd20:ce::254")
 """Source: Compute Engine, 'About VM metadata'; GCE_METADATA_HOST names another one to google-auth."""
@@ -37,7 +85,7 @@ def proxy_for(url: str) -> Proxy | None:
     host = target.hostname or ""
     variables = (f"{target.scheme}_proxy", "all_proxy")
     variable = next((each for each in variables if _setting(each)), None)
-    if variable is None or _is_here(host) or _is_excepted(host, target.port, _setting("no_proxy")):
+    if variable is None or _is_direct(host) or _is_excepted(host, target.port, _setting("no_proxy")):
         return None
     return _parsed(variable.upper(), _setting(variable))
 
@@ -46,12 +94,9 @@ def _setting(name: str) -> str:
     return (os.environ.get(name) or os.environ.get(name.upper()) or "").strip()
 
 
-def _is_here(host: str) -> bool:
-    address = _address(host)
-    if address is not None and (address.is_loopback or address.is_unspecified):
-        return True
+def _is_direct(host: str) -> bool:
     own_metadata = os.environ.get("GCE_METADATA_HOST", "").partition(":")[0]
-    return host in ("localhost", *METADATA_HOSTS, own_metadata) or host.endswith(".localhost")
+    return is_this_machine(host) or host in (*METADATA_HOSTS, own_metadata)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
