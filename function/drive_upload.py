@@ -24,6 +24,7 @@ from function.core.errors import (
     AlreadyExists,
     BadRequest,
     DriveError,
+    Locked,
     NotFound,
     SessionLost,
     SourceError,
@@ -210,7 +211,7 @@ class Upload(msgspec.Struct, dict=True):
                     continue
                 if outcome:
                     return outcome
-        raise VolumeUnavailable(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
+        raise Locked(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
     def count_attempt(self) -> int | None:
         """Count this invocation's attempt, made in vain; its number, or None where it can't be written."""

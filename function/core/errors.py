@@ -119,7 +119,7 @@ class CredentialsError(UploadError):
 
 
 class Locked(UploadError):
-    """Another invocation works on the destination and did not finish in time."""
+    """Others work on the destination, and did not finish in time."""
 
     default_reason = "locked"
 

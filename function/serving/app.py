@@ -116,7 +116,7 @@ def refused_entry(
     )
 
 
-GRACE_S = 3.0
+LOGGING_S = 3.0
 """Time after the deadline in which failures are still logged; the answer comes at most 5 s after the deadline."""
 
 LAST_LOG_S = 1.0
@@ -222,7 +222,7 @@ class _Invocation(msgspec.Struct):
 
     def run(self, deadline: Deadline, *, from_queue: bool) -> InvocationResult:
         """Run, and fail what has not ended when the deadline is past."""
-        is_over = ended_in_time(partial(self._run, deadline), lambda: deadline.at_s + GRACE_S - time.monotonic())
+        is_over = ended_in_time(partial(self._run, deadline), lambda: deadline.at_s + LOGGING_S - time.monotonic())
         with self._turn:
             self._is_given_up = self._items is None
         if self._items is None:
@@ -298,7 +298,7 @@ class _Invocation(msgspec.Struct):
         ]
 
     def _run_account(self, items: list[Item], deadline: Deadline) -> None:
-        log_deadline = Deadline(deadline.at_s + GRACE_S - 1)
+        log_deadline = Deadline(deadline.at_s + LOGGING_S - 1)
         try:
             items[0].account.warn_of_second_root(deadline)
             Batch(items[0].account, items, self.app.log, deadline, log_deadline).run()

@@ -39,12 +39,12 @@ class IdsAtHand(msgspec.Struct):
     _is_first: bool = True
     _taking: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
-    def take(self, count: int, drive: Drive, deadline: Deadline) -> list[FileId]:
-        """That many ids."""
+    def take(self, count: int, drive: Drive, deadline: Deadline, *, ahead: int = 0) -> list[FileId]:
+        """That many ids. Where the pool must be asked for them, it is asked for so many more, which will be wanted."""
         with self._taking:
             missing = count - len(self._at_hand)
             if missing > 0:
-                ahead = 0 if self._is_first else IDS_AHEAD
+                ahead = max(ahead, 0 if self._is_first else IDS_AHEAD)
                 self._at_hand += self.pool.take(missing + ahead, drive.reserve_ids, deadline)
             self._is_first = False
             taken, self._at_hand = self._at_hand[:count], self._at_hand[count:]

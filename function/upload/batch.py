@@ -16,7 +16,7 @@ from itertools import chain, zip_longest
 import msgspec
 
 from function import telemetry
-from function.core.errors import UploadError, VolumeUnavailable
+from function.core.errors import Locked, UploadError
 from function.core.naming import metadata_digest, ownership_mark, same
 from function.core.receipt import Receipt
 from function.core.retry import Deadline
@@ -59,10 +59,9 @@ class Batch(msgspec.Struct, dict=True):
     """What was asked of Drive for several items at once; whoever is logged next carries it."""
     _folders: dict[str, FolderView] = msgspec.field(default_factory=dict)
     """By path: spellings that look alike are one folder."""
-    _ids: list[FileId] = msgspec.field(default_factory=list)
     _ids_taken: int = 0
-    _taking: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _has_warned: bool = False
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def run(self) -> None:
         """Bring every item to its end; those that were uploaded are logged, the others told."""
@@ -99,7 +98,7 @@ class Batch(msgspec.Struct, dict=True):
                 if not pending:
                     return
         for item, upload in pending:
-            error = VolumeUnavailable(f"{item.destination}: others keep taking its name; call again.")
+            error = Locked(f"{item.destination}: others keep taking its name; call again.")
             self._fail(item, upload, error)
 
     def _advance(self, round_began: float, spare_s: float, item: Item, upload: Upload) -> bool:
@@ -165,7 +164,7 @@ class Batch(msgspec.Struct, dict=True):
             receipts=self.session.receipts,
             lock=lambda name: self.account.locks.of(name, self.deadline),
             take_id=self._take_id,
-            discard_ids=self._discard_ids,
+            discard_ids=self.session.ids.discard,
             log_position=self.log.position,
             logged_upload=self.account.memory.upload_of,
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
@@ -188,18 +187,12 @@ class Batch(msgspec.Struct, dict=True):
         return receipt_name(self.session.key, item.folder, item.local_name)
 
     def _take_id(self) -> FileId:
-        """A reserved id: the batch takes as many as it may need, at the first need."""
-        with self._taking:
-            if not self._ids:
-                count = max(1, len(self.items) - self._ids_taken)
-                self._ids = self.session.ids.take(count, self._drive(), self.deadline)
+        """A reserved id; the pool is asked at once for as many as the batch may need."""
+        with self._lock:
             self._ids_taken += 1
-            return self._ids.pop()
-
-    def _discard_ids(self) -> None:
-        with self._taking:
-            self._ids = []
-            self.session.ids.discard()
+            needed = len(self.items) - self._ids_taken
+        (taken,) = self.session.ids.take(1, self._drive(), self.deadline, ahead=max(0, needed))
+        return taken
 
     def _record(self, item: Item, outcome: Outcome, digests: Digests, since: LogPosition) -> bool:
         """Log an upload, before its receipt says that it is done, unless the log tells of it behind `since`."""
@@ -212,7 +205,7 @@ class Batch(msgspec.Struct, dict=True):
     def _warned(self, item: Item, outcome: Outcome) -> Outcome:
         """The outcome, with what a person should be told of the folders: the first of the batch carries it."""
         folder = self._folder(item.folder_path)
-        with self._taking:
+        with self._lock:
             if self._has_warned or folder.chain is None or folder.chain.warning is None:
                 return outcome
             self._has_warned = True

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("unreported")
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer comes soon after the deadline."""
-    monkeypatch.setattr(app, "GRACE_S", 1.3)
+    monkeypatch.setattr(app, "LOGGING_S", 1.3)
 
 
 def until(condition: Callable[[], object]) -> None:
