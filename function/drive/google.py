@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
@@ -279,7 +280,8 @@ def _multipart_create(endpoint: str) -> Any:
     the request's time."""
     request = service(endpoint).files.create(body={}, media_body=Media(UNKNOWN_TYPE, 0), **_ALL)
     request.resumable = None
-    request.uri = request.uri.replace("uploadType=resumable", "uploadType=multipart")
+    uri = request.uri.replace("uploadType=resumable", "uploadType=multipart")
+    request.uri = uri.replace(quote(FIELDS), FIELDS)  # each percent sign would be looked at again, for each file
     return request
 
 
