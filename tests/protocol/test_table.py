@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from function.core.errors import UploadError
-from function.core.receipt import Claim, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
+from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
 from function.core.types import Digests, FileId, FileStat, Fingerprint, FolderListing, LoggedUpload, Policy, RemoteFile
 from function.protocol.next_step import next_step
-from function.protocol.steps import Facts, Log, Send, Wanted, WriteClaim
+from function.protocol.steps import Facts, Log, Send, Trash, Wanted, WriteClaim, WriteDone
 
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 
@@ -147,3 +147,24 @@ def test_a_logged_claim_is_finished_whatever_its_owner_did() -> None:
     step = next_step(wanted, Receipt("default", "zones", claim=claim, generation=1), facts)
 
     assert type(step).__name__ == "Finish"
+
+
+def test_the_receipt_names_the_older_file_before_the_younger_one_goes_to_the_bin() -> None:
+    """Racers left two files of one content. A kill between the two steps must not leave a receipt that leads there."""
+    made = stands(CLAIMS["Create"], "the claimed", {})
+    assert made
+    older = replace(made, id=FileId("older"), created_time="2025")
+    younger = replace(made, id=FileId("younger"), created_time="2026")
+    facts = Facts(
+        "mine", digests=SOURCE.digests, leaf=FOLDER, fresh_id=FileId("fresh"), answered_at=1.0,
+        files={older.id: older, younger.id: younger}, listing=FolderListing(None, (older, younger), began=9.0),
+    )  # fmt: skip
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+    done = CompletedUpload(younger.id, NAME, CLAIMED, attempt=1, at_ns=1)
+    receipt = Receipt("default", "zones", done=(done,), generation=1)
+
+    first = next_step(wanted, receipt, facts)
+
+    assert isinstance(first, WriteDone)
+    assert ([each.id for each in first.done], first.strays) == ([older.id], (younger.id,))
+    assert next_step(wanted, replace(receipt, done=first.done, strays=first.strays), facts) == Trash(younger)
