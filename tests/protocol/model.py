@@ -17,7 +17,7 @@ from unittest import mock
 from msgspec.structs import replace
 
 from function import drive_upload
-from function.core.errors import TransientDriveError, UploadError
+from function.core.errors import Locked, TransientDriveError, UploadError
 from function.core.naming import ownership_mark
 from function.core.receipt import Create, Receipt
 from function.core.types import (
@@ -50,6 +50,9 @@ KEY = ownership_mark(LABEL)
 THEIRS = b"somebody else's"
 EDITED = b"the owner's own"
 HOUR_NS = 3600 * 10**9
+
+ROUNDS_MAX = 6
+"""Rounds before a call gives up for now, as a batch does after 40: racers in step take each other's name for ever."""
 
 
 class Pruned(Exception):
@@ -236,7 +239,7 @@ class Call:
             account="default",
             open_drive=lambda: cast(Drive, world.drive),
             receipts=cast(Receipts[Receipt], home.receipts),
-            lock=lambda name: cast(Any, nullcontext(_LOCK)),
+            lock=lambda name: cast(Any, nullcontext(LOCK)),
             take_id=self._take_id,
             discard_ids=home.ids.clear,
             log_position=lambda: len(home.log),
@@ -261,6 +264,7 @@ class Call:
         )
         self.upload.facts.nonce = f"nonce-{len(world.calls)}"
         self.round_began = NEVER
+        self.rounds = 0
         self.holds = False
         self.outcome: Outcome | UploadError | None = None
         self.is_dead = False
@@ -278,6 +282,10 @@ class Call:
         """The step that comes next, after the lock was taken; None where the call has ended instead."""
         if not self.holds:
             self.home.holder, self.holds = self, True
+            self.rounds += 1
+            if self.rounds > ROUNDS_MAX:
+                self._end(Locked("others keep taking its name"))
+                return None
             self.round_began = self.world.clock.monotonic()
             self.upload.start_round()
         try:
@@ -293,7 +301,7 @@ class Call:
     def take(self, step: Step) -> None:
         """Take the step."""
         try:
-            outcome = self.upload.take(step, cast(HeldLock, _LOCK))
+            outcome = self.upload.take(step, cast(HeldLock, LOCK))
         except Superseded:
             self.upload.start_round()
         except UploadError as error:
@@ -364,7 +372,7 @@ def _looked_at(call: Call) -> str | None:
     return claim.id if claim and has_looked else None
 
 
-_LOCK = SimpleNamespace(check=lambda: None)
+LOCK = SimpleNamespace(check=lambda: None)
 
 
 class World:
@@ -564,32 +572,49 @@ class World:
         ]  # fmt: skip
         sessions = [(uri, each.file.id, bytes(each.kept), each.made is None) for uri, each in store.sessions.items()]
         homes = [(each.receipts.kept, each.log, each.ids, each.backup) for each in self.homes]
-        calls = [self._call_state(each) for each in self.calls if not each.is_over]
+        calls = [_ranked(_MOMENTS, repr(self._call_state(each))) for each in self.calls if not each.is_over]
         rest = (self.left, self.others, self.due, len(self.late), self.theirs, self.put_away, self.leaf)
-        return hashlib.sha256(
-            _ranked(repr((files, sorted(store.used), sessions, homes, calls, rest))).encode()
-        ).hexdigest()
+        text = _ranked(_TIMES, repr((files, sorted(store.used), sessions, homes, calls, rest)))
+        return hashlib.sha256(_named(text).encode()).hexdigest()
 
     def _call_state(self, call: Call) -> object:
         upload, facts = call.upload, call.upload.facts
-        listing = facts.listing and (facts.listing.names, list(map(_short, facts.listing.files)), facts.listing.began)
+        listing = facts.listing and (
+            sorted(facts.listing.names or ()), list(map(_short, facts.listing.files)), facts.listing.began
+        )  # fmt: skip
         looked = sorted((file_id, _short(file)) for file_id, file in facts.files.items())
         known = replace(facts, now_ns=0, listing=None, files={}, logged_before=(), log_position=0)
         return (
             call.home.number, call.source.stat, call.holds, call.round_began, call.view.leaf, call.view.is_known,
             upload.receipt.current, upload.receipt.is_counted, listing, looked, known, upload._failures,
-            upload._sessions_lost, facts.log_position,
+            upload._sessions_lost, call.rounds, facts.log_position,
         )  # fmt: skip
 
 
-_MOMENTS = re.compile(r"@\d+|revision-\d+|2026-[-\d:.T]+Z|sessions/\d+|at_ns=\d+")
+_MOMENTS = re.compile(r"@\d+")
+"""Of one call: no other call's clock is compared with them."""
+
+_TIMES = re.compile(r"2026-[-\d:.T]+Z")
+"""When files were made: the order tells which one is older."""
+
+_NAMES = re.compile(r"id-\d+|nonce-\d+|revision-\d+|sessions/\d+")
+"""Which one is which counts, and not its number."""
+
+_RECORDED = re.compile(r"at_ns=\d+")
+"""All within the hour that a listing may lag."""
 
 
-def _ranked(text: str) -> str:
-    """The text with moments, revisions and sessions by their order, since only that counts."""
-    order = sorted(set(_MOMENTS.findall(text)), key=lambda each: (each[:2], len(each), each))
-    names = {each: f"#{rank}" for rank, each in enumerate(order)}
-    return _MOMENTS.sub(lambda found: names[found[0]], text)
+def _ranked(moments: re.Pattern[str], text: str) -> str:
+    """The text with moments by their order, since only that counts."""
+    order = sorted(set(moments.findall(text)), key=lambda each: (len(each), each))
+    ranks = {each: f"#{rank}" for rank, each in enumerate(order)}
+    return moments.sub(lambda found: ranks[found[0]], text)
+
+
+def _named(text: str) -> str:
+    """The text with names in the order in which they appear."""
+    names: dict[str, str] = {}
+    return _RECORDED.sub("", _NAMES.sub(lambda found: names.setdefault(found[0], f"~{len(names)}"), text))
 
 
 def _short(file: RemoteFile | None) -> object:
@@ -612,7 +637,7 @@ class Explored:
 def explore(scenario: Scenario, judge: Callable[[World], Iterable[str]], most: int | None = None) -> Explored:
     """Go through all schedules of a scenario, or the first `most`; `judge` says what is wrong with a finished world."""
     found, seen, schedule = Explored(), set[str](), list[int]()
-    with _logical_time() as clock:
+    with logical_time() as clock:
         while True:
             chooser = Chooser(schedule)
             world = World(scenario, chooser)
@@ -644,7 +669,7 @@ def _next(chooser: Chooser) -> list[int] | None:
 
 
 @contextmanager
-def _logical_time() -> Iterator[Clock]:
+def logical_time() -> Iterator[Clock]:
     """Time passes by looking at it; nobody waits; contents of the large scenarios go in sessions."""
     clock = Clock()
 

@@ -168,3 +168,29 @@ def test_the_receipt_names_the_older_file_before_the_younger_one_goes_to_the_bin
     assert isinstance(first, WriteDone)
     assert ([each.id for each in first.done], first.strays) == ([older.id], (younger.id,))
     assert next_step(wanted, replace(receipt, done=first.done, strays=first.strays), facts) == Trash(younger)
+
+
+@pytest.mark.parametrize(
+    ("folder", "trashed", "expected"),
+    [
+        ("its own", False, "Move"),
+        ("its own", True, "Move"),
+        ("its owner's", False, "Log"),
+        ("the new one", False, "Log"),
+    ],
+)
+def test_a_file_follows_its_folder_and_stays_where_its_owner_put_it(folder: str, trashed: bool, expected: str) -> None:
+    """Its upload is not recorded yet, and the destination's folder is another one by now."""
+    made = stands(CLAIMS["Create"], "the source's", {})
+    assert made
+    parents = {"its own": FOLDER, "its owner's": FileId("elsewhere"), "the new one": FileId("leaf")}
+    file = replace(made, parents=(parents[folder],), trashed=trashed)
+    facts = Facts(
+        "mine", digests=SOURCE.digests, leaf=FileId("leaf"), files={ID: file}, logged={ID: None}, answered_at=1.0,
+        listing=FolderListing(None, (), began=9.0),
+    )  # fmt: skip
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+
+    step = next_step(wanted, Receipt("default", "zones", claim=CLAIMS["Create"], generation=1), facts)
+
+    assert type(step).__name__ == expected
