@@ -10,7 +10,7 @@ from function.core.errors import UploadError
 from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
 from function.core.types import Digests, FileId, FileStat, Fingerprint, FolderListing, LoggedUpload, Policy, RemoteFile
 from function.protocol.next_step import next_step
-from function.protocol.steps import Facts, Log, Send, Trash, Wanted, WriteClaim, WriteDone
+from function.protocol.steps import Facts, Finish, Log, Send, Trash, Wanted, WriteClaim, WriteDone
 
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 
@@ -194,3 +194,47 @@ def test_a_file_follows_its_folder_and_stays_where_its_owner_put_it(folder: str,
     step = next_step(wanted, Receipt("default", "zones", claim=CLAIMS["Create"], generation=1), facts)
 
     assert type(step).__name__ == expected
+
+
+@pytest.mark.parametrize(("other", "expected"), [("live", "Finish"), ("binned", "Log"), ("of other content", "Log")])
+def test_a_file_that_a_racer_binned_is_replaced_by_the_racers_equal_one(other: str, expected: str) -> None:
+    """And one that its owner binned stays in the bin, and is logged: there is no other of its content."""
+    made = stands(CLAIMS["Create"], "the source's", {})
+    held = stands(CLAIMS["Create"], "other" if other == "of other content" else "the source's", {})
+    assert made
+    assert held
+    binned = replace(made, trashed=True, explicitly_trashed=True)
+    racers = replace(held, id=FileId("racer's"), created_time="2025", trashed=other == "binned")
+    elsewhere = replace(racers, id=FileId("racer's, elsewhere"), trashed=other == "binned")
+    for listing in (
+        FolderListing(None, (racers,), began=9.0),
+        FolderListing(None, (), (elsewhere,), began=9.0),
+    ):
+        facts = Facts(
+            "mine", digests=SOURCE.digests, leaf=FOLDER, files={ID: binned}, logged={ID: None}, listing=listing
+        )
+        wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+
+        step = next_step(wanted, Receipt("default", "zones", claim=CLAIMS["Create"], generation=1), facts)
+
+        assert type(step).__name__ == expected
+        if isinstance(step, Finish):
+            assert step.file.id.startswith("racer's")
+
+
+@pytest.mark.parametrize("key", [KEY, "another's"])
+def test_ours_is_known_by_its_mark_under_another_name(key: str) -> None:
+    """Its owner has renamed it, and no receipt tells of it: an equal file without our mark is another's."""
+    made = stands(CLAIMS["Create"], "the source's", {})
+    assert made
+    renamed = replace(made, name="renamed by its owner.txt", key=key)
+    facts = Facts(
+        "mine", digests=SOURCE.digests, leaf=FOLDER, fresh_id=FileId("fresh"),
+        listing=FolderListing(None, (renamed,), began=9.0),
+    )  # fmt: skip
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+
+    step = next_step(wanted, Receipt("default", "zones", generation=1), facts)
+
+    adopts = isinstance(step, Finish) and step.file.id == ID
+    assert adopts if key == KEY else isinstance(step, WriteClaim)
