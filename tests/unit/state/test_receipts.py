@@ -187,6 +187,22 @@ def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
             receipts.swap(NAME, outdated, BLANK)
 
 
+def test_a_dead_writers_link_takes_nothing_back(tmp_path: Path) -> None:
+    """One that came back from a backup, beside a receipt that has gone on: who meets it finishes nothing with it."""
+    receipts = of(tmp_path)
+    first = receipts.swap(NAME, None, BLANK)
+    second = receipts.swap(NAME, first, replace(BLANK, attempt=2))
+    left_over = Path(f"{file_of(tmp_path)}.2")
+    left_over.write_bytes(file_of(tmp_path).read_bytes())
+    third = receipts.swap(NAME, second, replace(BLANK, attempt=3))
+
+    with pytest.raises(Superseded):
+        receipts.swap(NAME, first, replace(BLANK, attempt=4))
+
+    assert receipts.read(NAME) == third
+    assert not left_over.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"account": 1}', BARE, b"\xff\xfe", b"[" * 100_000])
 def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
     """It counts as none, is kept for people, and a new one can be written."""
