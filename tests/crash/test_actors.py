@@ -110,6 +110,31 @@ def test_a_session_is_never_continued_with_another_users_token(station: Station)
         assert named(world) == {}
 
 
+@pytest.mark.parametrize("content", [b"zones", LARGE], ids=["in one request", "in a session"])
+def test_a_token_that_comes_during_an_upload_is_not_used_for_it(station: Station, content: bytes) -> None:
+    """What is sent, looked at and settled stays with one user's Drive; the other one isn't even asked."""
+    with station.world(("default", "archive")) as world:
+        token = world.home.folder / "default.json"
+        first, second = token.read_bytes(), (world.home.folder / "archive.json").read_bytes()
+
+        def swap(method: str, path: str, body: bytes) -> None:
+            if "/upload/" in path and not world.home.log():
+                token.write_bytes(second)
+
+        world.home.put("Meta/zones.txt", content)
+        payload = ZONES | {"account": "default"}
+        with between(world.drive.url, swap) as url:
+            ended = world.run(payload, environ={"DRIVE_EMULATOR_HOST": url})
+            users = {each.user for each in world.drive.requests if each.user}
+            token.write_bytes(first)
+            again = world.run(payload, environ={"DRIVE_EMULATOR_HOST": url})
+
+        assert (ended.code, ended.document["results"][0]["reason"]) == (503, "credentials_invalid")
+        assert users == {world.emails["default"]}
+        assert again.statuses == ["uploaded"]
+        assert (named(world), named(world, "archive")) == ({"MemoryVDB/Meta/zones.txt": content}, {})
+
+
 # --- an id proves nothing
 
 
