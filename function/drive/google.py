@@ -199,14 +199,14 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        nonce: str | None = None,
+        disowns: bool = False,
     ) -> RemoteFile:
         body = {
             "name": name,
             "trashed": trashed,
             "properties": properties,
             "description": description,
-            "appProperties": {CLAIM_PROPERTY: nonce} if nonce else None,
+            "appProperties": {KEY_PROPERTY: None} if disowns else None,
         }
         body = {field: value for field, value in body.items() if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}

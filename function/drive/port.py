@@ -82,7 +82,10 @@ class Drive(Protocol):
         trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        nonce: str | None = None,
+        disowns: bool = False,
     ) -> RemoteFile:
-        """Rename, move, trash, or mark; what is None stays. Of `properties` the named ones change, None clears one."""
+        """Rename, move, trash or describe; what is None stays. Of `properties` the named ones change, None clears one.
+
+        `disowns` takes our ownership mark off: no later look takes the file for one of ours.
+        """
         ...

@@ -291,7 +291,7 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     holds = winner and content.digests and winner.holds(content.stat.size, content.digests)
     if not is_live or (claim.adopts and not holds):  # ours is the only one after all
         return WriteClaim(claim.create)
-    return Trash(ours)
+    return Trash(ours, disowns=not claim.adopts)
 
 
 def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:

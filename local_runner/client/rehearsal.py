@@ -128,19 +128,19 @@ class Rehearsal(msgspec.Struct, frozen=True):
         trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        nonce: str | None = None,
+        disowns: bool = False,
     ) -> RemoteFile:
         fields = {
             "name": name,
             "trashed": trashed,
             "explicitly_trashed": trashed,
             "description": description,
-            "nonce": nonce,
             "parents": (self._id(move_to),) if move_to else None,
             "properties": {k: v for k, v in {**file.properties, **(properties or {})}.items() if v is not None},
         }
         given: dict[str, Any] = {field: value for field, value in fields.items() if value is not None}
         with self.written.lock:
+            given |= {"key": None} if disowns else {}
             changed = self.written.files[file.id] = replace(self.written.files.get(file.id, file), **given)
             return changed
 

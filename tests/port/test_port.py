@@ -228,11 +228,22 @@ def test_marks_change_one_by_one(drive: Drive, folder: FileId) -> None:
     """None clears a property, what isn't named stays, and so does our key."""
     file = make(drive, folder, properties={"a": "1", "b": "2"}, nonce="first")
 
-    changed = drive.update(file, properties={"a": None, "c": "3"}, description="new", nonce="second")
+    changed = drive.update(file, properties={"a": None, "c": "3"}, description="new")
 
     assert dict(changed.properties) == {"b": "2", "c": "3"}
-    assert (changed.description, changed.nonce, changed.key) == ("new", "second", "key")
+    assert (changed.description, changed.nonce, changed.key) == ("new", "first", "key")
     assert drive.get(file.id) == changed
+
+
+def test_a_file_that_is_disowned_is_found_by_our_mark_no_more(drive: Drive, folder: FileId) -> None:
+    """It keeps its claim's mark: whoever made it knows it again."""
+    file = make(drive, folder, nonce="first")
+
+    binned = drive.update(file, trashed=True, disowns=True)
+
+    assert (binned.key, binned.nonce, binned.explicitly_trashed) == (None, "first", True)
+    assert drive.list(marked("key")) == []
+    assert drive.get(file.id) == binned
 
 
 def test_an_edit_shows(drive: Drive, folder: FileId, others: Others) -> None:

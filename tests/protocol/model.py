@@ -34,7 +34,7 @@ from function.core.types import (
     RemoteFile,
 )
 from function.drive.port import Drive
-from function.drive.query import LIVE, inside, named
+from function.drive.query import LIVE, inside, marked, named
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
@@ -219,7 +219,9 @@ class View:
         self.ready()
         assert self.leaf
         shown = self.world.drive.list(inside(self.leaf) & LIVE & named(sorted(names)))
-        return FolderListing(frozenset(names), tuple(shown), (), began)
+        marks = [] if self.is_known else self.world.drive.list(marked(KEY))
+        elsewhere = [each for each in marks if each.explicitly_trashed or self.leaf not in each.parents]
+        return FolderListing(frozenset(names), tuple(shown), tuple(elsewhere), began)
 
     def distrust(self) -> None:
         self.is_known, self.leaf = False, None
@@ -327,8 +329,8 @@ class Call:
                 return lambda: drive.send(uri, len(self.source.content), 0, [memoryview(self.source.content)])
             case Rename(file, name):
                 return lambda: drive.update(file, name=name)
-            case Trash(file):
-                return lambda: drive.update(file, trashed=True)
+            case Trash(file, disowns):
+                return lambda: drive.update(file, trashed=True, disowns=disowns)
         return None
 
     def _end(self, outcome: Outcome | UploadError) -> None:
@@ -580,7 +582,8 @@ class World:
     def _call_state(self, call: Call) -> object:
         upload, facts = call.upload, call.upload.facts
         listing = facts.listing and (
-            sorted(facts.listing.names or ()), list(map(_short, facts.listing.files)), facts.listing.began
+            sorted(facts.listing.names or ()), list(map(_short, facts.listing.files)),
+            list(map(_short, facts.listing.elsewhere)), facts.listing.began,
         )  # fmt: skip
         looked = sorted((file_id, _short(file)) for file_id, file in facts.files.items())
         known = replace(facts, now_ns=0, listing=None, files={}, logged_before=(), log_position=0)

@@ -46,6 +46,7 @@ SCENARIOS = [
     Scenario("three racers", homes=3, calls=1, contents_differ=True),
     Scenario("racers beside a foreign file", homes=2, calls=1, contents_differ=True, others=("foreign",)),
     Scenario("racers that skip", homes=2, calls=1, contents_differ=True, policy=Policy.SKIP),
+    Scenario("racers that skip, and know nothing", homes=2, contents_differ=True, policy=Policy.SKIP, is_known=False),
     Scenario("racers that revise", homes=2, calls=1, contents_differ=True, policy=REVISIONS),
     Scenario("revisions, a kill, a lost answer", policy=REVISIONS, edits_source=True, kills=1, lost=1),
     Scenario("revisions beside an owner", policy=REVISIONS, edits_source=True, kills=1, others=("edit",)),

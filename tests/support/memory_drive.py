@@ -205,10 +205,13 @@ class MemoryDrive(msgspec.Struct, frozen=True):
         trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        nonce: str | None = None,
+        disowns: bool = False,
     ) -> RemoteFile:
-        fields = {"name": name, "explicitly_trashed": trashed, "description": description, "nonce": nonce}
-        return self._call("update", lambda: self._update(file, fields, move_to, properties or {}))
+        fields = {"name": name, "explicitly_trashed": trashed, "description": description}
+        given = {field: value for field, value in fields.items() if value is not None} | (
+            {"key": None} if disowns else {}
+        )
+        return self._call("update", lambda: self._update(file, given, move_to, properties or {}))
 
     # What a call does.
 
@@ -341,7 +344,7 @@ class MemoryDrive(msgspec.Struct, frozen=True):
             session.made = self._create(_remote(session.file), session.file.folder, content)
 
     def _update(
-        self, file: RemoteFile, fields: Mapping[str, Any], move_to: str | None, properties: Mapping[str, str | None]
+        self, file: RemoteFile, given: Mapping[str, Any], move_to: str | None, properties: Mapping[str, str | None]
     ) -> RemoteFile:
         old = self.store.files.get(file.id)
         if old is None or (move_to and self._id(move_to) not in self.store.files):
@@ -352,7 +355,6 @@ class MemoryDrive(msgspec.Struct, frozen=True):
         if len(parents) > 1:
             raise DriveError("Increasing the number of parents is not allowed.", reason="drive_unavailable")
         kept = _without_none({**old.properties, **properties})
-        given = {name: value for name, value in fields.items() if value is not None}
         return self._stand(self._add(replace(old, parents=parents, properties=kept, **given), None))
 
 
