@@ -8,8 +8,9 @@ schedules that a scenario's budgets allow, and doesn't go on from a state that i
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -91,19 +92,25 @@ class Scenario:
     """Listings hide what is new until the end."""
 
 
-class Chooser:
-    """Follows a schedule, and tells how many choices there were."""
+OTHERS_SHARE = 0.6
+"""How often the dice choose at all."""
 
-    def __init__(self, schedule: list[int]) -> None:
+
+class Chooser:
+    """Follows a schedule, and tells how many choices there were. What it doesn't say, the dice choose, or it is 0."""
+
+    def __init__(self, schedule: list[int], dice: Random | None = None) -> None:
         self.schedule = schedule
         self.counts: list[int] = []
+        self.dice = dice
 
     def one_of(self, options: int) -> int:
         """The number of the option chosen."""
         at = len(self.counts)
         self.counts.append(options)
-        if at == len(self.schedule):
-            self.schedule.append(0)
+        if at == len(self.schedule):  # 0 more often than the others: the one whose turn it is goes on, undisturbed
+            is_other = self.dice is not None and self.dice.random() < OTHERS_SHARE
+            self.schedule.append(self.dice.randrange(options) if self.dice and is_other else 0)
         return self.schedule[at]
 
 
@@ -419,13 +426,14 @@ class World:
 
     # --- what may happen next
 
-    def run(self, seen: set[str]) -> None:
-        """Follow the schedule to the end. Raises Pruned where a state was seen before."""
+    def run(self, seen: set[str] | None = None) -> None:
+        """Follow the schedule to the end. Raises Pruned where a state is among those that were `seen` before."""
         while acts := list(self._acts()):
-            state = self._state()
-            if state in seen and len(self.chooser.counts) >= len(self.chooser.schedule):
-                raise Pruned
-            seen.add(state)
+            if seen is not None:
+                state = self._state()
+                if state in seen and len(self.chooser.counts) >= len(self.chooser.schedule):
+                    raise Pruned
+                seen.add(state)
             acts[self.chooser.one_of(len(acts))]()
 
     def _acts(self) -> Iterator[Callable[[], None]]:
@@ -635,30 +643,54 @@ class Explored:
     states: int = 0
     schedules: int = 0
     broken: list[str] = field(default_factory=list)
+    is_whole: bool = False
+
+    def add(self, broken: list[str]) -> None:
+        """One more schedule, and what is wrong after it."""
+        self.schedules += 1
+        self.broken += broken
 
 
 def explore(scenario: Scenario, judge: Callable[[World], Iterable[str]], most: int | None = None) -> Explored:
-    """Go through all schedules of a scenario, or the first `most`; `judge` says what is wrong with a finished world."""
-    found, seen, schedule = Explored(), set[str](), list[int]()
+    """Go through all schedules of a scenario, or the first `most`; `judge` says what is wrong with a finished world.
+
+    A schedule that comes to a state which was seen before ends there, and isn't counted.
+    """
+    found, seen, schedule, runs = Explored(), set[str](), list[int](), 0
     with logical_time() as clock:
         while True:
             chooser = Chooser(schedule)
-            world = World(scenario, chooser)
-            clock.now, world.clock = 0, clock
-            try:
-                world.run(seen)
-                found.schedules += 1
-                found.broken += [
-                    f"{scenario.name} {chooser.schedule[: len(chooser.counts)]}: {each}" for each in judge(world)
-                ]
-            except Pruned:
-                pass
-            following = _next(chooser)
-            if following is None or (most and found.schedules >= most) or len(found.broken) > 5:
+            with suppress(Pruned):
+                found.add(_played(scenario, chooser, clock, judge, seen))
+            runs, following = runs + 1, _next(chooser)
+            if following is None or runs == most or len(found.broken) > 5:
                 break
             schedule = following
-    found.states = len(seen)
+    found.states, found.is_whole = len(seen), following is None
     return found
+
+
+def sample(scenario: Scenario, judge: Callable[[World], Iterable[str]], count: int) -> Explored:
+    """So many schedules by dice, always the same ones."""
+    found, dice = Explored(), Random(scenario.name)
+    with logical_time() as clock:
+        for _ in range(count):
+            found.add(_played(scenario, Chooser([], dice), clock, judge))
+    return found
+
+
+def _played(
+    scenario: Scenario,
+    chooser: Chooser,
+    clock: Clock,
+    judge: Callable[[World], Iterable[str]],
+    seen: set[str] | None = None,
+) -> list[str]:
+    """What is wrong after a schedule."""
+    world = World(scenario, chooser)
+    clock.now, world.clock = 0, clock
+    world.run(seen)
+    return [f"{scenario.name} {chooser.schedule[: len(chooser.counts)]}: {each}" for each in judge(world)]
 
 
 def _next(chooser: Chooser) -> list[int] | None:
