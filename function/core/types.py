@@ -137,6 +137,11 @@ class RemoteFile(msgspec.Struct, frozen=True):
         return self.size == size and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
 
     @property
+    def gave_way(self) -> bool:
+        """Whether its own upload has binned it, beside other content of the name: an owner leaves our mark on it."""
+        return self.trashed and self.key is None and self.nonce is not None
+
+    @property
     def seniority(self) -> tuple[str, str]:
         """Sorts twins: the oldest, then the smallest id, is the one that stays, for every observer."""
         return (self.created_time, self.id)

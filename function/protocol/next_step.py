@@ -24,6 +24,7 @@ from function.protocol.plan import (
     ask_for_more_names,
     content_of,
     free_names,
+    gives_way,
     listing_with_hidden,
     names_to_ask,
     plan,
@@ -282,10 +283,8 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
     is_gone = ours is None or ours.trashed or ours.nonce != claim.create.nonce
-    if is_gone and claim.adopts:
-        return Finish(claim.winner, content)
     if is_gone:
-        return WriteClaim(None)
+        return Finish(claim.winner, content) if claim.adopts and not (winner and winner.gave_way) else WriteClaim(None)
     assert ours
     is_live = winner is not None and not winner.trashed
     holds = winner and content.digests and winner.holds(content.stat.size, content.digests)
@@ -324,11 +323,12 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
 
 
 def _live_with(wanted: Wanted, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:
-    """The other files that hold the content and are not in the bin, oldest first."""
+    """The other files that hold the content and stay, oldest first."""
     size, digests = content.stat.size, content.digests
     assert digests
     found = (
         *others.holding(size, digests, wanted.name, wanted.key),
         *others.holding_elsewhere(size, digests, wanted.key),
     )
-    return sorted((each for each in found if not each.trashed), key=lambda each: each.seniority)
+    live = (each for each in found if not each.trashed and not gives_way(wanted, each, others))
+    return sorted(live, key=lambda each: each.seniority)

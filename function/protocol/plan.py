@@ -105,6 +105,14 @@ def listing_with_hidden(receipt: Receipt, facts: Facts) -> FolderListing:
     return replace_files(listing, (*listing.files, *here))
 
 
+def gives_way(wanted: Wanted, file: RemoteFile, listing: FolderListing) -> bool:
+    """Whether a racer is about to bin its file, beside older content of the name: it must not be adopted."""
+    if wanted.policy not in (Policy.SKIP, Policy.FAIL) or file.key != wanted.key:
+        return False
+    namesakes = (each for each in listing.named(file.name) if each.md5 != file.md5)
+    return any(each.seniority < file.seniority for each in namesakes)
+
+
 def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload], count: int = 0) -> tuple[str, ...]:
     """The destination's name, and with keep_both `count` numbered ones, more where some of ours are there already.
 
@@ -363,7 +371,9 @@ def _same_content(wanted: Wanted, digests: Digests | None, listing: FolderListin
     if digests is None:
         return None
     size = wanted.stat.size
-    equal = listing.holding(size, digests, wanted.name, wanted.key)
+    equal = [
+        each for each in listing.holding(size, digests, wanted.name, wanted.key) if not gives_way(wanted, each, listing)
+    ]
     if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
         return next((each for each in equal if same(each.name) == same(wanted.name)), None)
     return next(iter((*equal, *listing.holding_elsewhere(size, digests, wanted.key))), None)

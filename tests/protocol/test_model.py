@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from function.core.errors import UploadError
+from function.core.errors import DestinationExists, UploadError
 from function.core.types import Policy, RemoteFile, Status
 from tests.protocol.model import EDITED, KEY, Call, Explored, Scenario, World, explore, finish, sample
 
@@ -49,6 +49,8 @@ SCENARIOS = [
     Scenario("racers beside a foreign file", homes=2, calls=1, contents_differ=True, others=("foreign",)),
     Scenario("racers that skip", homes=2, calls=1, contents_differ=True, policy=Policy.SKIP),
     Scenario("racers that skip, and know nothing", homes=2, contents_differ=True, policy=Policy.SKIP, is_known=False),
+    Scenario("racers that skip, and a foreign file", homes=2, calls=1, policy=Policy.SKIP, others=("foreign",)),
+    Scenario("racers that fail", homes=2, calls=1, contents_differ=True, policy=Policy.FAIL, kills=1),
     Scenario("racers that revise", homes=2, calls=1, contents_differ=True, policy=REVISIONS),
     Scenario("revisions, a kill, a lost answer", policy=REVISIONS, edits_source=True, kills=1, lost=1),
     Scenario("revisions beside an owner", policy=REVISIONS, edits_source=True, kills=1, others=("edit",)),
@@ -79,6 +81,8 @@ def broken(world: World) -> Iterator[str]:
 def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
     """What is wrong with a home's last call, which nothing disturbed."""
     world = call.world
+    if isinstance(call.outcome, DestinationExists) and world.scenario.policy is Policy.FAIL:
+        return
     if isinstance(call.outcome, UploadError) or call.outcome is None:
         yield f"the last call ended as {call.outcome}"
         return
