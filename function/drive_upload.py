@@ -332,9 +332,8 @@ class Upload(msgspec.Struct, dict=True):
     def _forget_file(self, file_id: FileId) -> None:
         facts = self.facts
         facts.last_sent, facts.fresh_id = None, None
-        facts.arrived.discard(file_id)
         facts.in_use.discard(file_id)
-        for known in (facts.files, facts.revisions, facts.logged):
+        for known in (facts.files, facts.arrived, facts.revisions, facts.logged):
             known.pop(file_id, None)
 
     def _send(self, claim: Sending) -> None:
@@ -365,7 +364,7 @@ class Upload(msgspec.Struct, dict=True):
         self._failures = 0
         self.facts.last_sent = self._current_claim()
         if was_sent:
-            self.facts.arrived.add(file.id)
+            self.facts.arrived[file.id] = file.head_revision_id
         if not is_new(claim) or file.nonce == claim.nonce:  # an answer without our marks tells nothing: look at the id
             self._answered(file)
         if is_new(claim):

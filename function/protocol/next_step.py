@@ -117,7 +117,7 @@ def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile |
         return WriteClaim(None, discards_ids=True)
     if content := _standing(wanted, file, (claim.content, *claim.earlier), facts):
         return settle(wanted, receipt, claim, file, content, facts)
-    if file.id not in facts.arrived:  # is it ours to mend, or has somebody written to it since its create?
+    if not facts.is_as_sent(file):  # is it ours to mend, or has somebody written to it since its create?
         if file.id not in facts.revisions:
             return NeedRevisions(file.id)
         if facts.revisions[file.id] != 1:
@@ -134,12 +134,12 @@ def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | No
     if file is None or file.nonce != claim.nonce:
         return WriteClaim(None)
     if file.head_revision_id == claim.wrong:
-        if facts.was_mended and file.id in facts.arrived:
+        if facts.was_mended and facts.is_as_sent(file):
             raise _damaged(wanted, file)
         return _send_into(wanted, claim, facts)
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
-    if file.id in facts.arrived:  # damaged once more
+    if facts.is_as_sent(file):  # damaged once more
         return WriteClaim(_mend(claim, file, wanted, facts))
     return WriteClaim(None)
 
@@ -148,13 +148,13 @@ def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile |
     if file is None:
         return WriteClaim(None)
     if file.head_revision_id == claim.base:
-        if facts.was_mended and file.id in facts.arrived:
+        if facts.was_mended and facts.is_as_sent(file):
             raise _damaged(wanted, file)
         is_source = claim.content.same_content(content_of(wanted, facts))
         return _send_into(wanted, claim, facts) if is_source else WriteClaim(None)
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
-    if file.id in facts.arrived:  # damaged on the way: what was revised before is kept by Drive
+    if facts.is_as_sent(file):  # damaged on the way: what was revised before is kept by Drive
         return WriteClaim(replace(claim, base=file.head_revision_id, session=None))
     return WriteClaim(None)
 

@@ -55,6 +55,9 @@ LISTING_LAG_NS = 3600 * 10**9
 NAMES_AT_ONCE = 6
 """Names `Name (n)` asked for at first when a free one is searched; twice as many each time that all are taken."""
 
+NAMES_BEHIND = 20
+"""Lower numbers than our highest one that are asked for, where they aren't ours."""
+
 
 def content_of(wanted: Wanted, facts: Facts) -> Fingerprint:
     """The source's content, as far as it is known."""
@@ -114,27 +117,43 @@ def gives_way(wanted: Wanted, file: RemoteFile, listing: FolderListing) -> bool:
 
 
 def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload], count: int = 0) -> tuple[str, ...]:
-    """The destination's name, and with keep_both `count` numbered ones, more where some of ours are there already.
-
-    Our own have the highest numbers, so the search for a free one begins behind them: of a name that is edited daily,
-    a year's versions are not looked for one by one.
-    """
+    """The destination's name, and with keep_both `count` numbered ones, more where some of ours are there already."""
     if wanted.policy is not Policy.KEEP_BOTH:
         return (wanted.name,)
-    highest = max((number_of(each.name, wanted.name) for each in done), default=1)
+    return (wanted.name, *_numbered_ahead(wanted, done, count), *_numbered_behind(wanted, done))
+
+
+def _numbered_ahead(wanted: Wanted, done: Sequence[CompletedUpload], count: int) -> list[str]:
+    """The names among which a free one is searched.
+
+    Our own have the highest numbers, so the search begins behind them: of a name that is edited daily, a year's
+    versions are not looked for one by one.
+    """
+    highest = _highest_number(wanted, done)
     count = max(count, NAMES_AT_ONCE) if done else count
-    return (wanted.name, *(numbered(wanted.name, highest + more) for more in range(1, count + 1)))
+    return [numbered(wanted.name, highest + more) for more in range(1, count + 1)]
+
+
+def _numbered_behind(wanted: Wanted, done: Sequence[CompletedUpload]) -> list[str]:
+    """Lower numbers that aren't ours: a home that shares no state with this one may have put the content there."""
+    highest, ours = _highest_number(wanted, done), {each.name for each in done}
+    names = (numbered(wanted.name, number) for number in range(max(2, highest - NAMES_BEHIND), highest))
+    return [each for each in names if each not in ours]
+
+
+def _highest_number(wanted: Wanted, done: Sequence[CompletedUpload]) -> int:
+    return max((number_of(each.name, wanted.name) for each in done), default=1)
 
 
 def count_numbered(wanted: Wanted, done: Sequence[CompletedUpload], names: Sequence[str]) -> int:
-    """How many of the names are those that `names_to_ask` asks for besides the destination's own."""
-    return sum(each in names for each in names_to_ask(wanted, done, len(names))[1:])
+    """How many of the names are those among which `names_to_ask` searches a free one."""
+    return sum(each in names for each in _numbered_ahead(wanted, done, len(names)))
 
 
 def free_names(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: Facts) -> list[str]:
     """The numbered names that were looked for and are free, in order."""
     taken = {same(each.name) for each in listing.files}
-    asked = names_to_ask(wanted, receipt.done, facts.names_asked)[1:]
+    asked = _numbered_ahead(wanted, receipt.done, facts.names_asked)
     return [each for each in asked if same(each) not in taken and listing.covers((each,))]
 
 

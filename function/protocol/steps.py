@@ -70,8 +70,8 @@ class Facts(msgspec.Struct):
     """When Drive last answered a write, or a look by id, of this upload: only a listing begun later counts."""
     files: dict[FileId, RemoteFile | None] = msgspec.field(default_factory=dict)
     """Looked at by id, or told by Drive's answer to a write of this invocation."""
-    arrived: set[FileId] = msgspec.field(default_factory=set)
-    """Ids whose content is known to be what this invocation sent: Drive answered so to the last byte."""
+    arrived: dict[FileId, str | None] = msgspec.field(default_factory=dict)
+    """Id -> the head revision with which Drive answered this invocation's own bytes, to the last one."""
     in_use: set[FileId] = msgspec.field(default_factory=set)
     """Ids of which Drive has said that they are in use: where nothing stands under one, it is used up."""
     revisions: dict[FileId, int] = msgspec.field(default_factory=dict)
@@ -80,6 +80,10 @@ class Facts(msgspec.Struct):
     was_mended: bool = False
     entry_written: bool | None = None
     """Whether the log's entry for the claim was written now (True) or stood there (False)."""
+
+    def is_as_sent(self, file: RemoteFile) -> bool:
+        """Whether nobody has written to the file since this invocation did: what is wrong with it came on the way."""
+        return file.id in self.arrived and file.head_revision_id == self.arrived[file.id]
 
     def forget(self) -> None:
         """Drop what Drive, the receipt and the log may contradict by now."""
