@@ -272,7 +272,7 @@ class Upload(msgspec.Struct, dict=True):
             case NeedFolder():
                 self.to.folder.ready()
             case NeedId():
-                facts.fresh_id = context.take_id()
+                facts.fresh_id, facts.nonce = context.take_id(), uuid4().hex
             case NeedListing(names, begun_after):
                 facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
                 numbered = count_numbered(self.wanted, self.receipt.current.done, names)
@@ -323,7 +323,7 @@ class Upload(msgspec.Struct, dict=True):
         if discards_ids:
             self.to.context.discard_ids()
         self.receipt.claim(claim)
-        facts.is_own_claim, facts.entry_written = claim is not None, None
+        facts.is_own_claim, facts.entry_written, facts.fresh_id = claim is not None, None, None
         if claim is None and before:
             self._forget_file(before.id)
         if isinstance(claim, LoseTo):
@@ -331,7 +331,7 @@ class Upload(msgspec.Struct, dict=True):
 
     def _forget_file(self, file_id: FileId) -> None:
         facts = self.facts
-        facts.last_sent, facts.fresh_id = None, None
+        facts.last_sent = None
         facts.in_use.discard(file_id)
         for known in (facts.files, facts.arrived, facts.revisions, facts.logged):
             known.pop(file_id, None)

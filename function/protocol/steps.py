@@ -40,7 +40,7 @@ class Facts(msgspec.Struct):
     """What this invocation knows, and will forget as soon as something contradicts it."""
 
     nonce: str
-    """The mark of the claims that this invocation makes."""
+    """The mark of the next claim: a new one with each id, which an old pool may hand out a second time."""
     now_ns: int = 0
     """The time, in ns since the epoch."""
     digests: Digests | None = None
@@ -54,7 +54,7 @@ class Facts(msgspec.Struct):
     may_create_unseen: bool = False
     """The folder is known, and receipts know what we put there: a clash may be found after the create."""
     fresh_id: FileId | None = None
-    """A reserved id that nothing was sent under."""
+    """A reserved id that no claim speaks of yet."""
     was_superseded: bool = False
     """Somebody else wrote the receipt meanwhile, or removed it."""
     is_own_claim: bool = False

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -271,7 +272,6 @@ class Call:
             ),
             cast(Source, self.source),
         )
-        self.upload.facts.nonce = f"nonce-{len(world.calls)}"
         self.round_began = NEVER
         self.rounds = 0
         self.holds = False
@@ -706,7 +706,7 @@ def _next(chooser: Chooser) -> list[int] | None:
 @contextmanager
 def logical_time() -> Iterator[Clock]:
     """Time passes by looking at it; nobody waits; contents of the large scenarios go in sessions."""
-    clock = Clock()
+    clock, nonces = Clock(), count()
 
     def pause(attempt: int, error: TransientDriveError, deadline: object) -> None:
         if attempt >= 4:
@@ -714,6 +714,7 @@ def logical_time() -> Iterator[Clock]:
 
     with (
         mock.patch.object(drive_upload, "time", clock),
+        mock.patch.object(drive_upload, "uuid4", lambda: SimpleNamespace(hex=f"nonce-{next(nonces)}")),  # noqa: PT008
         mock.patch("function.core.retry.pause", pause),
         mock.patch("threading.Thread", mock.MagicMock()),
     ):
