@@ -305,8 +305,8 @@ class Upload(msgspec.Struct, dict=True):
                 self._answered(move(file, folder, drive))
             case Rename(file, name):
                 self._answered(drive.update(file, name=name))
-            case Trash(file, disowns):
-                facts.files[file.id] = drive.update(file, trashed=True, disowns=disowns)
+            case Trash(file):
+                facts.files[file.id] = drive.trash(file)
             case UpdateMetadata(done):
                 self._update_metadata(done)
             case Log(file, content, since):

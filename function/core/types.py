@@ -138,7 +138,7 @@ class RemoteFile(msgspec.Struct, frozen=True):
 
     @property
     def gave_way(self) -> bool:
-        """Whether its own upload has binned it, beside other content of the name: an owner leaves our mark on it."""
+        """Whether an upload has put it into the bin, as one too many: an owner leaves our mark on it."""
         return self.trashed and self.key is None and self.nonce is not None
 
     @property

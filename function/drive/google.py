@@ -196,21 +196,22 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         *,
         name: str | None = None,
         move_to: str | None = None,
-        trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        disowns: bool = False,
     ) -> RemoteFile:
         body = {
             "name": name,
-            "trashed": trashed,
             "properties": properties,
             "description": description,
-            "appProperties": {KEY_PROPERTY: None} if disowns else None,
         }
-        body = {field: value for field, value in body.items() if value is not None}
         move = {"addParents": move_to, "removeParents": ",".join(file.parents)} if move_to else {}
-        request = partial(self._api.files.update, fileId=file.id, body=body, **_ALL, **move)
+        return self._change(file, {field: value for field, value in body.items() if value is not None}, move)
+
+    def trash(self, file: RemoteFile) -> RemoteFile:
+        return self._change(file, {"trashed": True, "appProperties": {KEY_PROPERTY: None}}, {})
+
+    def _change(self, file: RemoteFile, body: dict[str, Any], options: dict[str, str]) -> RemoteFile:
+        request = partial(self._api.files.update, fileId=file.id, body=body, **_ALL, **options)
         return retry.call(lambda: self._send(request(), WRITE_UNITS, _remote), deadline=self.transport.deadline)
 
     def _look(self, request: Any, units: int, read: Callable[[dict[str, Any]], T]) -> T:

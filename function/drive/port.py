@@ -79,13 +79,12 @@ class Drive(Protocol):
         *,
         name: str | None = None,
         move_to: str | None = None,
-        trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        disowns: bool = False,
     ) -> RemoteFile:
-        """Rename, move, trash or describe; what is None stays. Of `properties` the named ones change, None clears one.
+        """Rename, move or describe; what is None stays. Of `properties` the named ones change, None clears one."""
+        ...
 
-        `disowns` takes our ownership mark off: no later look takes the file for one of ours.
-        """
+    def trash(self, file: RemoteFile) -> RemoteFile:
+        """Put into the bin, and take our ownership mark off: with it the file would be one that its owner put away."""
         ...

@@ -146,15 +146,15 @@ def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
         else:
             move(child, duplicates.older.id, drive)
     if not _children(duplicates.younger, drive):
-        drive.update(duplicates.younger, trashed=True)
+        drive.trash(duplicates.younger)
 
 
 def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, drive: Drive) -> None:
     if child.seniority < other.seniority:
         move(child, folder.id, drive)
-        drive.update(other, trashed=True)
+        drive.trash(other)
     else:
-        drive.update(child, trashed=True)
+        drive.trash(child)
 
 
 def _children(folder: RemoteFile, drive: Drive) -> Iterable[RemoteFile]:

@@ -113,7 +113,7 @@ def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile |
         return WriteClaim(None)
     if file is None:
         return plan(wanted, receipt, facts, claim)
-    if file.key != wanted.key or file.nonce != claim.nonce:
+    if file.nonce != claim.nonce or (file.key != wanted.key and not file.gave_way):
         return WriteClaim(None, discards_ids=True)
     if content := _standing(wanted, file, (claim.content, *claim.earlier), facts):
         return settle(wanted, receipt, claim, file, content, facts)
@@ -145,7 +145,7 @@ def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | No
 
 
 def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile | None, facts: Facts) -> Step:
-    if file is None:
+    if file is None or file.gave_way:
         return WriteClaim(None)
     if file.head_revision_id == claim.base:
         if facts.was_mended and facts.is_as_sent(file):
@@ -196,7 +196,7 @@ def settle(
     if isinstance(claim, Revise):
         step = _misplaced(claim, file, facts)
     elif file.explicitly_trashed:
-        step = _binned(wanted, content, others)
+        step = _binned(wanted, file, content, others)
     else:
         file = replace(file, name=shown.name) if shown else file  # its owner may have renamed it since
         step = (
@@ -208,10 +208,11 @@ def settle(
     return step or Log(file, content, claim.log_position)
 
 
-def _binned(wanted: Wanted, content: Fingerprint, others: FolderListing) -> Step | None:
-    """By a racer, whose equal file stands and is adopted; or by its owner, who decides."""
-    winner = next(iter(_live_with(wanted, content, others)), None)
-    return Finish(reference(winner), content) if winner else None
+def _binned(wanted: Wanted, file: RemoteFile, content: Fingerprint, others: FolderListing) -> Step | None:
+    """By a racer, whose equal file is adopted where it stands; or by its owner, who decides."""
+    if winner := next(iter(_live_with(wanted, content, others)), None):
+        return Finish(reference(winner), content)
+    return WriteClaim(None) if file.gave_way else None
 
 
 def _lose_to_older(
@@ -290,7 +291,7 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     holds = winner and content.digests and winner.holds(content.stat.size, content.digests)
     if not is_live or (claim.adopts and not holds):  # ours is the only one after all
         return WriteClaim(claim.create)
-    return Trash(ours, disowns=not claim.adopts)
+    return Trash(ours)
 
 
 def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:

@@ -178,8 +178,6 @@ class Trash(msgspec.Struct, frozen=True):
     """Put the file into the bin."""
 
     file: RemoteFile
-    disowns: bool = False
-    """It gives way: with our mark it would be taken for a file that its owner has put away, and count as uploaded."""
 
 
 class UpdateMetadata(msgspec.Struct, frozen=True):

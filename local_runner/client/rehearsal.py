@@ -125,22 +125,22 @@ class Rehearsal(msgspec.Struct, frozen=True):
         *,
         name: str | None = None,
         move_to: str | None = None,
-        trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        disowns: bool = False,
     ) -> RemoteFile:
         fields = {
             "name": name,
-            "trashed": trashed,
-            "explicitly_trashed": trashed,
             "description": description,
             "parents": (self._id(move_to),) if move_to else None,
             "properties": {k: v for k, v in {**file.properties, **(properties or {})}.items() if v is not None},
         }
-        given: dict[str, Any] = {field: value for field, value in fields.items() if value is not None}
+        return self._change(file, {field: value for field, value in fields.items() if value is not None})
+
+    def trash(self, file: RemoteFile) -> RemoteFile:
+        return self._change(file, {"trashed": True, "explicitly_trashed": True, "key": None})
+
+    def _change(self, file: RemoteFile, given: dict[str, Any]) -> RemoteFile:
         with self.written.lock:
-            given |= {"key": None} if disowns else {}
             changed = self.written.files[file.id] = replace(self.written.files.get(file.id, file), **given)
             return changed
 

@@ -185,17 +185,6 @@ def test_what_lies_in_a_binned_folder_is_binned(drive: Drive, folder: FileId, ot
     assert len(drive.list(inside(folder))) == 2
 
 
-def test_ours_goes_to_the_bin_and_comes_back(drive: Drive, folder: FileId) -> None:
-    """By an update."""
-    file = make(drive, folder)
-
-    binned = drive.update(file, trashed=True)
-    back = drive.update(binned, trashed=False)
-
-    assert (binned.trashed, binned.explicitly_trashed) == (True, True)
-    assert (back.trashed, back.explicitly_trashed) == (False, False)
-
-
 def test_renames_and_moves(drive: Drive, folder: FileId) -> None:
     """Name and parent change, and nothing of the content."""
     file = make(drive, folder)
@@ -235,11 +224,11 @@ def test_marks_change_one_by_one(drive: Drive, folder: FileId) -> None:
     assert drive.get(file.id) == changed
 
 
-def test_a_file_that_is_disowned_is_found_by_our_mark_no_more(drive: Drive, folder: FileId) -> None:
-    """It keeps its claim's mark: whoever made it knows it again."""
+def test_what_we_put_into_the_bin_is_found_by_our_mark_no_more(drive: Drive, folder: FileId) -> None:
+    """It keeps its claim's mark, so that whoever made it knows it again; what is there without our mark stays so."""
     file = make(drive, folder, nonce="first")
 
-    binned = drive.update(file, trashed=True, disowns=True)
+    binned = drive.trash(file)
 
     assert (binned.key, binned.nonce, binned.explicitly_trashed) == (None, "first", True)
     assert drive.list(marked("key")) == []

@@ -336,8 +336,8 @@ class Call:
                 return lambda: drive.send(uri, len(self.source.content), 0, [memoryview(self.source.content)])
             case Rename(file, name):
                 return lambda: drive.update(file, name=name)
-            case Trash(file, disowns):
-                return lambda: drive.update(file, trashed=True, disowns=disowns)
+            case Trash(file):
+                return lambda: drive.trash(file)
         return None
 
     def _end(self, outcome: Outcome | UploadError) -> None:

@@ -202,16 +202,15 @@ class MemoryDrive(msgspec.Struct, frozen=True):
         *,
         name: str | None = None,
         move_to: str | None = None,
-        trashed: bool | None = None,
         properties: Mapping[str, str | None] | None = None,
         description: str | None = None,
-        disowns: bool = False,
     ) -> RemoteFile:
-        fields = {"name": name, "explicitly_trashed": trashed, "description": description}
-        given = {field: value for field, value in fields.items() if value is not None} | (
-            {"key": None} if disowns else {}
-        )
+        fields = {"name": name, "description": description}
+        given = {field: value for field, value in fields.items() if value is not None}
         return self._call("update", lambda: self._update(file, given, move_to, properties or {}))
+
+    def trash(self, file: RemoteFile) -> RemoteFile:
+        return self._call("update", lambda: self._update(file, {"explicitly_trashed": True, "key": None}, None, {}))
 
     # What a call does.
 
