@@ -283,15 +283,15 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
             return NeedFile(file_id)
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
-    is_gone = ours is None or ours.trashed or ours.nonce != claim.create.nonce
-    if is_gone:
+    if ours is None or ours.nonce != claim.create.nonce or not _holds(ours, content):  # binned, or written to since
         return Finish(claim.winner, content) if claim.adopts and not (winner and winner.gave_way) else WriteClaim(None)
-    assert ours
-    is_live = winner is not None and not winner.trashed
-    holds = winner and content.digests and winner.holds(content.stat.size, content.digests)
-    if not is_live or (claim.adopts and not holds):  # ours is the only one after all
+    if winner is None or winner.trashed or (claim.adopts and not _holds(winner, content)):  # ours is the only one
         return WriteClaim(claim.create)
     return Trash(ours)
+
+
+def _holds(file: RemoteFile, content: Fingerprint) -> bool:
+    return content.digests is not None and not file.trashed and file.holds(content.stat.size, content.digests)
 
 
 def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:

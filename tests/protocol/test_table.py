@@ -112,6 +112,7 @@ LOSING = LoseTo(Create(ID, "nonce", NAME, FOLDER, SOURCE), RemoteRef(FileId("win
         ("live", "edited", "WriteClaim"),
         ("binned", "live", "Finish"),
         ("gone", "live", "Finish"),
+        ("edited", "live", "Finish"),
         ("another's", "live", "Finish"),
     ],
 )
