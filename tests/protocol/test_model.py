@@ -36,9 +36,6 @@ SCENARIOS = [
     Scenario("an owner who deletes", kills=1, others=("delete",)),
     Scenario("a foreign file of that name", kills=1, others=("foreign",)),
     Scenario("a foreign file, and an owner who edits", kills=1, others=("foreign", "edit")),
-    Scenario(
-        "a foreign file, and an owner who edits, failing", policy=Policy.FAIL, kills=1, others=("foreign", "edit")
-    ),
     Scenario("a folder that goes into the bin", kills=1, others=("trash_folder",)),
     Scenario("a state that is deleted", others=("lose_state",), kills=1),
     Scenario("a state that is deleted, behind listings", others=("lose_state",), lease=True, hides=True),
