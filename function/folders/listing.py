@@ -144,9 +144,17 @@ class FolderView(msgspec.Struct):
         self, chain: FolderPath, listed: Iterable[RemoteFile], shown: dict[str, RemoteFile]
     ) -> Iterable[search.DuplicateFolders]:
         """Duplicate folders to be merged; none while listings hide what we made: they may hide what is in those."""
-        if not self.made <= {each.id for each in listed}:
-            return []
-        return [each for each in search.duplicates_shown(chain, shown) if each.younger.id not in self._merged]
+        found = [each for each in search.duplicates_shown(chain, shown) if each.younger.id not in self._merged]
+        return [] if found and self._is_behind(listed) else found
+
+    def _is_behind(self, listed: Iterable[RemoteFile]) -> bool:
+        """Whether the listing hides a file that we made. One that a racer has binned, as one too many, isn't hidden."""
+        for file_id in sorted(self.made - {each.id for each in listed}):
+            file = self.drive.get(file_id)
+            if file and not file.trashed:
+                return True
+            self.made.discard(file_id)
+        return False
 
     def _mend(self, misplaced: set[str]) -> None:
         if misplaced and self.chain:
