@@ -110,8 +110,8 @@ class Chooser:
         at = len(self.counts)
         self.counts.append(options)
         if at == len(self.schedule):  # 0 more often than the others: the one whose turn it is goes on, undisturbed
-            is_other = self.dice is not None and self.dice.random() < OTHERS_SHARE
-            self.schedule.append(self.dice.randrange(options) if self.dice and is_other else 0)
+            throws = self.dice and self.dice.random() < OTHERS_SHARE
+            self.schedule.append(self.dice.randrange(options) if self.dice and throws else 0)
         return self.schedule[at]
 
 
@@ -632,7 +632,7 @@ def _short(file: RemoteFile | None) -> object:
     """What the protocol looks at."""
     return file and (
         file.id, file.name, file.parents, file.trashed, file.explicitly_trashed, file.md5, file.created_time,
-        file.head_revision_id, file.nonce,
+        file.head_revision_id, file.key, file.nonce,
     )  # fmt: skip
 
 
