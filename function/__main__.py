@@ -1,9 +1,10 @@
 """`python -m function`. `function.command_line` has the commands."""
 
-from function.safe_path import leave_out_working_folder
+from function.startup import collect_garbage_rarely, leave_out_working_folder
 
 if __name__ == "__main__":
     leave_out_working_folder()
+    collect_garbage_rarely()
     from function.home import utf8
 
     utf8.restart_where_off()

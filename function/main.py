@@ -23,6 +23,7 @@ from flask import Request, Response, current_app
 
 from function.serving import json_logs
 from function.serving.flask_adapter import respond, speak_json
+from function.startup import collect_garbage_rarely
 
 THREADS = "128"
 """Of functions-framework's own server, where THREADS doesn't say otherwise. A connection that is silent, or sends
@@ -32,6 +33,7 @@ slowly, keeps one of them, and by default there are only four for each processor
 os.environ.setdefault("THREADS", THREADS)
 os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else a caller on this machine may name another SCRIPT_NAME
 json_logs.set_up()
+collect_garbage_rarely()
 speak_json(current_app)
 
 

@@ -1,6 +1,6 @@
 """`python -m local_runner`: the command `drive-upload`, whose `serve` brings an embedded Drive with it here."""
 
-from function.safe_path import leave_out_working_folder
+from function.startup import leave_out_working_folder
 
 if __name__ == "__main__":
     leave_out_working_folder()
