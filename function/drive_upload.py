@@ -362,7 +362,6 @@ class Upload(msgspec.Struct, dict=True):
 
     def _take_answer(self, claim: Sending, file: RemoteFile, *, was_sent: bool) -> None:
         self._failures = 0
-        self.facts.last_sent = self._current_claim()
         if was_sent:
             self.facts.arrived[file.id] = file.head_revision_id
         if not is_new(claim) or file.nonce == claim.nonce:  # an answer without our marks tells nothing: look at the id
@@ -394,9 +393,12 @@ class Upload(msgspec.Struct, dict=True):
         if content.is_small and is_new(claim):
             return content.create(drive, file), True
         uri = drive.start(file, content.size, revises=not is_new(claim))
-        self.receipt.claim(replace(claim, session=uri))  # durable before a byte is sent
-        self.facts.last_sent = self._current_claim()
+        self._keep_session(claim, uri)  # durable before a byte is sent
         return content.send(drive, uri), True
+
+    def _keep_session(self, claim: Sending, uri: str | None) -> None:
+        self.receipt.claim(replace(claim, session=uri))
+        self.facts.last_sent = self._current_claim()
 
     def _current_claim(self) -> Sending | None:
         claim = self.receipt.current.claim
@@ -419,8 +421,7 @@ class Upload(msgspec.Struct, dict=True):
             raise TransientDriveError("Drive keeps losing the upload's session; call again later.") from error
         claim = self._current_claim()
         assert claim
-        self.receipt.claim(replace(claim, session=None))
-        self.facts.last_sent = self._current_claim()
+        self._keep_session(claim, None)
 
     def _lose_folder(self, claim: Sending) -> None:
         """Drive knows no such parent, or no such file to revise: the folder is looked for, and nothing stands there."""
@@ -435,8 +436,7 @@ class Upload(msgspec.Struct, dict=True):
         self._refusal = refusal
         claim = self._current_claim()
         if claim and claim.session:  # else asking the session would be the look, and it was refused
-            self.receipt.claim(replace(claim, session=None))
-            self.facts.last_sent = self._current_claim()
+            self._keep_session(claim, None)
 
     def _is_dropped_after(self, refusal: DriveError, claim: Sending) -> bool:
         """Drive has refused the request, and nothing stands under the id: whether the claim is dropped for it.

@@ -4,7 +4,7 @@
                     └─────────▶  drive_emulator        Google Drive, an independent witness
 
     entry points ─▶ serving ─▶ upload ─▶ folders ─▶ credentials ─▶ drive ─▶ home, state, pacing ─▶ telemetry
-    ─▶ protocol ─▶ core
+    ─▶ protocol ─▶ core ─▶ startup
 
 The tables below are the rule; the tests read the imports of every module with `ast`, wherever in the file they stand.
 """
@@ -49,6 +49,7 @@ WALLS = {
 """Third-party package -> the modules and packages that may import it."""
 
 ORDER = [
+    ["startup"],
     ["core"],
     ["protocol"],
     ["telemetry"],

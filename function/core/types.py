@@ -132,9 +132,11 @@ class RemoteFile(msgspec.Struct, frozen=True):
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def holds(self, size: int, digests: Digests) -> bool:
-        """Whether the stored content is that one: size and MD5, and SHA-256 where Drive knows it."""
-        return self.size == size and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
+    def holds(self, content: Fingerprint) -> bool:
+        """Whether the stored content is known to be that one: size and MD5, and SHA-256 where Drive knows it."""
+        digests = content.digests
+        is_equal = digests and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
+        return bool(is_equal) and self.size == content.stat.size
 
     @property
     def gave_way(self) -> bool:
@@ -194,9 +196,9 @@ class LoggedUpload(msgspec.Struct, frozen=True):
     link: str | None = None
 
     @property
-    def digests(self) -> Digests:
-        """The content's."""
-        return Digests(self.md5, self.sha256)
+    def content(self) -> Fingerprint:
+        """What was uploaded; of its source's stat only the size is known."""
+        return Fingerprint(FileStat(self.size, 0, 0), Digests(self.md5, self.sha256))
 
     @property
     def folder(self) -> str:
@@ -262,6 +264,10 @@ class FolderListing(msgspec.Struct, frozen=True, dict=True):
         """Whether the listing says of each of these names if there is a file of it."""
         return self.names is None or self.names.issuperset(names)
 
+    def serves(self, names: Iterable[str], begun_after: float) -> bool:
+        """Whether it says of these names what Drive showed after that moment; NEVER asks for no moment."""
+        return self.covers(names) and (begun_after == NEVER or self.began > begun_after)
+
     def about(self, names: Collection[str], key: str) -> "FolderListing":
         """What it shows of those names and of the files with that mark: of a folder's files, one destination's."""
         found = {each.id: each for name in names for each in self._by_name.get(same(name), ())}
@@ -288,18 +294,16 @@ class FolderListing(msgspec.Struct, frozen=True, dict=True):
         """The files of that name, spelled in any way that looks alike, oldest first."""
         return sorted((each for each in self.files if same(each.name) == same(name)), key=lambda each: each.seniority)
 
-    def holding(self, size: int, digests: Digests, name: str, key: str) -> list[RemoteFile]:
+    def holding(self, content: Fingerprint, name: str, key: str) -> list[RemoteFile]:
         """The files of the folder that hold the content under the name or with our mark, oldest first."""
         found = (
-            each
-            for each in self.files
-            if each.holds(size, digests) and (same(each.name) == same(name) or each.key == key)
+            each for each in self.files if each.holds(content) and (same(each.name) == same(name) or each.key == key)
         )
         return sorted(found, key=lambda each: each.seniority)
 
-    def holding_elsewhere(self, size: int, digests: Digests, key: str) -> list[RemoteFile]:
+    def holding_elsewhere(self, content: Fingerprint, key: str) -> list[RemoteFile]:
         """The files of ours that hold the content elsewhere, those in the bin last."""
-        found = (each for each in self.elsewhere if each.key == key and each.holds(size, digests))
+        found = (each for each in self.elsewhere if each.key == key and each.holds(content))
         return sorted(found, key=lambda each: (each.trashed, each.seniority))
 
 

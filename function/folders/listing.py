@@ -82,10 +82,10 @@ class FolderView(msgspec.Struct):
         Raises TransientDriveError where Drive doesn't show the whole.
         """
         newest = self._newest
-        if newest and _serves(newest, names, begun_after):
+        if newest and newest.serves(names, begun_after):
             return newest  # without waiting for another's listing
         with self._lock:
-            if self._newest is None or not _serves(self._newest, names, begun_after):
+            if self._newest is None or not self._newest.serves(names, begun_after):
                 self.names.update(names)
                 is_empty = begun_after == NEVER and self.ready().is_made
                 self._newest = FolderListing(frozenset(self.names), ()) if is_empty else self._looked()
@@ -182,10 +182,6 @@ class FolderView(msgspec.Struct):
             return list(found.values()), False
         except BadRequest:  # too long or too complex a query: the whole folder says it too
             return self.drive.list(LIVE & inside(chain.leaf)), True
-
-
-def _serves(listing: FolderListing, names: Iterable[str], begun_after: float) -> bool:
-    return listing.covers(names) and (begun_after == NEVER or listing.began > begun_after)
 
 
 def _is_in(file: RemoteFile, chain: FolderPath) -> bool:

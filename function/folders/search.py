@@ -150,11 +150,17 @@ def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
 
 
 def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, drive: Drive) -> None:
-    if child.seniority < other.seniority:
-        move(child, folder.id, drive)
-        drive.trash(other)
-    else:
-        drive.trash(child)
+    """Both are looked at by their ids: a listing may still show what its owner has edited or binned meanwhile."""
+    ours, theirs = drive.get(child.id), drive.get(other.id)
+    if ours is None or ours.trashed:
+        return
+    are_equal = theirs and not theirs.trashed and (theirs.size, theirs.md5) == (ours.size, ours.md5)
+    if theirs and are_equal and theirs.seniority < ours.seniority:
+        drive.trash(ours)
+        return
+    move(ours, folder.id, drive)
+    if theirs and are_equal:
+        drive.trash(theirs)
 
 
 def _children(folder: RemoteFile, drive: Drive) -> Iterable[RemoteFile]:

@@ -1,4 +1,4 @@
-"""The protocol of one upload, as one pure function: docs/protocol.md shows it as a table.
+"""The protocol of one upload, as one pure function.
 
     next_step(wanted, receipt, facts) -> Step
 
@@ -8,14 +8,9 @@ process: the receipt, Drive and the log. A step is a question (`Need…`), an ef
 question, does an effect after one check of the lock, and asks for the next step. So a killed invocation, an answer that
 was lost and a second process all lead through this one function.
 
-The rules that everything rests on:
+    next_step.py   a claim: what stands under its id decides, then what else is there (settle)
+    plan.py        no claim: what is done, what the log tells and what Drive shows decide
+    steps.py       what is wanted, what is known, and the steps, as values
 
-1. A claim is written down before the first request that it speaks of.
-2. After an answer that may have been lost the next step is a look, never another send.
-3. What stands under a claim's id is ours only if it carries the claim's nonce and the log doesn't know it.
-4. A content that is neither the source's nor a claimed one was written by someone, unless we know the revision to be
-   our own, or the file has only the revision that its create made.
-5. A listing counts only if it began after Drive's last answer to this upload.
-6. Of two files with one name the younger gives way. The older looks once more, and gives way to what still stands.
-7. A file goes to the bin only if another id with the same content is live, and both were looked at by their ids.
+The rules that all of it rests on are numbered in docs/protocol.md.
 """

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from function.core.errors import IntegrityError, Locked
 from function.core.receipt import Create, LoseTo, Mend, Receipt, RemoteRef, Revise, Sending
 from function.core.types import (
-    FileStat,
     Fingerprint,
     FolderListing,
     LoggedUpload,
@@ -26,6 +25,7 @@ from function.protocol.plan import (
     free_names,
     gives_way,
     listing_with_hidden,
+    look_at,
     names_to_ask,
     plan,
     reference,
@@ -92,8 +92,7 @@ def _claimed(wanted: Wanted, receipt: Receipt, claim: Sending, facts: Facts) -> 
 
 def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
     """It was logged, and not recorded: what its owner did to the file since is the owner's business."""
-    is_claimed = claim.content.digests == logged.digests
-    content = claim.content if is_claimed else Fingerprint(FileStat(logged.size, 0, 0), logged.digests)
+    content = claim.content if claim.content.digests == logged.content.digests else logged.content
     return Finish(RemoteRef(claim.id, logged.name, logged.link), content, has_our_metadata=True)
 
 
@@ -173,10 +172,7 @@ def _damaged(wanted: Wanted, file: RemoteFile) -> IntegrityError:
 
 def _standing(wanted: Wanted, file: RemoteFile, claimed: Iterable[Fingerprint], facts: Facts) -> Fingerprint | None:
     """The content that the file holds, where it is the source's or a claimed one."""
-    for each in (content_of(wanted, facts), *claimed):
-        if each.digests and file.holds(each.stat.size, each.digests):
-            return each
-    return None
+    return next((each for each in (content_of(wanted, facts), *claimed) if file.holds(each)), None)
 
 
 def settle(
@@ -188,9 +184,8 @@ def settle(
     if step := stale_listing((claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked)), facts):
         return step
     assert facts.listing
-    for each in receipt.strays:
-        if each not in facts.files:
-            return NeedFile(each)
+    if step := look_at(receipt.strays, facts):
+        return step
     shown = next((each for each in facts.listing.files if each.id == file.id), None)
     others = listing_with_hidden(receipt, facts).without(file.id)
     if isinstance(claim, Revise):
@@ -229,13 +224,12 @@ def _named(
 ) -> Step | None:
     """Give the file its name, or another one. Under a name that no claim says its owner has renamed it: that stays."""
     assert facts.listing
-    assert content.digests
     if claim.renaming == file.name:
         return Rename(file, claim.name)
     if file.name != claim.name:
         return None
     namesakes = facts.listing.without(file.id).named(file.name)
-    rivals = [each for each in namesakes if not each.holds(content.stat.size, content.digests)]
+    rivals = [each for each in namesakes if not each.holds(content)]
     return _give_way(wanted, receipt, claim, file, rivals, facts) if rivals else None
 
 
@@ -278,9 +272,8 @@ def _give_way(
 
 def lose(claim: LoseTo, facts: Facts) -> Step:
     """Trash ours, after a look at both by their ids."""
-    for file_id in (claim.id, claim.winner.id):
-        if file_id not in facts.files:
-            return NeedFile(file_id)
+    if step := look_at((claim.id, claim.winner.id), facts):
+        return step
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
     if ours is None or ours.nonce != claim.create.nonce or not _holds(ours, content):  # binned, or written to since
@@ -291,7 +284,7 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
 
 
 def _holds(file: RemoteFile, content: Fingerprint) -> bool:
-    return content.digests is not None and not file.trashed and file.holds(content.stat.size, content.digests)
+    return not file.trashed and file.holds(content)
 
 
 def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
@@ -325,11 +318,6 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
 
 def _live_with(wanted: Wanted, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:
     """The other files that hold the content and stay, oldest first."""
-    size, digests = content.stat.size, content.digests
-    assert digests
-    found = (
-        *others.holding(size, digests, wanted.name, wanted.key),
-        *others.holding_elsewhere(size, digests, wanted.key),
-    )
+    found = (*others.holding(content, wanted.name, wanted.key), *others.holding_elsewhere(content, wanted.key))
     live = (each for each in found if not each.trashed and not gives_way(wanted, each, others))
     return sorted(live, key=lambda each: each.seniority)

@@ -15,7 +15,6 @@ from function.core.naming import number_of, numbered, same
 from function.core.receipt import CompletedUpload, Create, Receipt, RemoteRef, Revise, Sending
 from function.core.types import (
     GOOGLE_MIME_PREFIX,
-    NEVER,
     Digests,
     FileId,
     Fingerprint,
@@ -79,13 +78,14 @@ def stale_listing(names: Iterable[str], facts: Facts) -> Step | None:
     if facts.leaf is None:
         return NeedFolder()
     names = tuple(dict.fromkeys(names))
-    if facts.listing and facts.listing.covers(names) and _is_later(facts.listing, facts):
+    if facts.listing and facts.listing.serves(names, facts.answered_at):
         return None
     return NeedListing(names, facts.answered_at)
 
 
-def _is_later(listing: FolderListing, facts: Facts) -> bool:
-    return facts.answered_at == NEVER or listing.began > facts.answered_at
+def look_at(ids: Iterable[FileId], facts: Facts) -> Step | None:
+    """A question, unless all of these ids were looked at."""
+    return next((NeedFile(each) for each in ids if each not in facts.files), None)
 
 
 def hidden_ids(receipt: Receipt, facts: Facts) -> list[FileId]:
@@ -110,7 +110,7 @@ def listing_with_hidden(receipt: Receipt, facts: Facts) -> FolderListing:
 
 def gives_way(wanted: Wanted, file: RemoteFile, listing: FolderListing) -> bool:
     """Whether a racer is about to bin its file, beside older content of the name: it must not be adopted."""
-    if wanted.policy not in (Policy.SKIP, Policy.FAIL) or file.key != wanted.key:
+    if wanted.policy is Policy.KEEP_BOTH or file.key != wanted.key:
         return False
     namesakes = (each for each in listing.named(file.name) if each.md5 != file.md5)
     return any(each.seniority < file.seniority for each in namesakes)
@@ -173,9 +173,8 @@ def trash_duplicate(
     for younger, oldest in duplicates(wanted.key, listing):
         if younger.id == kept:
             continue
-        for file_id in (oldest.id, younger.id):
-            if file_id not in facts.files:
-                return NeedFile(file_id)
+        if step := look_at((oldest.id, younger.id), facts):
+            return step
         ours = facts.files[younger.id]
         if ours and (step := trash_younger(ours, oldest.id, receipt, facts)):
             return step
@@ -248,14 +247,13 @@ def plan(wanted: Wanted, receipt: Receipt, facts: Facts, unused: Create | None) 
     logged = [each for each in _logged_before(wanted, receipt, facts) if each.size == wanted.stat.size]
     if facts.digests is None and (logged or _may_be_done(wanted, receipt)):
         return NeedDigests()
-    known = next((each for each in reversed(logged) if each.digests == facts.digests), None)
+    known = next((each for each in reversed(logged) if each.content.digests == facts.digests), None)
     if known is None and _may_create_unseen(wanted, receipt, facts):
         return _create(wanted, receipt, wanted.name, facts, unused)
     if step := stale_listing(names_to_ask(wanted, receipt.done, facts.names_asked), facts):
         return step
-    for each in hidden_ids(receipt, facts):
-        if each not in facts.files:
-            return NeedFile(each)
+    if step := look_at(hidden_ids(receipt, facts), facts):
+        return step
     return _by_listing(wanted, receipt, listing_with_hidden(receipt, facts), known, facts, unused)
 
 
@@ -266,8 +264,7 @@ def _stray_settled(receipt: Receipt, facts: Facts) -> Step:
         return NeedFile(stray)
     file = facts.files[stray]
     for each in receipt.done if file and not file.trashed else ():
-        digests = each.content.digests
-        is_same = digests and file and each.id != stray and file.holds(each.content.stat.size, digests)
+        is_same = file and each.id != stray and file.holds(each.content)
         if is_same and file and (step := trash_younger(file, each.id, receipt, facts)):
             return step
     return WriteStrays(tuple(others))
@@ -287,12 +284,12 @@ def _by_listing(
     shows_size = any(each.size == wanted.stat.size for each in (*listing.files, *listing.elsewhere))
     if facts.digests is None and (wanted.is_small or shows_size):
         return NeedDigests()
-    if same := _same_content(wanted, facts.digests, listing):
+    if same := _same_content(wanted, content_of(wanted, facts), listing):
         return NeedFile(same.id) if unused and same.id == unused.id else _adopt(wanted, same, same.name, facts)
     if known and known.file_id not in facts.files:
         return NeedFile(known.file_id)
     file = facts.files[known.file_id] if known else None
-    if known and file and (file.key == wanted.key or file.holds(known.size, known.digests)):
+    if known and file and (file.key == wanted.key or file.holds(known.content)):
         return _adopt(wanted, file, known.name, facts)
     return _by_policy(wanted, receipt, listing, facts, unused)
 
@@ -325,8 +322,9 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
     content = content_of(wanted, facts)
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
         earlier = unused.earlier if unused.content == content else (*unused.earlier, unused.content)
-        claim = replace(unused, name=name, folder=facts.leaf, content=content, earlier=earlier, session=None)
-        claim = replace(claim, renaming=None)
+        claim = replace(
+            unused, name=name, folder=facts.leaf, content=content, earlier=earlier, session=None, renaming=None
+        )
     elif facts.fresh_id is None:
         return NeedId()
     else:
@@ -386,13 +384,9 @@ def _may_create_unseen(wanted: Wanted, receipt: Receipt, facts: Facts) -> bool:
     return is_expected_to_be_new and facts.may_create_unseen and facts.listing is None and not facts.was_superseded
 
 
-def _same_content(wanted: Wanted, digests: Digests | None, listing: FolderListing) -> RemoteFile | None:
-    if digests is None:
-        return None
-    size = wanted.stat.size
-    equal = [
-        each for each in listing.holding(size, digests, wanted.name, wanted.key) if not gives_way(wanted, each, listing)
-    ]
+def _same_content(wanted: Wanted, content: Fingerprint, listing: FolderListing) -> RemoteFile | None:
+    found = listing.holding(content, wanted.name, wanted.key)
+    equal = [each for each in found if not gives_way(wanted, each, listing)]
     if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
         return next((each for each in equal if same(each.name) == same(wanted.name)), None)
-    return next(iter((*equal, *listing.holding_elsewhere(size, digests, wanted.key))), None)
+    return next(iter((*equal, *listing.holding_elsewhere(content, wanted.key))), None)

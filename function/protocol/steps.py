@@ -88,7 +88,7 @@ class Facts(msgspec.Struct):
     def forget(self) -> None:
         """Drop what Drive, the receipt and the log may contradict by now."""
         self.was_superseded, self.is_own_claim = True, False
-        self.listing, self.leaf, self.entry_written = None, None, None
+        self.listing, self.entry_written = None, None
         for known in (self.files, self.revisions, self.logged, self.arrived, self.in_use):
             known.clear()
 

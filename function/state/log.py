@@ -338,8 +338,8 @@ class _LogFile(msgspec.Struct):
         size, at = tail.size, tail.position.offset
         try:
             while lines:
-                lock.check()
                 for line in _unsynced(lines):
+                    lock.check()
                     if os.fstat(fd).st_size != size:
                         return
                     start = b"[\n" if not at else b",\n"

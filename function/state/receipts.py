@@ -112,13 +112,12 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
 
     def _load(self, path: str) -> R | None:
         """What the file says; None where there is none, or a damaged one, which is set aside."""
-        receipt = None
         try:
-            receipt = self._decoded(files.read(path, MAX_BYTES))
+            receipt = msgspec.json.decode(files.read(path, MAX_BYTES), type=self.kind)
         except FileNotFoundError:
             return None
-        except UnexpectedFile:
-            pass
+        except (UnexpectedFile, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            receipt = None
         if receipt and receipt.version > VERSION:
             raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
         if receipt and receipt.generation:
@@ -126,12 +125,6 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         with contextlib.suppress(FileNotFoundError):
             files.set_aside(path)
         return None
-
-    def _decoded(self, content: bytes) -> R | None:
-        try:
-            return msgspec.json.decode(content, type=self.kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name[0]}/{name[1:]}.json"

@@ -15,7 +15,16 @@ from function.core.errors import (
     TransientDriveError,
 )
 from function.core.retry import Deadline
-from function.core.types import FOLDER_MIME_TYPE, Digests, FileId, NewFile, RemoteFile, Usage
+from function.core.types import (
+    FOLDER_MIME_TYPE,
+    Digests,
+    FileId,
+    FileStat,
+    Fingerprint,
+    NewFile,
+    RemoteFile,
+    Usage,
+)
 from function.drive.move import move
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, inside, marked, named
@@ -48,7 +57,8 @@ def in_session(drive: Drive, file: NewFile, content: bytes, *, revises: bool = F
 
 def holds(file: RemoteFile, content: bytes) -> bool:
     """Whether Drive says that the file holds that content."""
-    return file.holds(len(content), Digests(hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()))
+    digests = Digests(hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest())
+    return file.holds(Fingerprint(FileStat(len(content), 0, 0), digests))
 
 
 def test_reserved_ids_are_all_different(drive: Drive) -> None:

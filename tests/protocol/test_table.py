@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from function.core.errors import UploadError
+from function.core.errors import DestinationExists, UploadError
 from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
 from function.core.types import Digests, FileId, FileStat, Fingerprint, FolderListing, LoggedUpload, Policy, RemoteFile
 from function.protocol.next_step import next_step
@@ -239,3 +239,31 @@ def test_ours_is_known_by_its_mark_under_another_name(key: str) -> None:
 
     adopts = isinstance(step, Finish) and step.file.id == ID
     assert adopts if key == KEY else isinstance(step, WriteClaim)
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_a_file_that_is_about_to_give_way_is_not_adopted(policy: Policy) -> None:
+    """A racer that doesn't share our state has made it beside older content, and bins it next, unless it keeps both."""
+    racers = stands(CLAIMS["Create"], "the source's", {})
+    first = stands(CLAIMS["Create"], "other", {})
+    assert racers
+    assert first
+    first = replace(first, id=FileId("first"), created_time="2025")
+    racers = replace(racers, created_time="2026")
+    facts = Facts(
+        "mine", digests=SOURCE.digests, leaf=FOLDER, fresh_id=FileId("fresh"),
+        listing=FolderListing(None, (first, racers), began=9.0),
+    )  # fmt: skip
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, policy)
+
+    if policy is Policy.FAIL:
+        with pytest.raises(DestinationExists):
+            next_step(wanted, Receipt("default", "zones", generation=1), facts)
+        return
+    step = next_step(wanted, Receipt("default", "zones", generation=1), facts)
+
+    expected = {Policy.KEEP_BOTH: "Finish", Policy.SKIP: "Skip", Policy.NEW_REVISION: "WriteClaim"}
+    assert type(step).__name__ == expected[policy]
+    if isinstance(step, WriteClaim):
+        assert step.claim
+        assert step.claim.id == first.id

@@ -74,7 +74,7 @@ def test_an_upload_is_found_behind_an_append_that_was_torn(log: UploadLog, cut: 
 
     found = LogIndex(log.path).upload_of("file-3", since)
     assert found
-    assert found.digests == Digests(f"{3:032}", f"{3:064}")
+    assert found.content.digests == Digests(f"{3:032}", f"{3:064}")
     assert LogIndex(log.path).upload_of("file-4", since) is None
 
 
