@@ -1,7 +1,8 @@
 """One source to one destination, start to finish: the controller.
 
 It asks `function.protocol` for the next step, and takes it: learns what the step needs to know, or does what it
-says after one check of the lock and the receipt. What contradicts the facts makes it forget them and ask again.
+says. Before what touches Drive or the log the lock and the receipt are checked, in one place; writing the receipt is a
+check of its own (compare-and-swap). What contradicts the facts makes it forget them and ask again.
 
     receipt -> claim -> send -> look -> settle -> log -> receipt
 
@@ -222,6 +223,7 @@ class Upload(msgspec.Struct, dict=True):
 
     def start_round(self) -> None:
         """Read the receipt; what another wrote meanwhile makes this invocation forget its facts."""
+        # The first time a receipt is no contradiction: nothing was believed yet.
         had_read = self.receipt.current.generation or self.facts.last_sent
         if self.receipt.reread() and had_read:
             self.facts.forget()

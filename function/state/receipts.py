@@ -192,7 +192,7 @@ class ReceiptWriter(msgspec.Struct):
 
     def _swap(self, receipt: Receipt) -> None:
         old = self.current if self.current.generation else None
-        is_counted = self.is_counted or receipt.attempted is not self.current.attempted
+        is_counted = self.is_counted or receipt.attempted is not self.current.attempted  # `trying` puts in another one
         self.current = self.receipts.swap(self.name, old, receipt)
         self.is_counted = is_counted
 
