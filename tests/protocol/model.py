@@ -94,8 +94,8 @@ class Scenario:
     """The folder is known: a create needs no listing before it."""
     edits_source: bool = False
     """The source has another content in the second call of a home."""
-    contents_differ: bool = False
-    """Each home has a content of its own."""
+    contents: int = 1
+    """How many contents the homes have; with fewer than homes some have the same."""
     kills: int = 0
     lost: int = 0
     """Answers that are lost."""
@@ -448,7 +448,7 @@ class World:
 
     def content_of(self, home: Home, version: int) -> bytes:
         """What the source of the home holds then."""
-        text = f"content of {home.number if self.scenario.contents_differ else 'all'}, version {version}".encode()
+        text = f"content {home.number % self.scenario.contents}, version {version}".encode()
         if text not in self.contents:
             self.contents.append(text)
         return text

@@ -57,6 +57,8 @@ class Store(msgspec.Struct):
     files: dict[str, RemoteFile] = msgspec.field(default_factory=dict)
     """By id, `trashed` as `explicitly_trashed`: what is above a file is looked up."""
     contents: dict[str, bytes] = msgspec.field(default_factory=dict)
+    history: dict[str, list[bytes]] = msgspec.field(default_factory=dict)
+    """All contents that a file has had, which its revisions keep, oldest first."""
     revisions: Counter[str] = msgspec.field(default_factory=Counter)
     """Contents that a file has had, by id."""
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)
@@ -272,6 +274,7 @@ class MemoryDrive(msgspec.Struct, frozen=True):
                 self.store.hidden.add(file.id)
         if content is not None:
             self.store.contents[file.id] = content
+            self.store.history.setdefault(file.id, []).append(content)
             self.store.revisions[file.id] += 1
             file = replace(
                 file,
