@@ -12,9 +12,9 @@ from tests.support.served import BY_FRAMEWORK, BY_US
 
 SEED = 2026
 
-REQUESTS = 400
+REQUESTS = 300
 
-DAMAGES, PARTS = 120, 4
+DAMAGES, PARTS = 60, 3
 
 FILES = 30
 
