@@ -157,7 +157,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take a piece of the request; the length of the body is what was kept of it."""
-        self._begin += data[: 5 - len(self._begin)]
+        self._begin = (self._begin + data[:9]).lstrip(b"\r\n")[:5]
         consumed = super().received(data)
         if self.completed:
             self.expect_continue = False  # waitress would ask for a body that doesn't come, and wait for it

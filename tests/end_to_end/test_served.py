@@ -139,7 +139,7 @@ def test_odd_requests_are_answered_in_json(served: Served, name: str) -> None:
 def test_a_refusal_of_head_has_no_body(served: Served, odd: bytes) -> None:
     """As any answer to HEAD: who reads on would take the body for the next answer."""
     with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as caller:
-        caller.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n" + odd + b"\r\n\r\n")
+        caller.sendall(b"\r\nHEAD / HTTP/1.1\r\nHost: x\r\n" + odd + b"\r\n\r\n")
         arrived = caller.makefile("rb").read()
 
     assert arrived[8:].startswith(b" 400 ")

@@ -143,7 +143,7 @@ def _exchanged(port: int, sent: Request) -> bytes:
 
 def _answers(sent: Request, content: bytes) -> Iterator[Answer]:
     arrived = _Arrived(content)
-    method = sent.wire.split(b" ", 1)[0].decode("latin-1")
+    method = sent.wire.lstrip(b"\r\n").split(b" ", 1)[0].decode("latin-1")
     while arrived.tell() < len(content):
         answer = http.client.HTTPResponse(arrived, method=method)  # type: ignore[arg-type]
         answer.begin()
