@@ -204,7 +204,8 @@ def _wrong_in_the_end(home: Home, served: Served) -> Iterator[str]:
         if served.memory_bytes() >= MEMORY_MAX_BYTES:
             yield f"the server took {served.memory_bytes():,} bytes of memory"
     printed = served.stderr.read_text(errors="surrogateescape")
-    log = (home.folder / "upload_log.json").read_text()
+    file = home.folder / "upload_log.json"
+    log = file.read_text() if file.exists() else "[]"
     if not isinstance(_document(log), list):
         yield f"the log is no array: {log[-300:]!r}"
     for name, text in (("stderr", printed), ("the log", log)):
