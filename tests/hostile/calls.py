@@ -138,6 +138,8 @@ def _exchanged(port: int, sent: Request) -> bytes:
         except OSError:
             if sent.is_whole and not arrived:
                 raise
+            if not sent.is_whole:  # refused before it was read whole: the reset may have cut the answer
+                return b""
     return arrived.removeprefix(CONTINUE)
 
 
