@@ -5,10 +5,10 @@ PY := .venv/bin/python
 INSTALL := $(PY) -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile pyproject.toml -q --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: help demo test check image lock bench chaos peers slow clean
+.PHONY: help demo test check image lock bench chaos hostile peers slow clean
 
 help:  ## this list
-	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-6s%s\n", $$1, $$2}' Makefile
+	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "make %-7s%s\n", $$1, $$2}' Makefile
 
 demo: .venv/requirements.installed  ## a whole upload, offline: embedded Drive, function, sample files
 	@$(PY) -m local_runner demo
@@ -34,6 +34,9 @@ chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills a
 	$(PY) -m pytest -m chaos -n 0 -s --timeout 0
 	$(PY) -m tests.crash.races
 	$(PY) -m tests.chaos $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+
+hostile: .venv/requirements-dev.installed  ## an afternoon of odd requests, damaged files and odd answers: SEED=1
+	$(PY) -m tests.hostile $(if $(SEED),--seed $(SEED))
 
 peers: .venv/requirements-dev.installed  ## the same faults for other uploaders, as a table
 	$(PY) -m tests.peers_under_faults

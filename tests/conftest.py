@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
 from werkzeug.test import Client
 
 from local_runner.drive_emulator import DriveEmulator
-from tests.support.home import PROJECT, Answer, Ask, Home, NewHome, Post, new_home
+from tests.support.home import Answer, Ask, Home, NewHome, Post, new_home
+from tests.support.in_process import function_client
 
 settings.register_profile(
     "suite", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
@@ -48,11 +48,7 @@ def home(new_homes: NewHome) -> Home:
 @pytest.fixture(scope="session")
 def client() -> Client:
     """The function under functions-framework, in this process."""
-    import functions_framework
-
-    with patch.dict(os.environ):  # the file sets a default for its server
-        app = functions_framework.create_app("drive_upload", str(PROJECT / "function/main.py"))  # type: ignore[no-untyped-call]
-    return Client(app)
+    return function_client()
 
 
 @pytest.fixture

@@ -142,6 +142,13 @@ class _Body(OverflowableBuffer):  # type: ignore[misc]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    _begin = b""
+
+    @property
+    def is_head(self) -> bool:
+        """Whether only a header is asked for, even where the rest of the request can't be parsed."""
+        return self._begin == b"HEAD "
+
     def parse_header(self, header: bytes) -> None:
         """Parse the header, and prepare for the body."""
         super().parse_header(header)
@@ -150,7 +157,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take a piece of the request; the length of the body is what was kept of it."""
+        self._begin = (self._begin + data[:9]).lstrip(b"\r\n")[:5]
         consumed = super().received(data)
+        if self.completed:
+            self.expect_continue = False  # waitress would ask for a body that doesn't come, and wait for it
         if self.completed and self.body_rcv is not None:
             self.headers["CONTENT_LENGTH"] = str(len(self.body_rcv.buf))
         return int(consumed)
@@ -170,7 +180,7 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
             self.response_headers.append(("Retry-After", str(int(SOON_S))))
         self.set_close_on_finish()
         self.content_length = len(body)
-        self.write(body)
+        self.write(b"" if self.request.is_head else body)
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]

@@ -1,9 +1,10 @@
 """One account of the settings at work, and the Drive that its token leads to. Kept between invocations."""
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from function.state.id_pool import IdPool
 from function.state.locks import Locks
 from function.state.log_index import LogIndex
 from function.state.receipts import Receipts
+
+_NOTE = re.compile(rb"[A-Za-z0-9_-]+")
+"""An id of a user or of a folder; what else stands in a note is damage."""
 
 _log = logging.getLogger(__name__)
 
@@ -191,12 +195,12 @@ class AccountSession(msgspec.Struct, frozen=True, dict=True):
         return DriveSession(open_drive, key, Receipts(state / "drives" / key / "receipts", Receipt), folders, ids)
 
     def _noted(self, file: Path, ask: Callable[[], str]) -> str:
-        """What never changes, as whose Drive a token leads to: as it was written down, else by Drive's answer."""
-        try:
-            if known := files.read(file, 1024):
-                return known.decode("ascii", "replace")
-        except FileNotFoundError:
-            _log.debug("%s: asks Drive for %s", self.name, file.parent.name)
+        """What never changes, as whose Drive a token leads to: as it was written down whole, else by Drive's answer."""
+        with suppress(FileNotFoundError, files.UnexpectedFile):
+            known = files.read(file, 1024)
+            if _NOTE.fullmatch(known):
+                return known.decode()
+        _log.debug("%s: asks Drive for %s", self.name, file.parent.name)
         told = ask()
         files.replace(file, told.encode())
         return told

@@ -30,6 +30,9 @@ SKEW_WARN_S = 30.0
 SKEW_FAIL_S = 300.0
 """Google refuses signed assertions from clocks that differ by more. Source: OAuth 2.0 for service accounts, 'iat'."""
 
+SCOPE = "https://www.googleapis.com/auth/"
+"""How a scope of Google's begins; whatever else stands among them may be a secret."""
+
 FEW_BYTES = 100 * 1024 * 1024
 
 
@@ -51,14 +54,16 @@ def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
 
 def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
     expiry = file.fields.get("expiry") or file.fields.get("token_expiry")
-    yield ok(area, f"{file.path}: {file.kind}{f', access token until {expiry}' if expiry else ''}")
+    is_known = token_file.parse_time(expiry) > 0  # what was mixed up with the token itself is never shown
+    yield ok(area, f"{file.path}: {file.kind}{f', access token until {expiry}' if is_known else ''}")
     if file.subject:
         yield ok(area, f"acts for {file.subject}")
     if file.kind != METADATA and _others_can_read(file.path):
         yield warn(area, f"{file.path} can be read by others", f"chmod 600 {file.path}")
-    scopes = token_file.recorded_scopes(file.fields)
+    recorded = [str(each) for each in token_file.recorded_scopes(file.fields)]
+    scopes = [each.removeprefix(SCOPE) for each in recorded if each.startswith(SCOPE)]
     if scopes:
-        yield ok(area, f"scopes: {', '.join(each.rpartition('/')[2] for each in scopes)}")
+        yield ok(area, f"scopes: {', '.join(scopes)}")
 
 
 def _others_can_read(path: Path) -> bool:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from function.core.receipt import VERSION
+from function.serving.app import open_app
 from tests.support.home import Home, Post
+from tests.support.mutated_files import spoiled
 from tests.support.owner import Owner
 
 MUTANTS = int(os.environ.get("RECEIPT_MUTANTS", "150"))
@@ -50,19 +52,6 @@ def claim(dice: random.Random, ids: list[str], content: dict[str, Any], url: str
     return made
 
 
-def spoil(dice: random.Random, value: Any) -> Any:
-    """The value with something odd somewhere in it."""
-    if isinstance(value, dict) and value and dice.random() < 0.9:
-        key = dice.choice(list(value))
-        if dice.random() < 0.15:
-            return {each: inner for each, inner in value.items() if each != key}
-        return value | {key: spoil(dice, value[key])}
-    if isinstance(value, list) and value and dice.random() < 0.8:
-        at = dice.randrange(len(value))
-        return [*value[:at], spoil(dice, value[at]), *value[at + 1 :]]
-    return dice.choice(ODD)
-
-
 def mutant(dice: random.Random, good: bytes, ids: list[str], url: str) -> bytes:
     """A receipt with a claim that nobody made, with odd values, with bytes that are none of it."""
     document = json.loads(good)
@@ -74,12 +63,30 @@ def mutant(dice: random.Random, good: bytes, ids: list[str], url: str) -> bytes:
         if dice.random() < 0.2:
             document["strays"] = dice.sample(ids, 2)
     for _ in range(dice.choice([0, 0, 1, 2])):
-        document = spoil(dice, document)
+        document = spoiled(dice, document, ODD)
     content = json.dumps(document).encode()
     if dice.random() < 0.15:
         at = dice.randrange(len(content))
         content = content[:at] + dice.choice(NOISE) + content[at + dice.choice([0, 1, 40]) :]
     return content
+
+
+@pytest.mark.parametrize("content", [b"", bytes(20), b"7\n", b'{"id": "7"}', b"\xff", b"x" * 2000], ids=len)
+def test_a_damaged_note_is_asked_for_anew(home: Home, post: Post, content: bytes) -> None:
+    """Whose Drive a token leads to, and what a folder's id leads to: damage costs a request each, and nothing else."""
+    home.settings(drive_root={"folder_id": Owner(home.drive).folder("MemoryVDB", "root")})
+    payload = {"path": home.put()}
+    post(home, payload)
+    notes = {each: each.read_bytes() for kind in ("identities", "bases") for each in home.folder.rglob(f"{kind}/*")}
+    for each in notes:
+        each.write_bytes(content)
+    open_app.cache_clear()  # as in a process that begins
+
+    answer = post(home, payload)
+
+    assert (answer.code, answer.entry["status"]) == (200, "unchanged")
+    assert len(notes) == 2
+    assert {each: each.read_bytes() for each in notes} == notes
 
 
 @pytest.mark.usefixtures("quick_retries", "unreported")

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import urllib3
 from google.oauth2.credentials import Credentials as GoogleCredentials
-from oauth2client.client import OAuth2Credentials
 from oauth2client.service_account import ServiceAccountCredentials
 from pydrive2.auth import GoogleAuth
 
@@ -23,9 +22,7 @@ from function.core.retry import Deadline
 from function.credentials import token_save
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
-
-DRIVE = "https://www.googleapis.com/auth/drive"
-PAST = "2020-01-01T00:00:00Z"
+from tests.support.token_files import DRIVE, PAST, by_pydrive2, key_by_pydrive2
 
 Source = Callable[..., Credentials]
 
@@ -44,31 +41,6 @@ def renewals(drive: DriveEmulator) -> int:
 def expired(drive: DriveEmulator, **more: Any) -> dict[str, Any]:
     """google-auth's form, its access token long past."""
     return {**drive.authorized_user(), "token": "ya29.old", "expiry": PAST, "note": "keep", **more}
-
-
-def by_pydrive2(drive: DriveEmulator, **more: Any) -> dict[str, Any]:
-    """What PyDrive2 itself saves for a person, its access token long past."""
-    granted = drive.authorized_user()
-    saved = OAuth2Credentials(
-        "ya29.old",
-        granted["client_id"],
-        granted["client_secret"],
-        granted["refresh_token"],
-        None,
-        granted["token_uri"],
-        None,
-        scopes=DRIVE,
-    )
-    fields: dict[str, Any] = json.loads(saved.to_json())
-    return {**fields, "token_expiry": PAST, "note": "keep", **more}
-
-
-def key_by_pydrive2(drive: DriveEmulator, scope: str = DRIVE) -> dict[str, Any]:
-    """What PyDrive2 saves for a service account that never had a token."""
-    key = ServiceAccountCredentials.from_json_keyfile_dict(drive.service_account(), scopes=scope)
-    key.token_uri = f"{drive.url}/token"
-    fields: dict[str, Any] = json.loads(key.to_json())
-    return {**fields, "token_expiry": PAST}
 
 
 def loaded_by_pydrive2(path: Path) -> GoogleAuth:

@@ -115,6 +115,11 @@ ODD: dict[str, tuple[bytes, int]] = {
     "bytes in the path": (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "an odd host": (b"GET / HTTP/1.1\r\nHost: ]:x/\xff\r\n\r\n", 200),
     "a method of its own": (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    "an expectation without a body": (b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n", 200),
+    "an expectation of nothing": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+        400,
+    ),
     "an empty payload": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 400),
 }
 
@@ -128,6 +133,17 @@ def test_odd_requests_are_answered_in_json(served: Served, name: str) -> None:
 
     assert answered == code
     assert document["status"] in ("failed", "ok")
+
+
+@pytest.mark.parametrize("odd", [b"Content-Length: -5", b"Transfer-Encoding: gzip", b"no header"])
+def test_a_refusal_of_head_has_no_body(served: Served, odd: bytes) -> None:
+    """As any answer to HEAD: who reads on would take the body for the next answer."""
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as caller:
+        caller.sendall(b"\r\nHEAD / HTTP/1.1\r\nHost: x\r\n" + odd + b"\r\n\r\n")
+        arrived = caller.makefile("rb").read()
+
+    assert arrived[8:].startswith(b" 400 ")
+    assert arrived.endswith(b"\r\n\r\n")
 
 
 def test_a_web_page_cannot_call(home: Home, served: Served) -> None:

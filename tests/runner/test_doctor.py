@@ -136,6 +136,27 @@ def test_a_scope_too_small_is_found(home: Path, drive: DriveEmulator, run: Run) 
     assert "no scope to create files" in failures(run("doctor", "--json"))[0]
 
 
+@pytest.mark.parametrize(
+    "mixed_up",
+    [
+        {"expiry": "ya29.Canary0Secret"},
+        {"scopes": ["https://www.googleapis.com/auth/drive", "ya29.Canary0Secret"]},
+        {"scopes": "https://www.googleapis.com/auth/drive 1//0-Canary0Secret"},
+    ],
+    ids=["expiry", "scopes", "scopes as a text"],
+)
+def test_a_secret_under_another_fields_name_is_not_shown(
+    home: Path, drive: DriveEmulator, run: Run, mixed_up: dict[str, Any]
+) -> None:
+    """Of a time and of scopes only what is one."""
+    change_token(home, **mixed_up)
+
+    result = run("doctor")
+
+    assert "Canary0Secret" not in result.output
+    assert "scopes: drive" in result.output
+
+
 def test_a_token_that_others_can_read_is_a_warning(home: Path, drive: DriveEmulator, run: Run) -> None:
     """It works, so the doctor exits 0 all the same."""
     (home / "drive_token.json").chmod(0o644)

@@ -12,6 +12,7 @@ from function.core.errors import SettingsError
 from function.core.types import Root
 from function.home.settings import EXCLUDE, VARIABLES, Settings, documentation, load
 from tests.support.home import PROJECT
+from tests.support.mutated_files import spoiled
 
 MUTANTS = int(os.environ.get("SETTINGS_MUTANTS", "2000"))
 """How many mistaken settings are tried; 50,000 take half a minute."""
@@ -125,16 +126,6 @@ def test_a_pipe_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
         load({"DRIVE_UPLOAD_PATHS": str(tmp_path / "paths.json")})
 
 
-def mutated(dice: random.Random, document: Any) -> Any:
-    """The document with a mistake somewhere in it."""
-    if isinstance(document, dict) and document and dice.random() < 0.9:
-        key = dice.choice(list(document))
-        if dice.random() < 0.1:
-            return {each: value for each, value in document.items() if each != key} | {f"{key}{dice.choice('sx')}": 1}
-        return document | {key: mutated(dice, document[key])}
-    return dice.choice(MISTAKES)
-
-
 def damaged(dice: random.Random, content: bytes) -> bytes:
     """The bytes with some of them changed, gone or doubled."""
     for _ in range(dice.randint(1, 3)):
@@ -151,7 +142,7 @@ def test_mistakes_of_every_kind_end_in_a_sentence(tmp_path: Path, seed: int) -> 
     dice = random.Random(seed)
     path = tmp_path / "paths.json"
     for _ in range(MUTANTS // 8):
-        content = json.dumps(mutated(dice, COMPLETE)).encode("utf-8")
+        content = json.dumps(spoiled(dice, COMPLETE, MISTAKES)).encode("utf-8")
         path.write_bytes(damaged(dice, content) if dice.random() < 0.5 else content)
         environ = {"DRIVE_UPLOAD_PATHS": str(path)}
         if dice.random() < 0.5:
