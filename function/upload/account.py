@@ -1,7 +1,6 @@
 """One account of the settings at work, and the Drive that its token leads to. Kept between invocations."""
 
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +23,6 @@ from function.state.id_pool import IdPool
 from function.state.locks import Locks
 from function.state.log_index import LogIndex
 from function.state.receipts import Receipts
-
-_NOTE = re.compile(rb"[A-Za-z0-9_-]+")
-"""An id of a user or of a folder; what else stands in a note is damage."""
 
 _log = logging.getLogger(__name__)
 
@@ -197,12 +193,12 @@ class AccountSession(msgspec.Struct, frozen=True, dict=True):
     def _noted(self, file: Path, ask: Callable[[], str]) -> str:
         """What never changes, as whose Drive a token leads to: as it was written down whole, else by Drive's answer."""
         with suppress(FileNotFoundError, files.UnexpectedFile):
-            known = files.read(file, 1024)
-            if _NOTE.fullmatch(known):
-                return known.decode()
+            known, _, proof = files.read(file, 1024).decode("ascii", "replace").partition("\n")
+            if proof == state_key(known):
+                return known
         _log.debug("%s: asks Drive for %s", self.name, file.parent.name)
         told = ask()
-        files.replace(file, told.encode())
+        files.replace(file, f"{told}\n{state_key(told)}".encode())
         return told
 
     @property

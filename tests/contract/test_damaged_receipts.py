@@ -6,6 +6,7 @@ A short run is part of the tests; RECEIPT_MUTANTS=50000 makes a long one of it, 
 import json
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,22 @@ def mutant(dice: random.Random, good: bytes, ids: list[str], url: str) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("content", [b"", bytes(20), b"7\n", b'{"id": "7"}', b"\xff", b"x" * 2000], ids=len)
-def test_a_damaged_note_is_asked_for_anew(home: Home, post: Post, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda _, content=content: content for content in (b"", bytes(20), b"7\n", b"an-id", b"\xff", b"x" * 2000)),
+        lambda good: b"0" + good[1:],
+        lambda good: good[:-1],
+    ],
+)
+def test_a_damaged_note_is_asked_for_anew(home: Home, post: Post, damage: Callable[[bytes], bytes]) -> None:
     """Whose Drive a token leads to, and what a folder's id leads to: damage costs a request each, and nothing else."""
     home.settings(drive_root={"folder_id": Owner(home.drive).folder("MemoryVDB", "root")})
     payload = {"path": home.put()}
     post(home, payload)
     notes = {each: each.read_bytes() for kind in ("identities", "bases") for each in home.folder.rglob(f"{kind}/*")}
-    for each in notes:
-        each.write_bytes(content)
+    for each, good in notes.items():
+        each.write_bytes(damage(good))
     open_app.cache_clear()  # as in a process that begins
 
     answer = post(home, payload)

@@ -326,8 +326,8 @@ class Case:
             if code == 200:
                 return
             said.append(f"{code} {document['results'][0]['message']}")
-            if "newer version" in said[-1] or ("bases" in file.parts and "is not on this Drive" in said[-1]):
-                file.unlink()  # a note that holds another id can't be told from a right one
+            if "newer version" in said[-1]:
+                file.unlink()
                 open_app.cache_clear()
         self.wrong.append(f"{path} never succeeded: {said}")
 
