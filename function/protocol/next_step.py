@@ -181,7 +181,10 @@ def settle(
     """The content stands in `file`, under the claim's id."""
     if facts.entry_written is not None:
         return Finish(reference(file), content, has_our_metadata=content.digests == facts.digests)
-    if step := stale_listing((claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked)), facts):
+    # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
+    beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])
+    names = (claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked), *beside)
+    if step := stale_listing(names, facts):
         return step
     assert facts.listing
     if step := look_at(receipt.strays, facts):

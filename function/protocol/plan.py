@@ -7,6 +7,7 @@ duplicate), which next_step.py asks, too.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -116,14 +117,14 @@ def gives_way(wanted: Wanted, file: RemoteFile, listing: FolderListing) -> bool:
     return any(each.seniority < file.seniority for each in namesakes)
 
 
-def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload], count: int = 0) -> tuple[str, ...]:
+def names_to_ask(wanted: Wanted, done: Sequence[CompletedUpload | Sending], count: int = 0) -> tuple[str, ...]:
     """The destination's name, and with keep_both `count` numbered ones, more where some of ours are there already."""
     if wanted.policy is not Policy.KEEP_BOTH:
         return (wanted.name,)
     return (wanted.name, *_numbered_ahead(wanted, done, count), *_numbered_behind(wanted, done))
 
 
-def _numbered_ahead(wanted: Wanted, done: Sequence[CompletedUpload], count: int) -> list[str]:
+def _numbered_ahead(wanted: Wanted, done: Sequence[CompletedUpload | Sending], count: int) -> list[str]:
     """The names among which a free one is searched.
 
     Our own have the highest numbers, so the search begins behind them: of a name that is edited daily, a year's
@@ -134,20 +135,20 @@ def _numbered_ahead(wanted: Wanted, done: Sequence[CompletedUpload], count: int)
     return [numbered(wanted.name, highest + more) for more in range(1, count + 1)]
 
 
-def _numbered_behind(wanted: Wanted, done: Sequence[CompletedUpload]) -> list[str]:
+def _numbered_behind(wanted: Wanted, done: Sequence[CompletedUpload | Sending]) -> list[str]:
     """Lower numbers that aren't ours: a home that shares no state with this one may have put the content there."""
     highest, ours = _highest_number(wanted, done), {each.name for each in done}
     names = (numbered(wanted.name, number) for number in range(max(2, highest - NAMES_BEHIND), highest))
     return [each for each in names if each not in ours]
 
 
-def _highest_number(wanted: Wanted, done: Sequence[CompletedUpload]) -> int:
+def _highest_number(wanted: Wanted, done: Sequence[CompletedUpload | Sending]) -> int:
     return max((number_of(each.name, wanted.name) for each in done), default=1)
 
 
 def count_numbered(wanted: Wanted, done: Sequence[CompletedUpload], names: Sequence[str]) -> int:
-    """How many of the names are those among which `names_to_ask` searches a free one."""
-    return sum(each in names for each in _numbered_ahead(wanted, done, len(names)))
+    """How many of the first names among which `names_to_ask` searches a free one are among these."""
+    return sum(1 for _ in takewhile(names.__contains__, _numbered_ahead(wanted, done, len(names))))
 
 
 def free_names(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: Facts) -> list[str]:

@@ -91,7 +91,7 @@ class Scenario:
     lease: bool = False
     """The lock excludes nobody: every holder has been frozen longer than its lease."""
     is_known: bool = True
-    """The folder is known: a create needs no listing before it."""
+    """The folder is known: a create needs no listing before it. Otherwise a home knows it after its first look."""
     edits_source: bool = False
     """The source has another content in the second call of a home."""
     contents: int = 1
@@ -204,6 +204,7 @@ class Home:
     log: list[tuple[str, bytes]] = field(default_factory=list)
     """File id and content of each entry `uploaded`."""
     ids: list[str] = field(default_factory=list)
+    knows_folder: bool = False
     holder: "Call | None" = None
     backup: tuple[dict[str, Receipt], list[str]] | None = None
 
@@ -232,11 +233,11 @@ class Clock:
 class View:
     """The folder, as a `FolderView` shows it; made anew where its owner has put it into the bin."""
 
-    def __init__(self, world: "World") -> None:
-        self.world = world
+    def __init__(self, world: "World", home: Home) -> None:
+        self.world, self.home = world, home
         self.made: set[str] = set()
         self.leaf: FileId | None = world.leaf
-        self.is_known = world.scenario.is_known
+        self.is_known = home.knows_folder or world.scenario.is_known
 
     @property
     def may_create_unseen(self) -> bool:
@@ -251,6 +252,7 @@ class View:
         assert self.leaf
         shown = self.world.drive.list(inside(self.leaf) & LIVE & named(sorted(names)))
         marks = [] if self.is_known else self.world.drive.list(marked(KEY))
+        self.home.knows_folder = True
         elsewhere = [each for each in marks if each.explicitly_trashed or self.leaf not in each.parents]
         return FolderListing(frozenset(names), tuple(shown), tuple(elsewhere), began)
 
@@ -267,7 +269,7 @@ class Call:
     def __init__(self, world: "World", home: Home, content: bytes, version: int) -> None:
         self.world, self.home = world, home
         self.source = StillSource(content, version)
-        self.view = View(world)
+        self.view = View(world, home)
         context = UploadContext(
             account="default",
             open_drive=lambda: cast(Drive, world.drive),
@@ -296,7 +298,7 @@ class Call:
             cast(Source, self.source),
         )
         self.round_began = NEVER
-        self.rounds = 0
+        self.rounds = self.steps = 0
         self.holds = False
         self.outcome: Outcome | UploadError | None = None
         self.is_dead = False
@@ -318,7 +320,7 @@ class Call:
             if self.rounds > ROUNDS_MAX:
                 self._end(Locked("others keep taking its name"))
                 return None
-            self.round_began = self.world.clock.monotonic()
+            self.round_began, self.steps = self.world.clock.monotonic(), 0
             self.upload.start_round()
         try:
             step = self.upload.next_step()
@@ -338,6 +340,10 @@ class Call:
 
     def take(self, step: Step) -> None:
         """Take the step."""
+        self.steps += 1
+        if self.steps > drive_upload.STEPS_MAX:
+            self._end(Locked("it never ends"))
+            return
         try:
             outcome = self.upload.take(step, cast(HeldLock, LOCK))
         except Superseded:
@@ -603,6 +609,7 @@ class World:
             case "lose_state":
                 home.receipts.kept.clear()
                 home.ids.clear()
+                home.knows_folder = self.scenario.is_known
             case "backup":
                 home.backup = (dict(home.receipts.kept), list(home.ids))
                 self.others.append("restore")
@@ -621,7 +628,7 @@ class World:
             for each in store.files.values()
         ]  # fmt: skip
         sessions = [(uri, each.file.id, bytes(each.kept), each.made is None) for uri, each in store.sessions.items()]
-        homes = [(each.receipts.kept, each.log, each.ids, each.backup) for each in self.homes]
+        homes = [(each.receipts.kept, each.log, each.ids, each.backup, each.knows_folder) for each in self.homes]
         calls = [_ranked(_MOMENTS, repr(self._call_state(each))) for each in self.calls if not each.is_over]
         rest = (self.left, self.others, self.due, len(self.late), self.theirs, self.put_away, self.leaf)
         text = _ranked(_TIMES, repr((files, sorted(store.used), sessions, homes, calls, rest)))

@@ -51,6 +51,9 @@ SCENARIOS = [
     Scenario("racers, one of which dies", homes=2, calls=1, contents=2, kills=1),
     Scenario("three racers", homes=3, calls=1, contents=3),
     Scenario("racers beside a foreign file", homes=2, calls=1, contents=2, others=("foreign",)),
+    Scenario(
+        "racers in a new folder, one of which dies", homes=2, calls=1, is_known=False, kills=1, others=("foreign",)
+    ),
     Scenario("racers that skip", homes=2, calls=1, contents=2, policy=Policy.SKIP),
     Scenario("racers that skip, and know nothing", homes=2, contents=2, policy=Policy.SKIP, is_known=False),
     Scenario("racers that skip, and a foreign file", homes=2, calls=1, policy=Policy.SKIP, others=("foreign",)),
