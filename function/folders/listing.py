@@ -163,10 +163,11 @@ class FolderView(msgspec.Struct):
     def _list(self, chain: FolderPath) -> tuple[list[RemoteFile], bool]:
         """What is shown of the chain and of our names; or of the whole folder (True), where one request shows that.
 
-        In a chain that was unknown so far, state may have been lost: what has our mark is asked for wherever it is.
+        Of a few files also what has their marks, wherever it is: the content may be there under another name, by a home
+        that shares no state with this one, or where its owner has put it.
         """
         folders = self.folders.clause(chain)
-        marks = [marked(key) for key in sorted(self.keys)] if chain.is_new and len(self.keys) <= KEYS_PER_QUERY else []
+        marks = [marked(key) for key in sorted(self.keys)] if len(self.keys) <= KEYS_PER_QUERY else []
         names = sorted(self.names)
         try:
             if chain.is_made or len(names) > NAMES_PER_QUERY:

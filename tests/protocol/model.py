@@ -251,9 +251,9 @@ class View:
         self.ready()
         assert self.leaf
         shown = self.world.drive.list(inside(self.leaf) & LIVE & named(sorted(names)))
-        marks = [] if self.is_known else self.world.drive.list(marked(KEY))
+        marks, seen = self.world.drive.list(marked(KEY)), {each.id for each in shown}
         self.home.knows_folder = True
-        elsewhere = [each for each in marks if each.explicitly_trashed or self.leaf not in each.parents]
+        elsewhere = [each for each in marks if each.explicitly_trashed or not (each.trashed or each.id in seen)]
         return FolderListing(frozenset(names), tuple(shown), tuple(elsewhere), began)
 
     def distrust(self) -> None:
