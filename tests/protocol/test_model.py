@@ -55,6 +55,7 @@ SCENARIOS = [
         "racers in a new folder, one of which dies", homes=2, calls=1, is_known=False, kills=1, others=("foreign",)
     ),
     Scenario("three racers with two contents, two of which die", homes=3, is_known=False, contents=2, kills=2),
+    Scenario("racers whose contents change", homes=2, edits_source=True, kills=1, lost=1),
     Scenario("racers that skip", homes=2, calls=1, contents=2, policy=Policy.SKIP),
     Scenario("racers that skip, and know nothing", homes=2, contents=2, policy=Policy.SKIP, is_known=False),
     Scenario("racers that skip, and a foreign file", homes=2, calls=1, policy=Policy.SKIP, others=("foreign",)),
