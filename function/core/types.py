@@ -138,6 +138,10 @@ class RemoteFile(msgspec.Struct, frozen=True):
         is_equal = digests and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
         return bool(is_equal) and self.size == content.stat.size
 
+    def is_equal_to(self, other: "RemoteFile") -> bool:
+        """Whether both are known to hold one content: size and MD5."""
+        return self.md5 is not None and (self.size, self.md5) == (other.size, other.md5)
+
     @property
     def gave_way(self) -> bool:
         """Whether an upload has put it into the bin, as one too many: an owner leaves our mark on it."""

@@ -141,7 +141,7 @@ def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
         alike = [each for each in there if (each.name, each.key) == (child.name, child.key)]
         if child.mime_type == FOLDER_MIME_TYPE and alike:
             merge(DuplicateFolders(child, alike[0]), drive)
-        elif equal := [each for each in alike if each.md5 and (each.md5, each.size) == (child.md5, child.size)]:
+        elif equal := [each for each in alike if each.is_equal_to(child)]:
             _keep_the_oldest(child, equal[0], duplicates.older, drive)
         else:
             move(child, duplicates.older.id, drive)
@@ -154,13 +154,13 @@ def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, d
     ours, theirs = drive.get(child.id), drive.get(other.id)
     if ours is None or ours.trashed:
         return
-    are_equal = theirs and not theirs.trashed and (theirs.size, theirs.md5) == (ours.size, ours.md5)
-    if theirs and are_equal and theirs.seniority < ours.seniority:
+    twin = theirs if theirs and not theirs.trashed and theirs.is_equal_to(ours) else None
+    if twin and twin.seniority < ours.seniority:
         drive.trash(ours)
         return
     move(ours, folder.id, drive)
-    if theirs and are_equal:
-        drive.trash(theirs)
+    if twin:
+        drive.trash(twin)
 
 
 def _children(folder: RemoteFile, drive: Drive) -> Iterable[RemoteFile]:

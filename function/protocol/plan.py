@@ -189,7 +189,7 @@ def trash_younger(one: RemoteFile, other_id: FileId, receipt: Receipt, facts: Fa
     other = facts.files[other_id]
     if other is None or other.id == one.id or one.trashed or other.trashed or one.key != other.key:
         return None
-    if one.md5 is None or (one.size, one.md5) != (other.size, other.md5):
+    if not one.is_equal_to(other):
         return None
     oldest, younger = sorted((one, other), key=lambda each: each.seniority)
     if any(each.id == younger.id for each in receipt.done):  # written before it is done
