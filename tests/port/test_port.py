@@ -1,6 +1,5 @@
 """What every Drive behind the port does: one suite for the in-memory one and for the adapter with the embedded one."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,6 @@ from function.core.errors import (
 from function.core.retry import Deadline
 from function.core.types import (
     FOLDER_MIME_TYPE,
-    Digests,
     FileId,
     FileStat,
     Fingerprint,
@@ -29,6 +27,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.drive.query import FOLDERS, LIVE, inside, marked, named
 from tests.port.conftest import Others
+from tests.support.digests import digests_of
 
 CONTENT = b"A memory.\n"
 LARGE = bytes(range(256)) * 4096 * 2
@@ -57,8 +56,7 @@ def in_session(drive: Drive, file: NewFile, content: bytes, *, revises: bool = F
 
 def holds(file: RemoteFile, content: bytes) -> bool:
     """Whether Drive says that the file holds that content."""
-    digests = Digests(hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest())
-    return file.holds(Fingerprint(FileStat(len(content), 0, 0), digests))
+    return file.holds(Fingerprint(FileStat(len(content), 0, 0), digests_of(content)))
 
 
 def test_reserved_ids_are_all_different(drive: Drive) -> None:

@@ -61,6 +61,7 @@ from function.protocol.steps import (
 from function.state.locks import HeldLock
 from function.state.receipts import Receipts, Superseded
 from function.upload.item import Destination, UploadContext
+from tests.support.digests import digests_of
 from tests.support.memory_drive import MemoryDrive, lost
 
 NAME = "zones.txt"
@@ -187,12 +188,6 @@ class StillSource:
 
     def in_use(self) -> Any:
         return nullcontext()
-
-
-def digests_of(content: bytes) -> Digests:
-    """Its digests."""
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return Digests(md5, hashlib.sha256(content).hexdigest())
 
 
 @dataclass
@@ -569,11 +564,7 @@ class World:
         return ours[0] if ours else None
 
     def _can(self, other: str) -> bool:
-        if other in ("edit", "trash", "rename", "delete"):
-            return self._ours() is not None
-        if other == "restore":
-            return True
-        return True
+        return other not in ("edit", "trash", "rename", "delete") or self._ours() is not None
 
     def _meanwhile(self, other: str) -> None:
         self.others.remove(other)
@@ -624,7 +615,8 @@ class World:
         store = self.drive.store
         files = [
             (each.id, each.name, each.parents, each.explicitly_trashed, each.md5, each.created_time,
-             each.head_revision_id, each.key, each.nonce, store.revisions[each.id], each.id in (store.hidden or ()))
+             each.head_revision_id, each.key, each.nonce, len(store.revisions.get(each.id, ())),
+             each.id in (store.hidden or ()))
             for each in store.files.values()
         ]  # fmt: skip
         sessions = [(uri, each.file.id, bytes(each.kept), each.made is None) for uri, each in store.sessions.items()]

@@ -109,7 +109,7 @@ def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
     others_may_have_it = bool(world.put_away) or EDITED in world.theirs.values() or world.scenario.policy is REVISIONS
     if len(copies) > 1 or (not copies and not others_may_have_it and call.outcome.status is not Status.SKIPPED):
         yield f"{call.source.content!r} is there {len(copies)} times"
-    is_kept = any(call.source.content in world.drive.store.history[each.id] for each in ours)
+    is_kept = any(call.source.content in world.drive.store.revisions[each.id] for each in ours)
     if world.scenario.policy is REVISIONS and not is_kept and not (world.put_away or world.theirs):
         yield f"{call.source.content!r} is in no revision of a live file"
     receipt = call.home.receipts.read("receipt")

@@ -1,6 +1,5 @@
 """docs/protocol.md shows what becomes of a claim by what stands under its id; the table there is what the code does."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,10 @@ from msgspec.structs import replace
 
 from function.core.errors import DestinationExists, UploadError
 from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Revise
-from function.core.types import Digests, FileId, FileStat, Fingerprint, FolderListing, LoggedUpload, Policy, RemoteFile
+from function.core.types import FileId, FileStat, Fingerprint, FolderListing, LoggedUpload, Policy, RemoteFile
 from function.protocol.next_step import next_step
 from function.protocol.steps import Facts, Finish, Log, Send, Trash, Wanted, WriteClaim, WriteDone
+from tests.support.digests import digests_of
 
 PAGE = Path(__file__).parents[2] / "docs/protocol.md"
 
@@ -19,8 +19,7 @@ ID, FOLDER, NAME, KEY = FileId("id"), FileId("folder"), "zones.txt", "key"
 
 def content(text: str) -> Fingerprint:
     """A content with its digests."""
-    digests = Digests(hashlib.md5(text.encode()).hexdigest(), hashlib.sha256(text.encode()).hexdigest())
-    return Fingerprint(FileStat(len(text), 1, 1), digests)
+    return Fingerprint(FileStat(len(text), 1, 1), digests_of(text.encode()))
 
 
 SOURCE, CLAIMED = content("the source's"), content("the claimed")

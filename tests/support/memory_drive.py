@@ -57,10 +57,8 @@ class Store(msgspec.Struct):
     files: dict[str, RemoteFile] = msgspec.field(default_factory=dict)
     """By id, `trashed` as `explicitly_trashed`: what is above a file is looked up."""
     contents: dict[str, bytes] = msgspec.field(default_factory=dict)
-    history: dict[str, list[bytes]] = msgspec.field(default_factory=dict)
-    """All contents that a file has had, which its revisions keep, oldest first."""
-    revisions: Counter[str] = msgspec.field(default_factory=Counter)
-    """Contents that a file has had, by id."""
+    revisions: dict[str, list[bytes]] = msgspec.field(default_factory=dict)
+    """By id, the contents that a file has had, oldest first."""
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)
     used: set[str] = msgspec.field(default_factory=set)
     """Ids that can't be used again, those of deleted files too."""
@@ -170,7 +168,7 @@ class MemoryDrive(msgspec.Struct, frozen=True):
         return self._call("get", lambda: self._find(file_id))
 
     def count_revisions(self, file_id: str) -> int:
-        return self._call("count_revisions", lambda: self.store.revisions[file_id])
+        return self._call("count_revisions", lambda: len(self.store.revisions.get(file_id, ())))
 
     def first_page(self, query: Query) -> tuple[list[RemoteFile], bool]:
         return self._call("first_page", lambda: self._page(query))
@@ -274,8 +272,7 @@ class MemoryDrive(msgspec.Struct, frozen=True):
                 self.store.hidden.add(file.id)
         if content is not None:
             self.store.contents[file.id] = content
-            self.store.history.setdefault(file.id, []).append(content)
-            self.store.revisions[file.id] += 1
+            self.store.revisions.setdefault(file.id, []).append(content)
             file = replace(
                 file,
                 size=len(content),
