@@ -13,7 +13,8 @@ import pytest
 
 from function.core.errors import DestinationExists, UploadError
 from function.core.types import Policy, RemoteFile, Status
-from tests.protocol.model import EDITED, KEY, Call, Explored, Scenario, World, explore, finish, sample
+from tests.protocol.explore import Explored, explore, sample
+from tests.protocol.model import EDITED, KEY, Call, Scenario, World, finish
 
 SCHEDULES_AT_MOST = 100
 
