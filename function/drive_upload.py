@@ -292,9 +292,7 @@ class Upload(msgspec.Struct, dict=True):
 
     def _digests(self, shown_by: RemoteFile | None) -> Digests:
         check = self.to.context.deadline.check
-        digests = self.source.digests_shown_by(shown_by, check) if shown_by else self.source.digests(check)
-        self.source.check_unchanged()
-        return digests
+        return self.source.digests_shown_by(shown_by, check) if shown_by else self.source.digests(check)
 
     # --- effects
 

@@ -140,23 +140,30 @@ class Credentials:
         scopes = self.scopes() or frozenset()
         return DRIVE_FILE_SCOPE in scopes and DRIVE_SCOPE not in scopes
 
-    def access_token(self, deadline: Deadline) -> str:
-        """A token that is good for at least a minute.
+    def access_token(self, deadline: Deadline, identity: str | None = None) -> str:
+        """A token that is good for at least a minute; with an `identity` (from `identity_hint`), one that acts for it.
 
-        It is renewed before it expires, once for all threads and processes. Raises CredentialsError; where it has to be
-        renewed and can't be now, TransientDriveError, Locked, VolumeUnavailable or DeadlineExceeded.
+        It is renewed before it expires, once for all threads and processes. Raises CredentialsError, also where the
+        file holds another identity's by now; where the token has to be renewed and can't be now, TransientDriveError,
+        Locked, VolumeUnavailable or DeadlineExceeded.
         """
         state = self._look()
-        at_hand = self._at_hand(state)
-        if at_hand is not None and (not at_hand.is_due() or state.is_resting):
-            return at_hand.value
-        # While the old one lasts, one thread renews and the others go on.
+        token = self._at_hand(state)
+        if token is None or (token.is_due() and not state.is_resting):
+            token = self._when_renewed(token, deadline)
+            state = self._look()  # the file may have been replaced meanwhile
+        if identity not in (None, state.file.identity):
+            raise CredentialsError("The token was replaced by another one during the upload; call again.")
+        return token.value
+
+    def _when_renewed(self, at_hand: AccessToken | None, deadline: Deadline) -> AccessToken:
+        """A new token; while the old one lasts, one thread renews and the others go on with it."""
         if not self._turn.acquire(timeout=0 if at_hand else deadline.remaining_s()):
             if at_hand is not None:
-                return at_hand.value
+                return at_hand
             raise DeadlineExceeded("The time budget (deadline_s) ended while the access token was renewed; call again.")
         try:
-            return self._in_turn(deadline).value
+            return self._in_turn(deadline)
         finally:
             self._turn.release()
 

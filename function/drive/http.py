@@ -95,6 +95,9 @@ CONNECTIONS_MAX = 64
 
 READ_BYTES = 256 * 1024
 
+_NEARLY = 0.98
+"""Of the time that is left: a socket that waits no longer than that share too long isn't told anew."""
+
 _LEAST_WAIT_S = 0.001
 """Of a socket whose time is over: with 0 it would not wait, and say so in another way."""
 
@@ -175,7 +178,9 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._connection.settimeout(max(_LEAST_WAIT_S, self._ends - time.monotonic()))
+        left_s, waits_s = self._ends - time.monotonic(), self._connection.gettimeout()
+        if waits_s is None or left_s < _NEARLY * waits_s:
+            self._connection.settimeout(max(_LEAST_WAIT_S, left_s))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

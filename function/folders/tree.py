@@ -285,7 +285,7 @@ class Folders(msgspec.Struct):
                 return old.id, True
             new = self._receipt(path, self.take_ids(1, drive, deadline)[0], parent, made=True, done=False)
             try:
-                return self.receipts.swap(self._name(path), old, new).id, False
+                return self.receipts.swap(self._name(path), old, new)[0].id, False
             except Superseded:
                 continue
 

@@ -79,9 +79,14 @@ class Source(msgspec.Struct):
         return Fingerprint(self.stat, self._digests)
 
     def digests(self, check: Callable[[], None] = lambda: None) -> Digests:
-        """MD5 and SHA-256 of the content; `check` is called between blocks and may raise. Raises SourceError."""
+        """MD5 and SHA-256 of the content, which the file still has. `check` is called between blocks and may raise.
+
+        Raises SourceError.
+        """
         with self._lock:
-            if self._digests is None:
+            if self._digests is not None:
+                self.check_unchanged()
+            else:
                 md5 = hashlib.md5(usedforsecurity=False)
                 for block in self.blocks(0, check):
                     md5.update(block)

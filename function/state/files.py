@@ -26,6 +26,10 @@ _NOT_REGULAR = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 """What a kernel says of a link (with O_NOFOLLOW), of a folder and of a socket."""
 
 
+Version = tuple[int, int, int, int]
+"""Tells a file from one that replaced it, and from itself after a change: its device, inode, size and time."""
+
+
 class UnexpectedFile(OSError):
     """No file of the job's: a folder, a link, a pipe or a device stands there, or the file is too long to be one."""
 
@@ -39,16 +43,17 @@ def create(path: str | os.PathLike[str], content: bytes) -> None:
     sync_folder(os.path.dirname(os.fspath(path)))
 
 
-def publish(path: str | os.PathLike[str], content: bytes) -> None:
+def publish(path: str | os.PathLike[str], content: bytes) -> Version:
     """`create` for a caller that calls `sync_folder` itself, after more changes in that folder.
 
     The name appears by a hard link to a synced temporary file, because a rename would replace what has the name.
     """
-    temporary = _temporary(path, content, None)
+    temporary, written = _temporary(path, content, None)
     try:
         os.link(temporary, path)
     finally:
         os.unlink(temporary)
+    return written
 
 
 def replace(path: str | os.PathLike[str], content: bytes, *, owner: os.stat_result | None = None) -> None:
@@ -57,7 +62,7 @@ def replace(path: str | os.PathLike[str], content: bytes, *, owner: os.stat_resu
     A reader meets the old content or the new one. On an error the old file is unchanged. `owner`: the file is given to
     that user and group where they aren't the process's own.
     """
-    temporary = _temporary(path, content, owner)
+    temporary, _ = _temporary(path, content, owner)
     try:
         os.replace(temporary, path)
     except BaseException:
@@ -67,8 +72,8 @@ def replace(path: str | os.PathLike[str], content: bytes, *, owner: os.stat_resu
     sync_folder(os.path.dirname(os.fspath(path)))
 
 
-def _temporary(path: str | os.PathLike[str], content: bytes, owner: os.stat_result | None) -> str:
-    """The path of a synced file with that content, beside `path`, under a name that nobody else uses."""
+def _temporary(path: str | os.PathLike[str], content: bytes, owner: os.stat_result | None) -> tuple[str, Version]:
+    """A synced file with that content, beside `path`, under a name that nobody else uses."""
     temporary = f"{os.fspath(path)}.{_random()}.tmp"
     fd = _in_folder(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
@@ -77,27 +82,41 @@ def _temporary(path: str | os.PathLike[str], content: bytes, owner: os.stat_resu
             if owner is not None and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
                 os.fchown(fd, owner.st_uid, owner.st_gid)
             os.fsync(fd)
+            written = version(os.fstat(fd))
         finally:
             os.close(fd)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    return temporary
+    return temporary, written
+
+
+def version_at(path: str | os.PathLike[str]) -> Version | None:
+    """The version of what has the name; None where nothing has it."""
+    try:
+        return version(os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
+
+
+def version(status: os.stat_result) -> Version:
+    """The version of the file with that status."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _random() -> str:
     return os.urandom(8).hex()
 
 
-def open_or_create(path: str | os.PathLike[str]) -> int:
+def open_or_create(path: str | os.PathLike[str], *, is_private: bool = False) -> int:
     """A descriptor to read and write the file; where it is missing, it is created empty, and its folder with it.
 
     The new name is not on the disk yet: a caller to whom that matters calls `sync_folder` once the content is.
-    Raises UnexpectedFile.
+    A file that `is_private` and was made by an earlier version is closed to other users. Raises UnexpectedFile.
     """
     fd = _in_folder(os.fspath(path), os.O_RDWR | os.O_CREAT)
-    return _regular(fd, path)
+    return _regular(fd, path, is_private=is_private)
 
 
 def open_existing(path: str | os.PathLike[str], *, write: bool = False) -> int:
@@ -124,11 +143,15 @@ def _open(path: str, flags: int) -> int:
         raise
 
 
-def _regular(fd: int, path: str | os.PathLike[str]) -> int:
+def _regular(fd: int, path: str | os.PathLike[str], *, is_private: bool = False) -> int:
     try:
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return fd
-        raise _unexpected(path)
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise _unexpected(path)
+        if is_private and mode & 0o077:
+            with contextlib.suppress(PermissionError):
+                os.fchmod(fd, FILE_MODE)
+        return fd
     except BaseException:
         os.close(fd)
         raise
@@ -169,6 +192,22 @@ def write_at(fd: int, content: bytes, offset: int) -> int:
         count = os.pwrite(fd, content, offset)
         content, offset = content[count:], offset + count
     return offset
+
+
+def append(path: str | os.PathLike[str], content: bytes, to: Version) -> Version | None:
+    """Add to the end of the file while it is of that version; its version then, None where it is of another one.
+
+    Not synced. Raises FileNotFoundError, UnexpectedFile, and OSError when part of the content may have been written.
+    """
+    fd = _open(os.fspath(path), os.O_WRONLY | os.O_APPEND)
+    try:
+        if version(os.fstat(fd)) != to:
+            return None
+        while content:
+            content = content[os.write(fd, content) :]
+        return version(os.fstat(fd))
+    finally:
+        os.close(fd)
 
 
 def set_aside(path: str | os.PathLike[str], label: str = "damaged") -> str:

@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -161,12 +161,4 @@ def _leased(path: str, deadline: Deadline) -> HeldLock | None:
 
 def _open(path: str) -> int:
     """The lock's file, for its owner only: any local user who could open it could hold the lock."""
-    fd = files.open_or_create(path)
-    try:
-        if os.fstat(fd).st_mode & 0o077:  # made by an earlier version
-            with suppress(PermissionError):
-                os.fchmod(fd, files.FILE_MODE)
-        return fd
-    except BaseException:
-        os.close(fd)
-        raise
+    return files.open_or_create(path, is_private=True)

@@ -9,6 +9,9 @@ Writing one is three steps on the disk, each of them safe to die after:
 Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
 to its name at once.
 
+What only says that a claim is done is appended to the claim's file instead, as a document of its own, and not synced:
+the log tells the same by then, so it may be lost or torn. The last whole document of a file is the receipt.
+
 Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred, whereas each new
 folder costs more than a receipt.
 """
@@ -26,7 +29,7 @@ from function.core.errors import VolumeUnavailable
 from function.core.receipt import VERSION, Claim, CompletedUpload, FolderReceipt, LoseTo, Receipt, RemoteRef
 from function.core.types import FileId, Fingerprint
 from function.state import files
-from function.state.files import UnexpectedFile
+from function.state.files import UnexpectedFile, Version
 
 MAX_BYTES = 16 * 1024 * 1024
 """A longer file is no receipt: the longest that can be written has some tens of kilobytes."""
@@ -55,8 +58,16 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         except OSError as error:
             raise _unavailable(path, error) from error
 
-    def swap(self, name: str, old: R | None, new: R) -> R:
-        """Put `new` in the place of `old` and return it with its generation.
+    def version(self, name: str) -> Version | None:
+        """What changes with the receipt, and costs no reading; None where there is none. Raises VolumeUnavailable."""
+        path = self._path(name)
+        try:
+            return files.version_at(path)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+
+    def swap(self, name: str, old: R | None, new: R, version: Version | None = None) -> tuple[R, Version]:
+        """Put `new` in the place of `old`, whose `version` spares a reading; return it with its generation and version.
 
         It is on the disk before this returns.
         Raises Superseded when `old` is no longer the receipt, VolumeUnavailable when nothing can be written.
@@ -64,36 +75,50 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         path = self._path(name)
         new = replace(new, generation=(old.generation if old else 0) + 1)
         try:
-            if old is None:
-                self._claim(name, new)
-            else:
-                self._replace(name, old, new)
+            written = self._claim(name, new) if old is None else self._replace(name, old, version, new)
             files.sync_folder(os.path.dirname(path))
         except OSError as error:
             raise _unavailable(path, error) from error
-        return new
+        return new, written
 
-    def _claim(self, name: str, first: R) -> None:
+    def append(self, name: str, old: R, new: R, version: Version) -> tuple[R, Version] | None:
+        """As `swap`, for what may be lost: a crash of the machine may bring `old` back. None unless `version` is there.
+
+        Another process that replaces the receipt at the same moment does so with another file: it isn't disturbed.
+        """
+        path = self._path(name)
+        new = replace(new, generation=old.generation + 1)
         try:
-            files.publish(self._path(name), _encoded(first))
+            written = files.append(path, b"\n" + _encoded(new), version)
+        except (FileNotFoundError, UnexpectedFile):
+            return None
+        except OSError as error:
+            raise _unavailable(path, error) from error
+        return (new, written) if written else None
+
+    def _claim(self, name: str, first: R) -> Version:
+        try:
+            return files.publish(self._path(name), _encoded(first))
         except FileExistsError as error:
             self.read(name)  # what is damaged is set aside, what is newer said
             raise Superseded(name) from error
 
-    def _replace(self, name: str, old: R, new: R) -> None:
+    def _replace(self, name: str, old: R, version: Version | None, new: R) -> Version:
         path = self._path(name)
         marker = f"{path}.{new.generation}"
         try:
-            files.publish(marker, _encoded(new))
+            written = files.publish(marker, _encoded(new))
         except FileExistsError as error:
             self._finish(name, marker)
             raise Superseded(name) from error
-        if self.read(name) != old:  # not by its generation alone: what was deleted and begun anew counts from 1 again
+        # Not by its generation alone: what was deleted and begun anew counts from 1 again.
+        if (version is None or files.version_at(path) != version) and self.read(name) != old:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(marker)
             raise Superseded(name)
         with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
             os.replace(marker, path)
+        return written
 
     def _finish(self, name: str, marker: str) -> None:
         """Do the rename of a writer that died, or was overtaken, between its link and its rename."""
@@ -113,10 +138,10 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
     def _load(self, path: str) -> R | None:
         """What the file says; None where there is none, or a damaged one, which is set aside."""
         try:
-            receipt = msgspec.json.decode(files.read(path, MAX_BYTES), type=self.kind)
+            receipt = self._last_of(files.read(path, MAX_BYTES))
         except FileNotFoundError:
             return None
-        except (UnexpectedFile, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UnexpectedFile:
             receipt = None
         if receipt and receipt.version > VERSION:
             raise VolumeUnavailable(f"{path}: was written by a newer version of this job; update this one.")
@@ -124,6 +149,18 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
             return receipt
         with contextlib.suppress(FileNotFoundError):
             files.set_aside(path)
+        return None
+
+    def _last_of(self, content: bytes) -> R | None:
+        """The last whole document: no line in it begins with a brace but its first and its last one.
+
+        Behind it may stand what a power failure left of another: a part, or zeros.
+        """
+        first, *others = content.split(b"\n{")
+        for document in (*(b"{" + each for each in reversed(others)), first):
+            whole, brace, _ = document.partition(b"\n}")
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return msgspec.json.decode(whole + brace, type=self.kind)
         return None
 
     def _path(self, name: str) -> str:
@@ -147,16 +184,21 @@ class ReceiptWriter(msgspec.Struct):
     """What was last read or written; a blank one where there is none."""
     is_counted: bool = False
     """This invocation's attempt is in the receipt."""
+    _version: Version | None = None
+    """Of `current`, where it is known."""
 
     def reread(self) -> bool:
         """Learn what the receipt is now; whether somebody else has written or removed it meanwhile."""
-        before, self.current = self.current, self._now()
+        before = self.current
+        self.current, self._version = self._now()
         return self.current != before
 
     def check(self) -> None:
         """Raise Superseded when another has written since. Raises VolumeUnavailable."""
-        if self._now() != self.current:
+        now, version = self._now()
+        if now != self.current:
             raise Superseded(self.name)
+        self._version = version
 
     def claim(self, claim: Claim | None) -> None:
         """Write a claim down, which counts the attempt; or take it out."""
@@ -173,7 +215,17 @@ class ReceiptWriter(msgspec.Struct):
         done = CompletedUpload(
             file.id, file.name, content, counted.attempt, time.time_ns(), file.link, metadata, properties
         )
-        self._swap(finished(counted, done))
+        receipt = finished(counted, done)
+        # The log tells of a claim's end by now: who meets the claim instead ends it by that.
+        if self.current.claim and self._version and self._append(receipt, self._version):
+            return
+        self._swap(receipt)
+
+    def _append(self, receipt: Receipt, version: Version) -> bool:
+        written = self.receipts.append(self.name, self.current, receipt, version)
+        if written:
+            self.current, self._version = written
+        return written is not None
 
     def count_attempt(self, content: Fingerprint) -> int:
         """Write this invocation's attempt down, where it was made in vain; its number."""
@@ -182,8 +234,16 @@ class ReceiptWriter(msgspec.Struct):
             self._swap(self._counted(content))
         return self.current.attempt
 
-    def _now(self) -> Receipt:
-        return self.receipts.read(self.name) or Receipt(self.current.account, self.current.destination)
+    def _now(self) -> tuple[Receipt, Version | None]:
+        """The receipt as it is, not read again where its version shows that it is the one that is known.
+
+        The version is looked at first: a receipt that replaces this one in between only has to be read once more.
+        """
+        version = self.receipts.version(self.name)
+        if version is not None and version == self._version:
+            return self.current, version
+        found = self.receipts.read(self.name) if version else None
+        return found or Receipt(self.current.account, self.current.destination), version
 
     def _counted(self, content: Fingerprint | None) -> Receipt:
         if self.is_counted or content is None:
@@ -193,7 +253,7 @@ class ReceiptWriter(msgspec.Struct):
     def _swap(self, receipt: Receipt) -> None:
         old = self.current if self.current.generation else None
         is_counted = self.is_counted or receipt.attempted is not self.current.attempted  # `trying` puts in another one
-        self.current = self.receipts.swap(self.name, old, receipt)
+        self.current, self._version = self.receipts.swap(self.name, old, receipt, self._version)
         self.is_counted = is_counted
 
 

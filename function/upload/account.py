@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from function.core.errors import CredentialsError, UploadError, VolumeUnavailable
+from function.core.errors import UploadError, VolumeUnavailable
 from function.core.naming import state_key
 from function.core.receipt import FolderReceipt, Receipt
 from function.core.retry import Deadline
@@ -79,10 +79,7 @@ class _BoundTokens(msgspec.Struct, frozen=True):
     identity: str
 
     def access_token(self, deadline: Deadline) -> str:
-        token = self.tokens.access_token(deadline)
-        if self.tokens.identity_hint(deadline) != self.identity:  # asked afterwards: the file may be replaced meanwhile
-            raise CredentialsError("The token was replaced by another one during the upload; call again.")
-        return token
+        return self.tokens.access_token(deadline, self.identity)
 
     def refused(self, access_token: str, deadline: Deadline) -> None:
         self.tokens.refused(access_token, deadline)

@@ -17,6 +17,7 @@ from function.serving.app import open_app
 from tests.support.home import Home, Post
 from tests.support.mutated_files import spoiled
 from tests.support.owner import Owner
+from tests.support.receipt_files import documents
 
 MUTANTS = int(os.environ.get("RECEIPT_MUTANTS", "150"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -54,8 +55,11 @@ def claim(dice: random.Random, ids: list[str], content: dict[str, Any], url: str
 
 
 def mutant(dice: random.Random, good: bytes, ids: list[str], url: str) -> bytes:
-    """A receipt with a claim that nobody made, with odd values, with bytes that are none of it."""
-    document = json.loads(good)
+    """A receipt with a claim that nobody made, with odd values, with bytes that are none of it.
+
+    Sometimes behind the claim that it ends, as the job appends it.
+    """
+    *before, document = documents(good)
     if "attempted" in document:  # a file's, not a folder's
         if dice.random() < 0.6:
             document["claim"] = claim(dice, ids, document["attempted"], url)
@@ -69,7 +73,7 @@ def mutant(dice: random.Random, good: bytes, ids: list[str], url: str) -> bytes:
     if dice.random() < 0.15:
         at = dice.randrange(len(content))
         content = content[:at] + dice.choice(NOISE) + content[at + dice.choice([0, 1, 40]) :]
-    return content
+    return b"".join(json.dumps(each).encode() + b"\n" for each in before if dice.random() < 0.5) + content
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import urllib3
 from local_runner.drive_emulator import DriveEmulator
 from tests.crash.runs import Ended, Run, Runs
 from tests.crash.strike import Strike
+from tests.support.receipt_files import documents
 
 FOLDER_TYPE = "application/vnd.google-apps.folder"
 
@@ -70,7 +71,7 @@ class Home:
     def receipts(self, kind: str = "receipts") -> Iterator[tuple[Path, dict[str, Any]]]:
         """All receipts: of destinations, or of `folders`."""
         for file in sorted(self.state.glob(f"*/drives/*/{kind}/*/*.json")):
-            yield file, json.loads(file.read_bytes())
+            yield file, documents(file.read_bytes())[-1]
 
 
 @dataclass(slots=True)

@@ -147,11 +147,20 @@ class Memory:
     def read(self, name: str) -> Receipt | None:
         return self.kept.get(name)
 
-    def swap(self, name: str, old: Receipt | None, new: Receipt) -> Receipt:
+    def version(self, name: str) -> Receipt | None:
+        """A receipt is its own version."""
+        return self.kept.get(name)
+
+    def append(self, name: str, old: Receipt, new: Receipt, version: Receipt) -> tuple[Receipt, Receipt] | None:
+        return self.swap(name, old, new) if self.kept.get(name) == version else None
+
+    def swap(
+        self, name: str, old: Receipt | None, new: Receipt, version: Receipt | None = None
+    ) -> tuple[Receipt, Receipt]:
         if self.kept.get(name) != old:
             raise Superseded(name)
         self.kept[name] = replace(new, generation=(old.generation if old else 0) + 1)
-        return self.kept[name]
+        return self.kept[name], self.kept[name]
 
 
 class StillSource:

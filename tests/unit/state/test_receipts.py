@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from function.core.errors import VolumeUnavailable
-from function.core.receipt import VERSION, CompletedUpload, Create, Receipt
+from function.core.receipt import VERSION, CompletedUpload, Create, Receipt, RemoteRef
 from function.core.types import Digests, FileId, FileStat, Fingerprint
 from function.state.receipts import DONE_MAX, Receipts, ReceiptWriter, Superseded, finished, trying
 from tests.unit.state.conftest import without_temporaries
@@ -42,7 +42,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     done = CompletedUpload(FileId("id"), "note.txt", CONTENT, 3, 5, "link")
     whole = replace(BLANK, claim=claim, attempt=3, attempted=CONTENT, done=(done,))
 
-    written = of(tmp_path).swap(NAME, None, whole)
+    written, _ = of(tmp_path).swap(NAME, None, whole)
 
     assert of(tmp_path).read(NAME) == written == replace(whole, generation=1)
     assert json.loads(file_of(tmp_path).read_text())["destination"] == "MemoryVDB/Meta/note.txt"
@@ -52,7 +52,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_receipt_and_its_name_are_on_the_disk_when_it_is_written(tmp_path: Path, calls: list[str]) -> None:
     """What a power failure after `swap` leaves is the receipt that the request, sent next, speaks of."""
-    first = of(tmp_path).swap(NAME, None, BLANK)
+    first, _ = of(tmp_path).swap(NAME, None, BLANK)
     of_first, name, shard = list(calls), file_of(tmp_path).name, NAME[0]
     calls.clear()
     of(tmp_path).swap(NAME, first, replace(BLANK, attempt=2))
@@ -72,7 +72,7 @@ def test_of_racing_first_claims_one_wins(tmp_path: Path) -> None:
     def claim(number: int) -> None:
         start.wait()
         with contextlib.suppress(Superseded):
-            won.append(of(tmp_path).swap(NAME, None, replace(BLANK, destination=str(number))).destination)
+            won.append(of(tmp_path).swap(NAME, None, replace(BLANK, destination=str(number)))[0].destination)
 
     threads = [threading.Thread(target=claim, args=(number,)) for number in range(16)]
     for thread in threads:
@@ -150,7 +150,7 @@ def test_a_writer_killed_at_any_step(tmp_path: Path, step: str, moment: str) -> 
         old = receipts.read(NAME)
         assert old
         with contextlib.suppress(Superseded):
-            new = receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
+            new, _ = receipts.swap(NAME, old, replace(old, attempt=old.attempt + 1))
             break
 
     assert killed.returncode == -signal.SIGKILL
@@ -168,7 +168,7 @@ def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str
 
     killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, step, moment], cwd=PROJECT, check=False)
     found = receipts.read(NAME)
-    new = receipts.swap(NAME, found, replace(found or BLANK, attempt=5))
+    new, _ = receipts.swap(NAME, found, replace(found or BLANK, attempt=5))
 
     assert killed.returncode == -signal.SIGKILL
     assert found in (None, replace(BLANK, generation=1, attempt=1))
@@ -179,7 +179,7 @@ def test_a_first_claim_killed_at_any_step(tmp_path: Path, step: str, moment: str
 def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
     """What was read is no longer there."""
     receipts = of(tmp_path)
-    first = receipts.swap(NAME, None, BLANK)
+    first, _ = receipts.swap(NAME, None, BLANK)
     receipts.swap(NAME, first, BLANK)
 
     for outdated in (None, first):
@@ -190,11 +190,11 @@ def test_an_outdated_swap_is_refused(tmp_path: Path) -> None:
 def test_a_dead_writers_link_takes_nothing_back(tmp_path: Path) -> None:
     """One that came back from a backup, beside a receipt that has gone on: who meets it finishes nothing with it."""
     receipts = of(tmp_path)
-    first = receipts.swap(NAME, None, BLANK)
-    second = receipts.swap(NAME, first, replace(BLANK, attempt=2))
+    first, _ = receipts.swap(NAME, None, BLANK)
+    second, _ = receipts.swap(NAME, first, replace(BLANK, attempt=2))
     left_over = Path(f"{file_of(tmp_path)}.2")
     left_over.write_bytes(file_of(tmp_path).read_bytes())
-    third = receipts.swap(NAME, second, replace(BLANK, attempt=3))
+    third, _ = receipts.swap(NAME, second, replace(BLANK, attempt=3))
 
     with pytest.raises(Superseded):
         receipts.swap(NAME, first, replace(BLANK, attempt=4))
@@ -211,7 +211,7 @@ def test_a_damaged_receipt_is_set_aside(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
 
     found = of(tmp_path).read(NAME)
-    written = of(tmp_path).swap(NAME, None, BLANK)
+    written, _ = of(tmp_path).swap(NAME, None, BLANK)
 
     (aside,) = file.parent.glob("*damaged*")
     assert found is None
@@ -225,7 +225,7 @@ def test_a_folder_in_a_receipts_place_is_set_aside(tmp_path: Path) -> None:
 
     with pytest.raises(Superseded):
         of(tmp_path).swap(NAME, None, BLANK)
-    written = of(tmp_path).swap(NAME, None, BLANK)
+    written, _ = of(tmp_path).swap(NAME, None, BLANK)
 
     (aside,) = file_of(tmp_path).parent.glob("*damaged*")
     assert (aside / "inside").is_dir()
@@ -236,13 +236,13 @@ def test_a_folder_in_a_receipts_place_is_set_aside(tmp_path: Path) -> None:
 def test_a_damaged_marker_is_set_aside(tmp_path: Path, content: bytes | None) -> None:
     """Left by a dead writer and damaged since, or a folder: it hinders nobody twice."""
     receipts = of(tmp_path)
-    first = receipts.swap(NAME, None, BLANK)
+    first, _ = receipts.swap(NAME, None, BLANK)
     marker = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
     marker.mkdir() if content is None else marker.write_bytes(content)
 
     with pytest.raises(Superseded):
         receipts.swap(NAME, first, BLANK)
-    second = receipts.swap(NAME, first, BLANK)
+    second, _ = receipts.swap(NAME, first, BLANK)
 
     assert receipts.read(NAME) == second
     assert len(list(marker.parent.glob("*.json.2.damaged-*"))) == 1
@@ -314,3 +314,75 @@ def test_a_receipt_begun_anew_is_another_one(tmp_path: Path) -> None:
         ours.claim(None)
     assert receipts.read(NAME) == theirs.current
     assert ours.reread()
+
+
+def finishing(folder: Path) -> ReceiptWriter:
+    """A receipt whose claim is done."""
+    writer = ReceiptWriter(of(folder), NAME, BLANK)
+    writer.claim(Create(FileId("ours"), "nonce", "note.txt", FileId("folder"), CONTENT))
+    return writer
+
+
+def finish(writer: ReceiptWriter) -> None:
+    """Say that it is done."""
+    writer.finish(RemoteRef(FileId("ours"), "note.txt"), CONTENT, "", ())
+
+
+def test_a_claims_end_is_added_to_its_file_and_may_be_torn(tmp_path: Path, calls: list[str]) -> None:
+    """What was written of it before a death is passed over, at whatever byte; the next one stands behind it."""
+    writer = finishing(tmp_path)
+    claimed, before = writer.current, file_of(tmp_path).read_bytes()
+    inode = file_of(tmp_path).stat().st_ino
+    calls.clear()
+    finish(writer)
+    whole = file_of(tmp_path).read_bytes()
+
+    assert (file_of(tmp_path).stat().st_ino, whole[: len(before)]) == (inode, before)
+    assert not [each for each in calls if "fsync" in each]
+    assert of(tmp_path).read(NAME) == writer.current
+    assert (writer.current.claim, writer.current.generation) == (None, claimed.generation + 1)
+    added = len(whole) - len(before)
+    parts = [whole[: len(before) + part] for part in range(added)]
+    zeros = [before + bytes(part) + whole[len(before) + part :] for part in range(1, added + 1)]
+    for left in (*parts, *zeros, *(part + bytes(len(whole) - len(part)) for part in parts)):
+        file_of(tmp_path).write_bytes(left)
+        again = ReceiptWriter(of(tmp_path), NAME, BLANK)
+        again.reread()
+        assert again.current in (claimed, writer.current), left
+        if again.current.claim:
+            finish(again)
+        assert of(tmp_path).read(NAME) == again.current
+        assert again.current.claim is None
+
+
+def test_a_claims_end_is_added_to_no_other_receipt(tmp_path: Path) -> None:
+    """Another invocation has taken the claim over, or the state was deleted."""
+    for meanwhile in ("taken over", "deleted", "a folder"):
+        folder = tmp_path / meanwhile
+        late = finishing(folder)
+        if meanwhile == "taken over":
+            other = ReceiptWriter(of(folder), NAME, BLANK)
+            other.reread()
+            other.claim(None)
+        else:
+            file_of(folder).unlink()
+        if meanwhile == "a folder":
+            file_of(folder).mkdir()
+        left = of(folder).read(NAME)
+
+        with pytest.raises(Superseded):
+            finish(late)
+
+        assert of(folder).read(NAME) == left, meanwhile
+
+
+def test_what_no_claim_led_to_is_on_the_disk(tmp_path: Path, calls: list[str]) -> None:
+    """Nothing else tells that content was found and adopted."""
+    writer = finishing(tmp_path)
+    finish(writer)
+    calls.clear()
+
+    writer.finish(RemoteRef(FileId("theirs"), "note.txt"), CONTENT, "", ())
+
+    assert len([each for each in calls if "fsync" in each]) == 2
+    assert of(tmp_path).read(NAME) == writer.current
