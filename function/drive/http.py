@@ -96,7 +96,7 @@ CONNECTIONS_MAX = 64
 READ_BYTES = 256 * 1024
 
 _NEARLY = 0.98
-"""Of the time that is left: a socket that waits no longer than that share too long isn't told anew."""
+"""A socket's timeout, set by a system call, is set again only when less than this share of it is left."""
 
 _LEAST_WAIT_S = 0.001
 """Of a socket whose time is over: with 0 it would not wait, and say so in another way."""

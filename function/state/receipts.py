@@ -9,8 +9,9 @@ Writing one is three steps on the disk, each of them safe to die after:
 Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
 to its name at once.
 
-What only says that a claim is done is appended to the claim's file instead, as a document of its own, and not synced:
-the log tells the same by then, so it may be lost or torn. The last whole document of a file is the receipt.
+The receipt that says that a claim is done is appended to the claim's file instead, as a document of its own, and not
+synced: it may be lost or torn, since the claim with the log, or with a look at the files, leads to the same end again.
+The last whole document of a file is the receipt.
 
 Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred, whereas each new
 folder costs more than a receipt.
@@ -216,7 +217,7 @@ class ReceiptWriter(msgspec.Struct):
             file.id, file.name, content, counted.attempt, time.time_ns(), file.link, metadata, properties
         )
         receipt = finished(counted, done)
-        # The log tells of a claim's end by now: who meets the claim instead ends it by that.
+        # Whoever meets the claim instead comes to the same end: by the log, or by a look at the files.
         if self.current.claim and self._version and self._append(receipt, self._version):
             return
         self._swap(receipt)
