@@ -82,6 +82,20 @@ def test_without_receipts_nothing_is_sent_again(home: Home, post: Post) -> None:
     assert home.drive.requests.bytes_in - sent < COUNT
 
 
+def test_what_a_power_failure_takes_of_receipts_costs_no_request(home: Home, post: Post) -> None:
+    """Each is left with the claim that it was when the content was sent; the log tells how that ended."""
+    post(home, batch(home))
+    for file in (home.folder / ".drive_upload").rglob("receipts/**/*.json"):
+        claim, end = file.read_bytes().split(b"\n{")
+        file.write_bytes(claim + bytes(len(end)))
+
+    again = post(home, batch(home))
+
+    assert {each["status"] for each in again.entries} == {"unchanged"}
+    assert sum(each["requests"] for each in again.entries) == 0
+    assert len(home.stored()) == COUNT
+
+
 def test_one_listing_settles_a_batch_and_begins_after_its_last_create(home: Home, post: Post) -> None:
     """In a warm folder nothing is looked at before: the creates, and then one listing that shows them all."""
     post(home, {"path": home.put("Data/Many/first.txt")})
