@@ -93,7 +93,7 @@ def _claimed(wanted: Wanted, receipt: Receipt, claim: Sending, facts: Facts) -> 
 def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
     """It was logged, and not recorded: what its owner did to the file since is the owner's business."""
     content = claim.content if claim.content.digests == logged.content.digests else logged.content
-    return Finish(RemoteRef(claim.id, logged.name, logged.link), content, has_our_metadata=True)
+    return Finish(RemoteRef(claim.id, logged.name, logged.link), content)  # this call's metadata may be another
 
 
 def _resume(wanted: Wanted, claim: Sending, facts: Facts) -> Step:
@@ -180,7 +180,9 @@ def settle(
 ) -> Step:
     """The content stands in `file`, under the claim's id."""
     if facts.entry_written is not None:
-        return Finish(reference(file), content, has_our_metadata=content.digests == facts.digests)
+        # What an earlier invocation sent went with its own metadata.
+        was_sent = facts.is_own_claim and facts.last_sent is not None and facts.last_sent.id == claim.id
+        return Finish(reference(file), content, has_our_metadata=was_sent and content.digests == facts.digests)
     # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
     beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])
     names = (claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked), *beside)

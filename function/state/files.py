@@ -93,11 +93,18 @@ def _temporary(path: str | os.PathLike[str], content: bytes, owner: os.stat_resu
 
 
 def version_at(path: str | os.PathLike[str]) -> Version | None:
-    """The version of what has the name; None where nothing has it."""
+    """The version of what has the name; None where no file has it.
+
+    It is opened for that: NFS remembers for a minute what `stat` said, and asks the server when a file is opened.
+    """
     try:
-        return version(os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
+        fd = _open(os.fspath(path), os.O_RDONLY)
+    except (FileNotFoundError, UnexpectedFile):
         return None
+    try:
+        return version(os.fstat(fd))
+    finally:
+        os.close(fd)
 
 
 def version(status: os.stat_result) -> Version:
@@ -197,7 +204,7 @@ def write_at(fd: int, content: bytes, offset: int) -> int:
 def append(path: str | os.PathLike[str], content: bytes, to: Version) -> Version | None:
     """Add to the end of the file while it is of that version; its version then, None where it is of another one.
 
-    Not synced. Raises FileNotFoundError, UnexpectedFile, and OSError when part of the content may have been written.
+    Not synced. Raises OSError when part of the content may have been written.
     """
     fd = _open(os.fspath(path), os.O_WRONLY | os.O_APPEND)
     try:

@@ -90,8 +90,6 @@ class UploadLog(msgspec.Struct):
     _queue_lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _has_writer: bool = False
     _file: "_LogFile | None" = None
-    _ends: tuple[files.Version | None, LogPosition] = (None, 0)
-    """A version of the log, and where it ends."""
 
     def append(
         self, entries: Sequence[LogEntry], deadline: Deadline, *, unless_logged: Mapping[str, LogPosition] | None = None
@@ -118,16 +116,8 @@ class UploadLog(msgspec.Struct):
             raise VolumeUnavailable(f"{self.path}: the volume doesn't answer; mend it and call again.") from None
 
     def position(self) -> LogPosition:
-        """Where the log ends now, for `unless_logged` and LogIndex; looked for again only once the log has changed."""
-        try:
-            version = files.version(os.stat(self.path))
-        except OSError:
-            return 0
-        known, position = self._ends
-        if version != known:
-            position = log_index.end_position(self.path)
-            self._ends = version, position
-        return position
+        """Where the log ends now, for `unless_logged` and LogIndex."""
+        return log_index.end_position(self.path)
 
     def _enqueue(self, ticket: _Ticket) -> None:
         with self._queue_lock:

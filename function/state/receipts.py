@@ -9,9 +9,9 @@ Writing one is three steps on the disk, each of them safe to die after:
 Who finds a left-over link of step 2 finishes step 3 for the one that died. The first receipt of a destination is linked
 to its name at once.
 
-The receipt that says that a claim is done is appended to the claim's file instead, as a document of its own, and not
-synced: it may be lost or torn, since the claim with the log, or with a look at the files, leads to the same end again.
-The last whole document of a file is the receipt.
+The receipt that says that a claim's file is done is appended to the claim's own file instead, as a document behind it,
+and not synced: it may be lost or torn, since the log tells the same. The last whole document of a file is the receipt.
+An append asks no link: it takes away the link of whoever was about to replace the claim, who then can't rename.
 
 Receipts are sharded by one hex digit: 60,000 in a folder of a million are as quick as a hundred, whereas each new
 folder costs more than a receipt.
@@ -34,6 +34,9 @@ from function.state.files import UnexpectedFile, Version
 
 MAX_BYTES = 16 * 1024 * 1024
 """A longer file is no receipt: the longest that can be written has some tens of kilobytes."""
+
+DOCUMENTS_MAX = 8
+"""Documents looked at behind a claim: it has one, and more only where the earlier ones were torn."""
 
 DONE_MAX = 64
 """Contents remembered per destination; an older one is found again on Drive."""
@@ -83,19 +86,18 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         return new, written
 
     def append(self, name: str, old: R, new: R, version: Version) -> tuple[R, Version] | None:
-        """As `swap`, for what may be lost: a crash of the machine may bring `old` back. None unless `version` is there.
+        """As `swap`, for what may be lost: a crash of the machine may bring `old` back.
 
-        Another process that replaces the receipt at the same moment does so with another file: it isn't disturbed.
+        None where that isn't certain to have been done, as where the receipt is no longer of that `version`.
         """
         path = self._path(name)
         new = replace(new, generation=old.generation + 1)
         try:
             written = files.append(path, b"\n" + _encoded(new), version)
-        except (FileNotFoundError, UnexpectedFile):
+            _unlink(f"{path}.{new.generation}")
+            return (new, written) if written and files.version_at(path) == written else None
+        except OSError:
             return None
-        except OSError as error:
-            raise _unavailable(path, error) from error
-        return (new, written) if written else None
 
     def _claim(self, name: str, first: R) -> Version:
         try:
@@ -112,13 +114,17 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         except FileExistsError as error:
             self._finish(name, marker)
             raise Superseded(name) from error
+        # Whoever was stopped before the rename that made `old`, which then was appended, must not rename any more.
+        _unlink(f"{path}.{old.generation}")
         # Not by its generation alone: what was deleted and begun anew counts from 1 again.
         if (version is None or files.version_at(path) != version) and self.read(name) != old:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(marker)
+            _unlink(marker)
             raise Superseded(name)
-        with contextlib.suppress(FileNotFoundError):  # another finished the rename for us
+        try:
             os.replace(marker, path)
+        except FileNotFoundError as error:  # another finished the rename for us, or appended to what we would replace
+            if files.version_at(path) != written:
+                raise Superseded(name) from error
         return written
 
     def _finish(self, name: str, marker: str) -> None:
@@ -157,15 +163,21 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
 
         Behind it may stand what a power failure left of another: a part, or zeros.
         """
-        first, *others = content.split(b"\n{")
+        first, *others = content.rsplit(b"\n{", DOCUMENTS_MAX)
         for document in (*(b"{" + each for each in reversed(others)), first):
             whole, brace, _ = document.partition(b"\n}")
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                return msgspec.json.decode(whole + brace, type=self.kind)
+            for each in (document, whole + brace):
+                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    return msgspec.json.decode(each, type=self.kind)
         return None
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name[0]}/{name[1:]}.json"
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _encoded(receipt: Receipt | FolderReceipt) -> bytes:
@@ -216,17 +228,14 @@ class ReceiptWriter(msgspec.Struct):
         done = CompletedUpload(
             file.id, file.name, content, counted.attempt, time.time_ns(), file.link, metadata, properties
         )
-        receipt = finished(counted, done)
-        # Whoever meets the claim instead comes to the same end: by the log, or by a look at the files.
-        if self.current.claim and self._version and self._append(receipt, self._version):
-            return
+        receipt, claim = finished(counted, done), self.current.claim
+        is_logged = claim is not None and not isinstance(claim, LoseTo) and claim.id == file.id
+        if is_logged and self._version:
+            appended = self.receipts.append(self.name, self.current, receipt, self._version)
+            if appended:
+                self._keep(receipt, appended)
+                return
         self._swap(receipt)
-
-    def _append(self, receipt: Receipt, version: Version) -> bool:
-        written = self.receipts.append(self.name, self.current, receipt, version)
-        if written:
-            self.current, self._version = written
-        return written is not None
 
     def count_attempt(self, content: Fingerprint) -> int:
         """Write this invocation's attempt down, where it was made in vain; its number."""
@@ -253,9 +262,11 @@ class ReceiptWriter(msgspec.Struct):
 
     def _swap(self, receipt: Receipt) -> None:
         old = self.current if self.current.generation else None
-        is_counted = self.is_counted or receipt.attempted is not self.current.attempted  # `trying` puts in another one
-        self.current, self._version = self.receipts.swap(self.name, old, receipt, self._version)
-        self.is_counted = is_counted
+        self._keep(receipt, self.receipts.swap(self.name, old, receipt, self._version))
+
+    def _keep(self, receipt: Receipt, written: tuple[Receipt, Version]) -> None:
+        self.is_counted |= receipt.attempted is not self.current.attempted  # `trying` puts in another one
+        self.current, self._version = written
 
 
 def finished(receipt: Receipt, done: CompletedUpload) -> Receipt:

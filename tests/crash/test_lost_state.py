@@ -13,6 +13,7 @@ import pytest
 
 from tests.crash import promise
 from tests.crash.scenarios import Wanted
+from tests.crash.strike import Strike
 from tests.crash.world import Home, Station, World
 
 ZONES = {"path": "Data/Meta/zones.txt"}
@@ -218,6 +219,26 @@ def test_a_state_that_is_removed_while_an_upload_runs(world: World, knows_the_fo
     assert world.run(ZONES).statuses == ["unchanged"]
     assert promise.times_logged(world.home, WANTED[0]) == 1
     assert len(promise.copies(world.files(), WANTED[0])) == 1
+
+
+@pytest.mark.parametrize("lost", ["the entry", "the claim's end"])
+def test_metadata_of_a_call_is_not_taken_for_that_of_an_earlier_one(world: World, lost: str) -> None:
+    """An invocation is killed between Drive's answer and the log, or a power failure takes what was not synced."""
+    world.home.put("Meta/zones.txt", b"zones")
+    earlier, later = ({"metadata": {"chat_name": each}} for each in ("earlier", "later"))
+    if lost == "the entry":
+        killed = world.run(ZONES | earlier, strike=Strike(0, "after", only="request POST /upload"))
+        assert killed.code is None
+    else:
+        world.run(ZONES | earlier)
+        for file, _ in world.home.receipts():
+            file.write_bytes(file.read_bytes().partition(b"\n{")[0])
+
+    assert world.run(ZONES | later).code == 200
+
+    (file_id,) = [each["id"] for each in world.files() if each["name"] == "zones.txt"]
+    told = world.call("GET", f"files/{file_id}?fields=properties")
+    assert told["properties"]["chat_name"] == "later"
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 300, b'{"generation": 7}', b"not json", b"[" * 5000])

@@ -19,7 +19,7 @@ from pydrive2.auth import GoogleAuth
 
 from function.core.errors import CredentialsError, TransientDriveError, UploadError
 from function.core.retry import Deadline
-from function.credentials import token_save
+from function.credentials import renewal, token_save
 from function.credentials.account_credentials import Credentials
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.token_files import DRIVE, PAST, by_pydrive2, key_by_pydrive2
@@ -163,6 +163,25 @@ def test_a_read_only_token_is_kept_in_memory_and_cache(
     cache = token_path.parent / "state" / "access_token.json"
     assert cache.stat().st_mode & 0o777 == 0o600
     assert fields["refresh_token"] not in cache.read_text()
+
+
+def test_a_token_of_another_is_not_given_out_for_the_one_that_was_there(
+    drive: DriveEmulator, source: Source, token_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is replaced while its token is renewed, and lies there afterwards."""
+    drive.add_account("other@example.com")
+    credentials, other = source(expired(drive)), drive.authorized_user("other@example.com")
+    identity, renew = credentials.identity_hint(Deadline.after(10)), renewal.renew
+
+    def meanwhile(*arguments: Any) -> Any:
+        token_path.write_text(json.dumps(other))
+        return renew(*arguments)
+
+    monkeypatch.setattr(renewal, "renew", meanwhile)
+    for _ in ("while it is renewed", "at rest"):
+        with pytest.raises(CredentialsError, match="replaced by another one"):
+            credentials.access_token(Deadline.after(10), identity)
+    assert works(drive, credentials.access_token(Deadline.after(10)))
 
 
 def test_a_refused_token_is_replaced_once(drive: DriveEmulator, source: Source) -> None:

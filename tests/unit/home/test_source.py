@@ -86,6 +86,19 @@ def test_digests_are_computed_once(root: Path) -> None:
     assert 1 <= len(checks) <= 10
 
 
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+def test_digests_that_are_known_are_not_given_for_a_file_that_has_changed(root: Path) -> None:
+    """A second account asks for them later."""
+    note = source(root)
+    note.digests()
+    (root / "Meta/note.txt").write_bytes(b"changed")
+
+    with pytest.raises(SourceError) as caught:
+        note.digests()
+
+    assert caught.value.reason == "source_changed"
+
+
 def test_a_small_content_is_read_once_for_all_who_use_it(root: Path, bytes_read: list[int]) -> None:
     """To be hashed, and to be sent to two accounts; nothing of it stays when the last is done."""
     note = source(root)

@@ -217,6 +217,28 @@ getattr(files, sys.argv[2])(sys.argv[1], b"new")
 """
 
 
+def test_a_version_tells_a_file_from_each_that_may_take_its_place(tmp_path: Path) -> None:
+    """By whichever of size, time and inode is not the same."""
+    path, other = tmp_path / "file", tmp_path / "other"
+    for each in (path, other):
+        each.write_bytes(b"content")
+        os.utime(each, ns=(5, 5))
+    known = files.version_at(path)
+
+    assert known == files.version_at(path)
+    assert known != files.version_at(other)
+    path.write_bytes(b"more content")
+    os.utime(path, ns=(5, 5))
+    assert known != files.version_at(path)
+    path.write_bytes(b"content")
+    os.utime(path, ns=(5, 6))
+    assert known != files.version_at(path)
+    path.unlink()
+    assert files.version_at(path) is None
+    path.symlink_to(other)
+    assert files.version_at(path) is None
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(
     ("make", "step"),

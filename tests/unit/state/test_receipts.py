@@ -1,6 +1,7 @@
 """Receipts on disk: of racers one wins, the dead leave nothing half done, damage is set aside."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -60,7 +61,7 @@ def test_a_receipt_and_its_name_are_on_the_disk_when_it_is_written(tmp_path: Pat
     written = ["fsync temporary", f"link {name}", "unlink temporary", f"fsync {shard}"]
     assert without_temporaries(of_first) == [f"mkdir {shard}", f"fsync {tmp_path.name}", *written]
     assert without_temporaries(calls) == [
-        "fsync temporary", f"link {name}.2", "unlink temporary", f"replace {name}", f"fsync {shard}"
+        "fsync temporary", f"link {name}.2", "unlink temporary", f"unlink {name}.1", f"replace {name}", f"fsync {shard}"
     ]  # fmt: skip
 
 
@@ -323,6 +324,13 @@ def finishing(folder: Path) -> ReceiptWriter:
     return writer
 
 
+def reading(folder: Path) -> ReceiptWriter:
+    """Another invocation, which has read it."""
+    writer = ReceiptWriter(of(folder), NAME, BLANK)
+    writer.reread()
+    return writer
+
+
 def finish(writer: ReceiptWriter) -> None:
     """Say that it is done."""
     writer.finish(RemoteRef(FileId("ours"), "note.txt"), CONTENT, "", ())
@@ -346,8 +354,7 @@ def test_a_claims_end_is_added_to_its_file_and_may_be_torn(tmp_path: Path, calls
     zeros = [before + bytes(part) + whole[len(before) + part :] for part in range(1, added + 1)]
     for left in (*parts, *zeros, *(part + bytes(len(whole) - len(part)) for part in parts)):
         file_of(tmp_path).write_bytes(left)
-        again = ReceiptWriter(of(tmp_path), NAME, BLANK)
-        again.reread()
+        again = reading(tmp_path)
         assert again.current in (claimed, writer.current), left
         if again.current.claim:
             finish(again)
@@ -355,34 +362,151 @@ def test_a_claims_end_is_added_to_its_file_and_may_be_torn(tmp_path: Path, calls
         assert again.current.claim is None
 
 
-def test_a_claims_end_is_added_to_no_other_receipt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("meanwhile", ["taken over", "deleted", "a folder"])
+def test_a_claims_end_is_added_to_no_other_receipt(tmp_path: Path, meanwhile: str) -> None:
     """Another invocation has taken the claim over, or the state was deleted."""
-    for meanwhile in ("taken over", "deleted", "a folder"):
-        folder = tmp_path / meanwhile
-        late = finishing(folder)
-        if meanwhile == "taken over":
-            other = ReceiptWriter(of(folder), NAME, BLANK)
-            other.reread()
-            other.claim(None)
-        else:
-            file_of(folder).unlink()
-        if meanwhile == "a folder":
-            file_of(folder).mkdir()
-        left = of(folder).read(NAME)
+    late = finishing(tmp_path)
+    if meanwhile == "taken over":
+        reading(tmp_path).claim(None)
+    else:
+        file_of(tmp_path).unlink()
+    if meanwhile == "a folder":
+        file_of(tmp_path).mkdir()
 
-        with pytest.raises(Superseded):
-            finish(late)
+    with pytest.raises(Superseded):
+        finish(late)
 
-        assert of(folder).read(NAME) == left, meanwhile
+    left = of(tmp_path).read(NAME)
+    assert (left and (left.claim, left.done)) == ((None, ()) if meanwhile == "taken over" else None)
 
 
 def test_what_no_claim_led_to_is_on_the_disk(tmp_path: Path, calls: list[str]) -> None:
-    """Nothing else tells that content was found and adopted."""
+    """Nothing else tells that content was found and adopted, or that a claim came to its end in another's file."""
+    writer = finishing(tmp_path)
+    calls.clear()
+    writer.finish(RemoteRef(FileId("theirs"), "note.txt"), CONTENT, "", ())
+    first = len([each for each in calls if "fsync" in each])
+
+    writer.finish(RemoteRef(FileId("anothers"), "note.txt"), CONTENT, "", ())
+
+    assert (first, len([each for each in calls if "fsync" in each])) == (2, 4)
+    assert of(tmp_path).read(NAME) == writer.current
+
+
+def test_an_invocation_counts_once_however_it_writes(tmp_path: Path) -> None:
+    """It ends the claim of another, which died, and fails afterwards."""
+    finishing(tmp_path)
+    heir = reading(tmp_path)
+    finish(heir)
+
+    assert heir.count_attempt(CONTENT) == heir.current.attempt == 2
+
+
+def test_who_was_about_to_replace_an_ended_claim_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts its attempt, which needs no lock, and stands still in front of its rename; or it dies there."""
+    ended = finishing(tmp_path)
+    late, real = reading(tmp_path), os.replace
+
+    def frozen(source: str, target: str) -> None:
+        monkeypatch.setattr(os, "replace", real)
+        finish(ended)
+        reading(tmp_path).claim(Create(FileId("next"), "nonce", "note (2).txt", FileId("folder"), CONTENT))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", frozen)
+    with pytest.raises(Superseded):
+        late.count_attempt(CONTENT)
+
+    now = of(tmp_path).read(NAME)
+    assert now
+    assert (isinstance(now.claim, Create) and now.claim.id, [each.id for each in now.done]) == ("next", ["ours"])
+    assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+def test_a_link_left_in_front_of_an_ended_claim_is_taken_away(tmp_path: Path) -> None:
+    """Both died: one before its rename, the other between what it appended and the link that it would take away."""
+    finish(finishing(tmp_path))
+    left = file_of(tmp_path).with_name(f"{file_of(tmp_path).name}.2")
+    left.write_bytes(file_of(tmp_path).read_bytes())
+
+    reading(tmp_path).count_attempt(replace(CONTENT, digests=None))
+
+    assert os.listdir(file_of(tmp_path).parent) == [file_of(tmp_path).name]
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "full"), PermissionError(errno.EACCES, "read-only")])
+def test_an_end_that_cant_be_added_is_written_as_any_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: OSError
+) -> None:
+    """A part of it may stand behind the claim by then."""
+    writer = finishing(tmp_path)
+    real = os.write
+
+    def write(fd: int, content: bytes) -> int:
+        real(fd, content[:20])
+        raise trouble
+
+    monkeypatch.setattr(os, "write", write)
+    finish(writer)
+
+    assert of(tmp_path).read(NAME) == writer.current
+    assert writer.current.claim is None
+
+
+def test_a_short_write_is_gone_on_with_and_no_file_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel may take less than it was given."""
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, content: real(fd, content[:7]))
+    before = len(os.listdir("/proc/self/fd"))
     writer = finishing(tmp_path)
     finish(writer)
-    calls.clear()
+    writer.check()
 
-    writer.finish(RemoteRef(FileId("theirs"), "note.txt"), CONTENT, "", ())
-
-    assert len([each for each in calls if "fsync" in each]) == 2
     assert of(tmp_path).read(NAME) == writer.current
+    assert b"\n{" in file_of(tmp_path).read_bytes()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_receipt_that_changes_while_it_is_read_is_not_taken_for_the_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another replaces it when its content has just been read."""
+    finishing(tmp_path)
+    slow, real = ReceiptWriter(of(tmp_path), NAME, BLANK), Receipts.read
+
+    def read(self: Receipts[Receipt], name: str) -> Receipt | None:
+        found = real(self, name)
+        monkeypatch.setattr(Receipts, "read", real)
+        reading(tmp_path).claim(None)
+        return found
+
+    monkeypatch.setattr(Receipts, "read", read)
+    slow.reread()
+
+    with pytest.raises(Superseded):
+        slow.check()
+
+
+def test_a_volume_that_cant_be_looked_at_is_the_volumes_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not an internal error."""
+    writer = finishing(tmp_path)
+
+    def fails(*_: object) -> int:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "open", fails)
+
+    with pytest.raises(VolumeUnavailable, match="broken"):
+        writer.check()
+
+
+@pytest.mark.parametrize("indent", [None, 0, 1, 4])
+def test_a_receipt_that_a_person_wrote_is_read(tmp_path: Path, indent: int | None) -> None:
+    """In whatever form their program gives it."""
+    written, _ = of(tmp_path).swap(NAME, None, replace(BLANK, attempt=3, attempted=CONTENT))
+    document = json.loads(file_of(tmp_path).read_bytes())
+    file_of(tmp_path).write_text(json.dumps(document, indent=indent))
+
+    assert of(tmp_path).read(NAME) == written
