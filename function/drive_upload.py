@@ -198,7 +198,7 @@ class Upload(msgspec.Struct, dict=True):
         """
         if self.source.stat.size > FILE_MAX_BYTES:
             raise DriveError(f"{self.to.label()} is larger than Drive's 5 TiB.", reason="file_too_large")
-        with self.to.context.lock(self.to.receipt_name) as lock, self.source.in_use():
+        with self.to.context.lock(self.to.receipt_name, self.to.context.deadline) as lock, self.source.in_use():
             self.start_round()
             for _ in range(STEPS_MAX):
                 self.to.context.deadline.check()
@@ -215,11 +215,16 @@ class Upload(msgspec.Struct, dict=True):
         raise Locked(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
     def count_attempt(self) -> int | None:
-        """Count this invocation's attempt, made in vain; its number, or None where it can't be written."""
-        try:
-            return self.receipt.count_attempt(self.source.fingerprint)
-        except (Superseded, VolumeUnavailable):
-            return None
+        """Count this invocation's attempt, made in vain; its number, or None where the receipt isn't ours to write.
+
+        Every write of a receipt is made under the destination's lock. Where another has it now, it is left to that one.
+        """
+        receipt = self.receipt
+        with suppress(Superseded, Locked, VolumeUnavailable):
+            if not receipt.is_counted:
+                with self.to.context.lock(self.to.receipt_name, retry.Deadline.after(0)):
+                    receipt.count_attempt(self.source.fingerprint)
+        return receipt.current.attempt if receipt.is_counted else None
 
     def start_round(self) -> None:
         """Read the receipt; what another wrote meanwhile makes this invocation forget its facts."""

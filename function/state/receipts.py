@@ -237,12 +237,10 @@ class ReceiptWriter(msgspec.Struct):
                 return
         self._swap(receipt)
 
-    def count_attempt(self, content: Fingerprint) -> int:
-        """Write this invocation's attempt down, where it was made in vain; its number."""
-        if not self.is_counted:
-            self.reread()
-            self._swap(self._counted(content))
-        return self.current.attempt
+    def count_attempt(self, content: Fingerprint) -> None:
+        """Write this invocation's attempt down, where it was made in vain."""
+        self.reread()
+        self._swap(self._counted(content))
 
     def _now(self) -> tuple[Receipt, Version | None]:
         """The receipt as it is, not read again where its version shows that it is the one that is known.

@@ -44,7 +44,7 @@ class UploadContext(msgspec.Struct, frozen=True, dict=True):
     account: str
     open_drive: Callable[[], Drive]
     receipts: Receipts[Receipt]
-    lock: Callable[[str], AbstractContextManager[HeldLock]]
+    lock: Callable[[str, Deadline], AbstractContextManager[HeldLock]]
     """The lock of a destination, by the name of its receipt."""
     take_id: Callable[[], FileId]
     discard_ids: Callable[[], None]

@@ -12,6 +12,7 @@ import pytest
 
 from function.core.retry import Deadline
 from function.serving import app, shutdown
+from function.state.locks import Locks
 from tests.support.home import Answer, Home, Post
 
 pytestmark = pytest.mark.usefixtures("unreported")
@@ -60,6 +61,27 @@ def test_an_upload_whose_entry_is_still_being_written_is_not_called_done(
     assert (late.code, late.entry["reason"]) == (503, "locked")
     assert again.body["status"] == "unchanged"
     assert statuses(home).count("uploaded") == 1
+
+
+def test_who_waits_in_vain_for_a_destination_writes_nothing_of_it(home: Home, post: Post) -> None:
+    """Its receipt is written under its lock only; afterwards attempts are counted on."""
+    home.settings(deadline_s=2)
+    path = home.put()
+    home.drive.faults.add({"on": "files.create", "do": "status", "status": 403, "reason": "storageQuotaExceeded"})
+    failed = post(home, {"path": path})
+    (receipt,) = (home.folder / ".drive_upload").rglob("receipts/**/*.json")
+    before = receipt.read_bytes()
+
+    state = home.folder / ".drive_upload"
+    with Locks(home.folder, state / "locks", "native").of(receipt.parent.name + receipt.stem, Deadline.after(1)):
+        waited = post(home, {"path": path})
+    unwritten = receipt.read_bytes()
+    home.drive.faults.clear()
+    again = post(home, {"path": path})
+
+    assert (failed.entry["attempt"], waited.entry["attempt"], again.entry["attempt"]) == (1, None, 2)
+    assert waited.entry["reason"] == "locked"
+    assert unwritten == before
 
 
 HANGING: dict[str, tuple[Any, str, str, str]] = {

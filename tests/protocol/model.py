@@ -277,7 +277,7 @@ class Call:
             account="default",
             open_drive=lambda: cast(Drive, world.drive),
             receipts=cast(Receipts[Receipt], home.receipts),
-            lock=lambda name: cast(Any, nullcontext(LOCK)),
+            lock=lambda name, deadline: cast(Any, nullcontext(LOCK)),
             take_id=self._take_id,
             discard_ids=home.ids.clear,
             log_position=lambda: len(home.log),

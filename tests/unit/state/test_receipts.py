@@ -399,13 +399,13 @@ def test_an_invocation_counts_once_however_it_writes(tmp_path: Path) -> None:
     heir = reading(tmp_path)
     finish(heir)
 
-    assert heir.count_attempt(CONTENT) == heir.current.attempt == 2
+    assert (heir.is_counted, heir.current.attempt) == (True, 2)
 
 
 def test_who_was_about_to_replace_an_ended_claim_takes_nothing_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It counts its attempt, which needs no lock, and stands still in front of its rename; or it dies there."""
+    """Its lease is over: it counts its attempt, and stands still in front of its rename."""
     ended = finishing(tmp_path)
     late, real = reading(tmp_path), os.replace
 
