@@ -94,8 +94,10 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         new = replace(new, generation=old.generation + 1)
         try:
             written = files.append(path, b"\n" + _encoded(new), version)
+            if written is None:
+                return None
             _unlink(f"{path}.{new.generation}")
-            return (new, written) if written and files.version_at(path) == written else None
+            return (new, written) if files.version_at(path) == written else None
         except OSError:
             return None
 

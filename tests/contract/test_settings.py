@@ -222,7 +222,8 @@ def test_every_scalar_can_be_set_by_the_environment(home: Home, post: Post) -> N
     answer = post(home, {"path": "Zone/Meta/note.txt"})
 
     assert (answer.code, answer.entry["destination"]) == (200, "Other/Root/Meta/note.txt")
-    assert {".drive_upload", "upload_log.json"} <= set(os.listdir(home.folder / "state"))  # and a lease, for moments
+    there = [each for each in sorted(os.listdir(home.folder / "state")) if not each.startswith("drive_upload.lock")]
+    assert there[:2] == [".drive_upload", "upload_log.json"]  # the log's lease may be let go after the answer
     assert not (home.folder / "upload_log.json").exists()
 
 
