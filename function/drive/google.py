@@ -5,7 +5,7 @@ Source: Drive's reference, https://developers.google.com/workspace/drive/api/ref
 
 import copy
 import json
-import secrets
+import random
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
@@ -30,7 +30,7 @@ from function.core.types import (
 from function.drive import resumable
 from function.drive.client import USER_AGENT, HttpError, Service, service
 from function.drive.errors import translate
-from function.drive.http import Media, Transport, document, malformed_response
+from function.drive.http import JOINED_MAX_BYTES, Media, Transport, document, malformed_response
 from function.drive.port import Drive
 from function.drive.query import Query
 from function.pacing.rate_limiter import Pacer
@@ -47,9 +47,6 @@ GOOGLE = "https://www.googleapis.com"
 
 LIST_UNITS, WRITE_UNITS, OTHER_UNITS = 100, 50, 5
 """Quota units of a call. Source: Drive guide, 'Usage limits', May 2026."""
-
-JOINED_MAX_BYTES = 256 * 1024
-"""A content of up to so many bytes is copied into one block with what is around it: one send instead of three."""
 
 UNKNOWN_TYPE = "application/octet-stream"
 """Of a part whose content Drive shall look at itself: each part of a multipart body names a type."""
@@ -156,7 +153,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         Source: Drive guide, 'Upload file data'.
         """
         request = copy.copy(_multipart_create(self.endpoint))
-        boundary = secrets.token_hex(16)
+        boundary = f"{random.getrandbits(128):032x}"
         head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(_new(file))}\r\n"
         head += f"--{boundary}\r\nContent-Type: {file.mime_type or UNKNOWN_TYPE}\r\n\r\n"
         parts = (head.encode(), content, f"\r\n--{boundary}--\r\n".encode())

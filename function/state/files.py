@@ -14,6 +14,7 @@ be a file of ours. They call `os` by name, so that the crash tests can strike ea
 import contextlib
 import errno
 import os
+import random
 import stat
 import time
 
@@ -113,7 +114,8 @@ def version(status: os.stat_result) -> Version:
 
 
 def _random() -> str:
-    return os.urandom(8).hex()
+    """No secret: O_EXCL and exclusive links see to it that two of them never meet."""
+    return f"{random.getrandbits(64):016x}"
 
 
 def open_or_create(path: str | os.PathLike[str], *, is_private: bool = False) -> int:

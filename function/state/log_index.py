@@ -42,7 +42,7 @@ def position_of(status: os.stat_result, offset: int) -> LogPosition:
 def end_position(path: Path) -> LogPosition:
     """Where the current log ends; 0 where there is none, and while its end is torn, since the next append moves it."""
     try:
-        fd = files.open_existing(real_path(path))
+        fd = _open(path)
         try:
             status = os.fstat(fd)
             end = os.pread(fd, len(CLOSE), max(0, status.st_size - len(CLOSE)))
@@ -55,7 +55,14 @@ def end_position(path: Path) -> LogPosition:
 
 def open_log(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, to be read; the log may be a link. Raises FileNotFoundError; UnexpectedFile where it is no file."""
-    return os.fdopen(files.open_existing(real_path(path)), "rb")
+    return os.fdopen(_open(path), "rb")
+
+
+def _open(path: str | os.PathLike[str]) -> int:
+    try:
+        return files.open_existing(path)
+    except files.UnexpectedFile:  # a link, which is followed only here
+        return files.open_existing(real_path(path))
 
 
 def real_path(path: str | os.PathLike[str]) -> str:

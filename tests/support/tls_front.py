@@ -31,6 +31,9 @@ HOSTS = ("www.googleapis.com", "oauth2.googleapis.com", "accounts.google.com")
 
 BLOCK_BYTES = 1024 * 1024
 
+RECORD_BYTES = 16 * 1024
+"""An answer's body of up to so many bytes goes in one TLS record with its head, as a web server sends it."""
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect: *100-continue", re.IGNORECASE)
@@ -102,9 +105,7 @@ class TlsFront:
                 drive.sendall(head[:-2] + b"X-Forwarded-Proto: https\r\n\r\n")
                 _body(asked, drive, head)
                 answer = _head(answered)
-                client.sendall(answer)
-                if not head.startswith(b"HEAD "):
-                    _body(answered, client, answer)
+                _pass_on(answer, answered, client, has_body=not head.startswith(b"HEAD "))
                 if not answer or _LAST.search(answer):
                     return
 
@@ -122,6 +123,20 @@ def _head(stream: "BufferedReader[Any]") -> bytes:
     while lines[-1] not in (b"\r\n", b""):
         lines.append(stream.readline())
     return b"".join(lines) if lines[-1] else b""
+
+
+def _pass_on(head: bytes, source: "BufferedReader[Any]", client: socket.socket, *, has_body: bool) -> None:
+    """Pass on an answer."""
+    length = _LENGTH.search(head)
+    if not has_body or length is None or int(length[1]) > RECORD_BYTES:
+        client.sendall(head)
+        if has_body:
+            _body(source, client, head)
+        return
+    body = source.read(int(length[1]))
+    client.sendall(head + body)
+    if len(body) < int(length[1]):
+        raise ConnectionError("the body broke off")
 
 
 def _body(source: "BufferedReader[Any]", sink: socket.socket, head: bytes) -> None:
