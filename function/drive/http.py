@@ -129,6 +129,8 @@ class Connections:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for host in self._hosts.values():
+            host.close()
         for manager in self._managers.values():
             manager.clear()
 
@@ -231,11 +233,6 @@ class _InTime(HTTPConnection):
         super().request(*args, **options)
         if self._head:  # there was no body
             self.send(b"")
-
-    def close(self) -> None:
-        """Also what an error left unsent: the connection may be opened again."""
-        self._keeps_head, self._head = False, b""
-        super().close()
 
 
 class _SecureInTime(_InTime, HTTPSConnection):
