@@ -166,8 +166,6 @@ class Upload(msgspec.Struct, dict=True):
     _failures: int = 0
     """Sends that failed in a row, for the pause before the next one."""
     _sessions_lost: int = 0
-    _has_just_claimed: bool = False
-    """The step before this one wrote a claim."""
     _sends_metadata: bool = True
     _message: str | None = None
     """What the outcome is to say besides."""
@@ -265,12 +263,10 @@ class Upload(msgspec.Struct, dict=True):
                 self._finish(file, content, has_our_metadata=has_our_metadata)
             case Send() | Move() | Rename() | Trash() | UpdateMetadata() | Log():
                 lock.check()
-                if not self._has_just_claimed:  # else the writing was a look of its own
-                    self.receipt.check()
+                self.receipt.check()
                 self._act(step)
             case _:
                 self._learn(step)
-        self._has_just_claimed = isinstance(step, WriteClaim)
         return None
 
     # --- questions
