@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, permutations
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -457,10 +457,13 @@ class World:
 
     def content_of(self, home: Home, version: int) -> bytes:
         """What the source of the home holds then."""
-        text = f"content {home.number % self.scenario.contents}, version {version}".encode()
+        text = self._text(home, version)
         if text not in self.contents:
             self.contents.append(text)
         return text
+
+    def _text(self, home: Home, version: int) -> bytes:
+        return f"content {home.number % self.scenario.contents}, version {version}".encode()
 
     # --- what may happen next
 
@@ -628,11 +631,20 @@ class World:
             for each in store.files.values()
         ]  # fmt: skip
         sessions = [(uri, each.file.id, bytes(each.kept), each.made is None) for uri, each in store.sessions.items()]
-        homes = [(each.receipts.kept, each.log, each.ids, each.backup, each.knows_folder) for each in self.homes]
-        calls = [_ranked(_MOMENTS, repr(self._call_state(each))) for each in self.calls if not each.is_over]
-        rest = (self.left, self.others, self.due, len(self.late), self.theirs, self.put_away, self.leaf)
-        text = _ranked(_TIMES, repr((files, sorted(store.used), sessions, homes, calls, rest)))
-        return hashlib.sha256(_named(text).encode()).hexdigest()
+        rest = (self.left, self.others, len(self.late), self.theirs, self.put_away, self.leaf)
+        common = repr((files, sorted(store.used), sessions, rest))
+        homes = {home.number: self._home_state(home) for home in self.homes}
+        orders = [list(homes)] if SEEING & set(self.scenario.others) else permutations(homes)
+        alike = (_named(_ranked(_TIMES, "".join([*map(homes.__getitem__, order), common]))) for order in orders)
+        return hashlib.sha256(min(alike).encode()).hexdigest()
+
+    def _home_state(self, home: Home) -> str:
+        """What a home is, whichever number it has: two that changed places, with their contents, are the same state."""
+        versions = [self._text(home, version) for version in range(self.scenario.calls)]
+        contents = [(each, digests_of(each)) for each in versions]
+        calls = [each for each in self.calls if each.home is home and not each.is_over]
+        state = (home.receipts.kept, home.log, home.ids, home.backup, home.knows_folder, self.due[home.number])
+        return repr((contents, state)) + "".join(_ranked(_MOMENTS, repr(self._call_state(each))) for each in calls)
 
     def _call_state(self, call: Call) -> object:
         upload, facts = call.upload, call.upload.facts
@@ -643,7 +655,7 @@ class World:
         looked = sorted((file_id, _short(file)) for file_id, file in facts.files.items())
         known = replace(facts, now_ns=0, listing=None, files={}, logged_before=(), log_position=0)
         return (
-            call.home.number, call.source.stat, call.holds, call.round_began, call.view.leaf, call.view.is_known,
+            call.source.stat, call.holds, call.round_began, call.view.leaf, call.view.is_known,
             upload.receipt.current, upload.receipt.is_counted, listing, looked, known, upload._failures,
             upload._sessions_lost, call.rounds, facts.log_position,
         )  # fmt: skip
@@ -655,7 +667,7 @@ _MOMENTS = re.compile(r"@\d+")
 _TIMES = re.compile(r"2026-[-\d:.T]+Z")
 """When files were made: the order tells which one is older."""
 
-_NAMES = re.compile(r"id-\d+|nonce-\d+|revision-\d+|sessions/\d+")
+_NAMES = re.compile(r"id-\d+|nonce-\d+|revision-\d+|sessions/\d+|content \d, version \d|[0-9a-f]{64}|[0-9a-f]{32}")
 """Which one is which counts, and not its number."""
 
 _RECORDED = re.compile(r"at_ns=\d+")
