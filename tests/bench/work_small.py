@@ -125,10 +125,10 @@ def accounts(stage: Stage, effort: Effort) -> list[Row]:
             room = _room_of(stage, count)
             server = stack.enter_context(serving(room))
             seats.append((Server(server.process, server.port, f"Drive Upload, HTTP, {name}"), room))
-        found = medians(_turns(stage, seats, effort.runs, "Both", 100))
+        found = medians(_turns(stage, seats, 3 * effort.runs, "Both", 100))
     one, two = (found[f"Drive Upload, HTTP, {name}"].wall_s for name in names)
     bars = [Bar("two accounts against one", two / one, 1.2)]
-    return [Row("100 new files of 10 KB to each account", "100 ms latency", found, bars, effort.runs)]
+    return [Row("100 new files of 10 KB to each account", "100 ms latency", found, bars, 3 * effort.runs)]
 
 
 def _room_of(stage: Stage, accounts: int) -> Room:
