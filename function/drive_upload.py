@@ -51,7 +51,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.home.source import Source
 from function.protocol.next_step import next_step
-from function.protocol.plan import count_numbered
+from function.protocol.plan import count_numbered, outcome_unchanged
 from function.protocol.steps import (
     Done,
     Facts,
@@ -74,7 +74,6 @@ from function.protocol.steps import (
     Wanted,
     WriteClaim,
     WriteDone,
-    WriteStrays,
 )
 from function.state.locks import HeldLock
 from function.state.receipts import ReceiptWriter, Superseded
@@ -257,8 +256,6 @@ class Upload(msgspec.Struct, dict=True):
                 self._write_claim(claim, discards_ids=discards_ids)
             case WriteDone(done, strays):
                 self.receipt.correct(done, strays)
-            case WriteStrays(strays):
-                self.receipt.correct(self.receipt.current.done, strays)
             case Finish(file, content, has_our_metadata):
                 self._finish(file, content, has_our_metadata=has_our_metadata)
             case Send() | Move() | Rename() | Trash() | UpdateMetadata() | Log():
@@ -474,7 +471,15 @@ class Upload(msgspec.Struct, dict=True):
 
     def _log(self, file: RemoteFile, content: Fingerprint, since: int) -> bool:
         assert content.digests
-        outcome = self._of(RemoteRef(file.id, file.name, file.link), content, Status.UPLOADED)
+        outcome = Outcome(
+            status=Status.UPLOADED,
+            destination=self.to.label(file.name),
+            attempt=self.receipt.current.attempt,
+            file_id=file.id,
+            link=file.link,
+            size=content.stat.size,
+            digests=content.digests,
+        )
         return self.to.context.record(outcome, content.digests, since)
 
     def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
@@ -494,19 +499,7 @@ class Upload(msgspec.Struct, dict=True):
 
     def _outcome(self, done: CompletedUpload) -> Outcome:
         status = Status.UPLOADED if self.facts.entry_written else Status.UNCHANGED
-        ref = RemoteRef(done.id, done.name, done.link)
-        return replace(self._of(ref, done.content, status), attempt=done.attempt, message=self._message)
-
-    def _of(self, file: RemoteRef, content: Fingerprint, status: Status) -> Outcome:
-        return Outcome(
-            status=status,
-            destination=self.to.label(file.name),
-            attempt=self.receipt.current.attempt,
-            file_id=file.id,
-            link=file.link,
-            size=content.stat.size,
-            digests=content.digests,
-        )
+        return replace(outcome_unchanged(self.to.path, done), status=status, message=self._message)
 
     def _skipped(self, file: RemoteFile) -> Outcome:
         return Outcome(

@@ -49,7 +49,7 @@ from function.protocol.steps import (
     Trash,
     Wanted,
     WriteClaim,
-    WriteStrays,
+    WriteDone,
 )
 
 
@@ -315,7 +315,7 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
         return trash_younger(ours, done.id, receipt, facts) if done else WriteClaim(sent)
     step = trash_younger(ours, receipt.claim.id, receipt, facts)
     if step is None and sent.id not in receipt.strays:
-        return WriteStrays((*receipt.strays, sent.id))
+        return WriteDone(receipt.done, (*receipt.strays, sent.id))
     if step is None:
         raise Locked(f"{wanted.label}: another invocation took it over; call again.")
     return step

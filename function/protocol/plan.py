@@ -45,7 +45,6 @@ from function.protocol.steps import (
     Wanted,
     WriteClaim,
     WriteDone,
-    WriteStrays,
 )
 
 LISTING_LAG_NS = 3600 * 10**9
@@ -268,7 +267,7 @@ def _stray_settled(receipt: Receipt, facts: Facts) -> Step:
         is_same = file and each.id != stray and file.holds(each.content)
         if is_same and file and (step := trash_younger(file, each.id, receipt, facts)):
             return step
-    return WriteStrays(tuple(others))
+    return WriteDone(receipt.done, tuple(others))
 
 
 def _by_listing(

@@ -148,12 +148,6 @@ class WriteDone(msgspec.Struct, frozen=True):
     strays: tuple[FileId, ...]
 
 
-class WriteStrays(msgspec.Struct, frozen=True):
-    """Write which files were sent by invocations whose claim was overtaken."""
-
-    ids: tuple[FileId, ...]
-
-
 class Send(msgspec.Struct, frozen=True):
     """Bring the source's content under the claim's id."""
 
@@ -218,7 +212,7 @@ class Skip(msgspec.Struct, frozen=True):
 Question: TypeAlias = NeedDigests | NeedFolder | NeedId | NeedListing | NeedFile | NeedRevisions | NeedLogEntry
 
 
-Effect: TypeAlias = WriteClaim | WriteDone | WriteStrays | Send | Move | Rename | Trash | UpdateMetadata | Log | Finish
+Effect: TypeAlias = WriteClaim | WriteDone | Send | Move | Rename | Trash | UpdateMetadata | Log | Finish
 
 
 End: TypeAlias = Done | Skip

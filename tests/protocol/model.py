@@ -55,7 +55,6 @@ from function.protocol.steps import (
     Trash,
     WriteClaim,
     WriteDone,
-    WriteStrays,
 )
 from function.state.locks import HeldLock
 from function.state.receipts import Receipts, Superseded
@@ -110,7 +109,7 @@ class Scenario:
     """Listings hide what is new until the end."""
 
 
-UNSEEN = (NeedDigests, NeedId, NeedLogEntry, WriteClaim, WriteDone, WriteStrays, Log, Finish, Done, Skip)
+UNSEEN = (NeedDigests, NeedId, NeedLogEntry, WriteClaim, WriteDone, Log, Finish, Done, Skip)
 """Steps that touch the call's own home and nothing else."""
 
 SEEING = {"lose_state", "backup", "trash_folder"}
