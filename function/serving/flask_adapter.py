@@ -36,7 +36,8 @@ def speak_json(app: Flask) -> None:
 
     DEBUG=1, which functions-framework listens to, opens no debugger: it runs whatever its caller sends.
     """
-    app.url_map.merge_slashes = False  # a redirect would be a page
+    # A redirect would be a page. The framework adds its rules after this.
+    app.url_map.merge_slashes = app.url_map.strict_slashes = app.url_map.redirect_defaults = False
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(HTTPException, _refusal)
     app.register_error_handler(500, _refusal)

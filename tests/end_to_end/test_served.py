@@ -120,6 +120,10 @@ ODD: dict[str, tuple[bytes, int]] = {
         b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
         400,
     ),
+    "no path": (b"GET ? HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+    "no path to post to": (b"POST ?;x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 400),
+    "a slash too many": (b"GET /openapi.json/ HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "slashes": (b"GET //a//b HTTP/1.1\r\nHost: x\r\n\r\n", 404),
     "an empty payload": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 400),
 }
 
