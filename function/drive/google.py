@@ -293,6 +293,7 @@ def _read(read: Callable[[dict[str, Any]], T], answer: object) -> T:
     """What `read` finds in an answer. Raises TransientDriveError where it is cut short or makes no sense."""
     found = document(answer)
     try:
+        msgspec.json.encode(found)  # a lone surrogate, which JSON allows, could never be written down
         return read(found)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise malformed_response() from error

@@ -6,6 +6,7 @@ object that the client is given instead: it sends each request exactly once, kee
 threads, streams bodies, and ends at a deadline.
 """
 
+import http
 import http.client
 import io
 import json
@@ -88,12 +89,15 @@ def purpose(method: str, uri: str) -> str:
 CONNECT_TIMEOUT_S = 15.0
 
 READ_TIMEOUT_S = 60.0
-"""Longest silence of a connection; google-api-python-client's own default."""
+"""Longest silence of a connection, whoever sends; google-api-python-client's own default."""
 
 CONNECTIONS_MAX = 64
 """Kept open for each endpoint and process: twice a batch's transfers side by side. More are opened and closed again."""
 
 READ_BYTES = 256 * 1024
+
+ANSWER_MAX_BYTES = 16 * 1024 * 1024
+"""Of an answer, decoded. A listing of a thousand files has some megabytes; what is longer is none of Google's."""
 
 JOINED_MAX_BYTES = 256 * 1024
 """A block of up to so many bytes is copied to be sent together with what stands before it."""
@@ -202,17 +206,57 @@ class _Answer(http.client.HTTPResponse):
         super().__init__(sock, *args, **options)
         self.fp = io.BufferedReader(_Incoming(self.fp.detach(), sock))
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status that is final: hints may stand before it, of which http.client knows only 100.
+
+        Source: RFC 9110, 15.2, 'Informational 1xx'.
+        """
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status >= 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
+class _Blocks(msgspec.Struct, frozen=True):
+    """A body, and the time until which it may be sent."""
+
+    blocks: Iterable[memoryview]
+    deadline: Deadline
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return iter(self.blocks)
+
 
 class _InTime(HTTPConnection):
-    """A connection whose answers are there in time; a head goes out with the first block of its body.
+    """A connection whose answers are there in time, and which sends as long as the other side takes something.
 
-    http.client sends a head by itself: with it a small upload takes two system calls, two TLS records, and for each of
-    them the threads of a batch take turns once more.
+    A socket's own timeout is for all that one call sends: on a slow line a large block never got through.
+
+    http.client sends a head by itself. Here it goes with the first block of its body: of a small upload that is one
+    system call and one TLS record less, and the threads of a batch take turns once less for each of them.
     """
 
     response_class = _Answer
+    at_once = 1024 * 1024
+    """Bytes in one call, which for a plain socket returns when it has taken some of them."""
     _keeps_head = False
     _head = b""
+    _deadline: Deadline | None = None
+
+    def connect(self) -> None:
+        waits_s = self.timeout
+        self.timeout = min(CONNECT_TIMEOUT_S, waits_s) if isinstance(waits_s, int | float) else CONNECT_TIMEOUT_S
+        super().connect()
+        self.timeout = waits_s
+        if isinstance(waits_s, int | float):
+            self.sock.settimeout(waits_s)
+
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **options: Any) -> None:
+        self._deadline = body.deadline if isinstance(body, _Blocks) else None
+        super().request(method, url, body, *args, **options)
+        if self._head:  # there was no body
+            self.send(b"")
 
     def endheaders(self, *args: Any, **options: Any) -> None:
         self._keeps_head = True
@@ -223,20 +267,28 @@ class _InTime(HTTPConnection):
             self._keeps_head, self._head = False, data
             return
         head, self._head = self._head, b""
-        if head and len(data) <= JOINED_MAX_BYTES:
-            data = head + data
-        elif head:
-            super().send(head)
-        super().send(data)
+        if self.sock is None:
+            self.connect()
+        for each in [head + data] if len(data) <= JOINED_MAX_BYTES else [head, data]:
+            left = memoryview(each)
+            while left:
+                self._wait_no_longer()
+                left = left[self.sock.send(left[: self.at_once]) :]
 
-    def request(self, *args: Any, **options: Any) -> None:
-        super().request(*args, **options)
-        if self._head:  # there was no body
-            self.send(b"")
+    def _wait_no_longer(self) -> None:
+        """Let the next wait of the socket end with the deadline. Raises DeadlineExceeded."""
+        if self._deadline is None:
+            return
+        self._deadline.check()
+        left_s, waits_s = self._deadline.remaining_s(), self.sock.gettimeout()
+        if waits_s is None or left_s < _NEARLY * waits_s:
+            self.sock.settimeout(max(_LEAST_WAIT_S, left_s))
 
 
 class _SecureInTime(_InTime, HTTPSConnection):
-    """The same, in TLS."""
+    """The same, in TLS, where a call returns when the other side has taken all of it."""
+
+    at_once = 64 * 1024
 
 
 class _Resuming(ssl.SSLContext):
@@ -317,7 +369,7 @@ class Transport(msgspec.Struct, frozen=True):
         """One request. Raises TransientDriveError (network), DeadlineExceeded."""
         self.deadline.check()
         headers = {**(headers or {}), "user-agent": self.user_agent}
-        remaining = self.deadline.remaining_s()
+        silence_s = min(READ_TIMEOUT_S, self.deadline.remaining_s())
         url = urlsplit(uri)
         host = self.connections.host(uri)
         with told(method, uri) as outcome:
@@ -327,10 +379,10 @@ class Transport(msgspec.Struct, frozen=True):
                     method,
                     uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),
                     headers=headers,
-                    body=body if body is None or isinstance(body, bytes | str) else self._in_time(body),  # type: ignore[arg-type]
+                    body=body if body is None or isinstance(body, bytes | str) else _Blocks(body, self.deadline),  # type: ignore[arg-type]
                     timeout=urllib3.Timeout(
-                        connect=min(CONNECT_TIMEOUT_S, remaining), read=min(READ_TIMEOUT_S, remaining)
-                    ),
+                        connect=silence_s, read=silence_s
+                    ),  # of a send, too, urllib3's is `connect`
                     redirect=False,
                     retries=False,
                     assert_same_host=False,
@@ -344,23 +396,26 @@ class Transport(msgspec.Struct, frozen=True):
                 raise _unreachable(error, proxy_for(uri), self.where) from None
         return Response(response.status, response.reason or "", response.headers.items()), content
 
-    def _in_time(self, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
-        for block in blocks:
-            self.deadline.check()
-            yield block
-
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """The body, piece by piece as it comes: one that drips would hold its caller up for ever."""
+        """The body, piece by piece as it comes: one that drips would hold its caller up for ever.
+
+        Raises TransientDriveError where it is longer than any of Google's.
+        """
         assert isinstance(response, urllib3.HTTPResponse)
-        pieces = []
+        pieces, length = [], 0
         try:
             while piece := response.read1(READ_BYTES):
                 pieces.append(piece)
+                length += len(piece)
+                if length > ANSWER_MAX_BYTES:
+                    raise TransientDriveError(f"{self.where}'s answer has no end; call again later.", reason="network")
                 if response.length_remaining != 0:
                     self.deadline.check()
         except BaseException:
             response.close()
             raise
+        if response.status < 200:  # another protocol from here on
+            response.close()
         response.release_conn()
         return b"".join(pieces)
 
@@ -373,8 +428,9 @@ def _unreachable(error: Exception, proxy: Proxy | None, where: str) -> Transient
             reason="network",
             retry_after_s=HOUR_S if "407" in str(error) else None,
         )
+    way = f" through the proxy {proxy.url} ({proxy.variable})" if proxy else ""
     return TransientDriveError(
-        f"The connection to {where} failed ({type(error).__name__}); call again later.", reason="network"
+        f"The connection to {where}{way} failed ({type(error).__name__}); call again later.", reason="network"
     )
 
 

@@ -20,6 +20,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 from waitress.task import ErrorTask
+from waitress.utilities import BadRequest
 
 from function.core.errors import SOON_S
 from function.serving import json_logs, shutdown
@@ -158,7 +159,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def received(self, data: bytes) -> int:
         """Take a piece of the request; the length of the body is what was kept of it."""
         self._begin = (self._begin + data[:9]).lstrip(b"\r\n")[:5]
-        consumed = super().received(data)
+        try:
+            consumed = super().received(data)
+        except ValueError:  # an address, or a number of digits, that Python can't read
+            self.error, self.completed, consumed = BadRequest("it can't be read"), True, len(data)
         if self.completed:
             self.expect_continue = False  # waitress would ask for a body that doesn't come, and wait for it
         if self.completed and self.body_rcv is not None:

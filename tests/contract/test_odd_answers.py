@@ -205,3 +205,29 @@ def test_a_refusal_of_a_look_or_a_folder_is_none_of_the_file(
     failed = post(home, {"path": home.put()}, {"X-CloudTasks-TaskName": "task"})
 
     assert (failed.code, failed.entry["reason"]) == (503, "drive_unavailable"), failed.entry["message"]
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize(
+    ("on", "field", "value"),
+    [
+        ("files.create", "webViewLink", "\ud800"),
+        ("files.create", "name", "note\udcff.txt"),
+        ("files.list", "nextPageToken", "\ud800"),
+        ("files.generateIds", "ids", ["id-\ud800"]),
+        ("about.get", "user", {"permissionId": "\ud800"}),
+    ],
+)
+def test_text_that_nobody_can_write_down_is_no_answer(
+    home: Home, post: Post, warm: bool, on: str, field: str, value: object
+) -> None:
+    """JSON allows half a character; receipts, logs and requests don't. Drive is asked again, and all is there once."""
+    if warm:
+        post(home, {"path": home.put("Data/Meta/first.txt", b"first")})
+    home.drive.faults.add({"on": on, "do": "edit_answer", "set": {field: value}})
+    path = home.put()
+
+    answers = [post(home, {"path": path}) for _ in range(2)]
+
+    assert [each.body["status"] for each in answers] == ["uploaded", "unchanged"], answers[0].entry["message"]
+    assert len(home.stored()) == 1 + warm

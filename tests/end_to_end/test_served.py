@@ -124,6 +124,8 @@ ODD: dict[str, tuple[bytes, int]] = {
     "no path to post to": (b"POST ?;x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 400),
     "a slash too many": (b"GET /openapi.json/ HTTP/1.1\r\nHost: x\r\n\r\n", 404),
     "slashes": (b"GET //a//b HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "an address that is none": (b"POST http://[::1/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 400),
+    "a length of many digits": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n{}", 400),
     "an empty payload": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 400),
 }
 

@@ -1,11 +1,21 @@
 """The transport's connections: kept, shared, and cheap to open."""
 
 import socket
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
+from msgspec.structs import replace
 
+from function.core.errors import DeadlineExceeded, TransientDriveError
+from function.core.retry import Deadline
+from function.drive import http
 from function.drive.http import Transport, pool
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.tls_front import HOSTS, TlsFront
@@ -29,37 +39,151 @@ def test_further_connections_resume_the_first_ones_session(tmp_path: Path, monke
         assert front.resumed == 3
 
 
-def test_a_head_goes_with_the_first_block_of_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small upload is one send; a request without a body is one, too."""
-    sent: list[bytes] = []
-    sendall = socket.socket.sendall
+@contextmanager
+def answering(serve: Callable[[socket.socket], None]) -> Iterator[Transport]:
+    """What asks a server on this machine that serves its first connection so; a path is the server's."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
 
-    def spy(self: socket.socket, data: bytes) -> None:
-        if b"HTTP/1.1\r\n" in bytes(data) or b"the content" in bytes(data):
-            sent.append(bytes(data))
-        sendall(self, data)
+        def accept() -> None:
+            client, _ = listener.accept()
+            with client:
+                serve(client)
 
-    monkeypatch.setattr(socket.socket, "sendall", spy)
-    with DriveEmulator() as drive, pool(drive.url) as connections:
-        transport = Transport(connections)
-        transport.request(f"{drive.url}/a", "POST", [memoryview(b"the content")], {"content-length": "11"})
-        transport.request(f"{drive.url}/b")
+        served = threads.submit(accept)
+        with pool(url := f"http://127.0.0.1:{listener.getsockname()[1]}") as connections:
+            yield Transport(connections, where=url)
+        served.result(timeout=30)
 
-    asked = [each for each in sent if not each.startswith(b"HTTP/1.1")]
-    assert [each.split(b"\r\n")[0] for each in asked] == [b"POST /a HTTP/1.1", b"GET /b HTTP/1.1"]
-    assert asked[0].endswith(b"\r\n\r\nthe content")
+
+def read_request(client: socket.socket, body: bytes = b"") -> bytes:
+    """A request whose body ends so."""
+    received = client.recv(1 << 20)
+    while not received.endswith(body or b"\r\n\r\n"):
+        received += client.recv(1 << 20)
+    return received
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def test_a_head_goes_with_the_first_block_of_its_body() -> None:
+    """A small upload is one packet; a request without a body is one, too."""
+    packets = []
+
+    def serve(client: socket.socket) -> None:
+        for _ in range(2):
+            packets.append(client.recv(1 << 20))
+            client.sendall(OK)
+
+    with answering(serve) as transport:
+        transport.request(f"{transport.where}/a", "POST", [memoryview(b"the content")], {"content-length": "11"})
+        transport.request(f"{transport.where}/b")
+
+    assert [each.split(b"\r\n")[0] for each in packets] == [b"POST /a HTTP/1.1", b"GET /b HTTP/1.1"]
+    assert packets[0].endswith(b"\r\n\r\nthe content")
+
+
+def test_a_slow_line_is_no_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block takes longer than the longest silence, and longer than a connection has to open: it arrives."""
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(http, "READ_TIMEOUT_S", 0.4)
+    content = bytes(16 * 1024 * 1024) + b"end"
+
+    def serve(client: socket.socket) -> None:
+        received = 0
+        for _ in range(4):  # a silence each, which the sender's buffers don't bridge
+            time.sleep(0.2)
+            received += len(client.recv(4 * 1024 * 1024, socket.MSG_WAITALL))
+        assert received == 16 * 1024 * 1024
+        read_request(client, b"end")
+        client.sendall(OK)
+
+    with answering(serve) as transport:
+        response, _ = transport.request(
+            f"{transport.where}/", "POST", [memoryview(content)], {"content-length": str(len(content))}
+        )
+
+    assert response.status == 200
+
+
+def test_a_dead_line_ends_with_the_deadline() -> None:
+    """Nobody takes what is sent: the caller isn't held up by the longest silence."""
+    content = memoryview(bytes(64 * 1024 * 1024))
+    done = Event()
+
+    def serve(_: socket.socket) -> None:
+        assert done.wait(30)
+
+    with answering(serve) as transport:
+        soon = replace(transport, deadline=Deadline.after(0.3))
+        with pytest.raises(DeadlineExceeded):
+            soon.request(f"{transport.where}/", "POST", [content], {"content-length": str(len(content))})
+        done.set()
+
+
+@pytest.mark.parametrize("head", [b"", b"content-encoding: gzip\r\n"])
+def test_an_answer_without_end_is_none_of_googles(head: bytes) -> None:
+    """Whatever packs it: it is read up to a bound, in little memory."""
+    packer = zlib.compressobj(wbits=31)
+    block = bytes(1024 * 1024)
+
+    def serve(client: socket.socket) -> None:
+        read_request(client)
+        client.sendall(b"HTTP/1.1 403 Forbidden\r\n" + head + b"\r\n")
+        with suppress(OSError):
+            for _ in range(1000):
+                client.sendall(packer.compress(block) if head else block)
+
+    tracemalloc.start()
+    try:
+        with answering(serve) as transport, pytest.raises(TransientDriveError) as refused:
+            transport.request(f"{transport.where}/")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert refused.value.reason == "network"
+    assert peak < 3 * http.ANSWER_MAX_BYTES
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_hints_before_an_answer_are_passed_over(status: int) -> None:
+    """The next request on the connection gets its own answer."""
+    hint = f"HTTP/1.1 {status} Hint\r\nlink: </a.css>; rel=preload\r\n\r\n".encode()
+
+    def serve(client: socket.socket) -> None:
+        for number in range(2):
+            read_request(client)
+            client.sendall(hint + hint + OK.replace(b"{}", str(10 + number).encode()))
+
+    with answering(serve) as transport:
+        answers = [transport.request(f"{transport.where}/") for _ in range(2)]
+
+    assert [(response.status, body) for response, body in answers] == [(200, b"10"), (200, b"11")]
+
+
+def test_another_protocol_is_not_spoken() -> None:
+    """The connection isn't used again."""
+
+    def serve(client: socket.socket) -> None:
+        read_request(client)
+        client.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: other\r\n\r\n")
+        assert client.recv(1) == b""
+
+    with answering(serve) as transport:
+        response, _ = transport.request(f"{transport.where}/")
+
+    assert response.status == 101
 
 
 def test_who_leaves_the_connections_closes_them() -> None:
     """The server reads the end of the one that was kept."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with ThreadPoolExecutor(1) as threads, pool(url) as connections:
-            answered = threads.submit(Transport(connections).request, f"{url}/")
-            client, _ = listener.accept()
-            client.recv(1 << 16)
-            client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-            answered.result()
-        with client:
-            client.settimeout(10)
-            assert client.recv(1) == b""
+
+    def serve(client: socket.socket) -> None:
+        client.settimeout(10)
+        read_request(client)
+        client.sendall(OK)
+        assert client.recv(1) == b""
+
+    with answering(serve) as transport:
+        transport.request(f"{transport.where}/")
