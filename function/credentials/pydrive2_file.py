@@ -20,6 +20,7 @@ from function.credentials.token_file import WRITE_SCOPES, AccessToken, TokenFile
 
 _KEY = "drive_token"
 _CLIENT_FIELDS = ("client_id", "client_secret", "token_uri", "revoke_uri")
+_ID_TOKEN = ("id_token", "id_token_jwt")
 _DEFAULTS = {"access_token": None, "refresh_token": None, "client_secret": None, "user_agent": None, "invalid": False}
 """What oauth2client insists on finding; older and hand-made files lack some."""
 
@@ -57,7 +58,11 @@ def renew(file: TokenFile, endpoint: Endpoint) -> tuple[AccessToken, dict[str, A
     if file.acts_for_another:
         return token, {}
     auth.SaveCredentials()
-    return token, {**json.loads(store[_KEY]), "token_uri": file.fields["token_uri"]}
+    saved = {**json.loads(store[_KEY]), "token_uri": file.fields["token_uri"]}
+    if not saved.get("id_token_jwt"):
+        # oauth2client forgets the old one where the answer brings none.
+        saved |= {name: file.fields[name] for name in _ID_TOKEN if name in file.fields}
+    return token, saved
 
 
 def _load(file: TokenFile, token_uri: str | None, store: dict[str, str]) -> GoogleAuth:

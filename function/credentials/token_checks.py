@@ -107,7 +107,7 @@ def _wrong_word(value: object) -> str | None:
 
 def is_word(value: object) -> bool:
     """Whether it is a string of visible ASCII that can stand in an HTTP header."""
-    return isinstance(value, str) and bool(_WORD.fullmatch(value))
+    return isinstance(value, str) and len(value) <= WORD_MAX and bool(_WORD.fullmatch(value))
 
 
 def _wrong_url(value: str) -> str | None:

@@ -15,7 +15,7 @@ import msgspec
 from function.core import retry
 from function.core.errors import DeadlineExceeded, TransientDriveError
 from function.core.retry import Deadline
-from function.credentials import token_checks
+from function.credentials import token_answer
 from function.drive.errors import retry_after_s
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ _TRIES = 4
 
 _TRANSIENT_CODES: Final = ("internal_failure", "server_error", "temporarily_unavailable", "rate_limit_exceeded")
 
-_TOKENS: Final = ("access_token", "accessToken", "signedJwt")
-"""What a token endpoint, IAM's generateAccessToken and its signJwt answer with; one of them goes into a header."""
+
+ANSWER_MAX_BYTES: Final = 1024 * 1024
+"""Of an answer, which has some kilobytes."""
 
 
 def persistently(ask: Callable[[float], T], deadline: Deadline) -> T:
@@ -48,14 +49,14 @@ def check_answer(host: str | None, status: int, body: bytes, headers: Mapping[st
 
     Only OAuth's own JSON is a verdict on them: a page of a proxy or of a hotel's sign-in isn't, whatever its status.
     """
-    document = _object(body)
+    document = token_answer.parsed(body)
     if status == 429 or status >= 500 or status == 408 or _code(document) in _TRANSIENT_CODES:
         raise TransientDriveError(
             f"The token endpoint ({host}) answers {status}; call again later.",
             reason="rate_limited" if status == 429 else "drive_unavailable",
             retry_after_s=retry_after_s(headers),
         )
-    if status == 200 and any(map(token_checks.is_word, filter(None, map(document.get, _TOKENS)))):
+    if status == 200 and not token_answer.cleaned(document).keys().isdisjoint(token_answer.TOKENS):
         return
     if status == 200 or not _code(document):
         raise TransientDriveError(
@@ -63,14 +64,6 @@ def check_answer(host: str | None, status: int, body: bytes, headers: Mapping[st
             "page may be on the way; call again later.",
             reason="network",
         )
-
-
-def _object(body: bytes | str) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _code(document: Mapping[str, Any]) -> str:
@@ -85,6 +78,14 @@ def _description(document: Mapping[str, Any]) -> str:
     error = document.get("error")
     text = error.get("message") if isinstance(error, dict) else document.get("error_description")
     return text if isinstance(text, str) else ""
+
+
+def _is_machines(headers: Mapping[str, str] | None, document: Mapping[str, Any]) -> bool:
+    """Whether a metadata server of Google's was asked for an access token; other GETs get a workload's own token.
+
+    Source: Compute Engine, "About VM metadata".
+    """
+    return "access_token" in document and "metadata-flavor" in map(str.lower, headers or ())
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -168,7 +169,10 @@ class Endpoint(msgspec.Struct):
             self._connections = Connections()
         host = urlsplit(url).hostname
         transport = Transport(
-            self._connections, deadline=Deadline.after(timeout_s), where=f"the token endpoint ({host})"
+            self._connections,
+            deadline=Deadline.after(timeout_s),
+            where=f"the token endpoint ({host})",
+            answer_max_bytes=ANSWER_MAX_BYTES,
         )
         try:
             response, content = transport.request(url, method, body, dict(headers or {}))
@@ -179,7 +183,11 @@ class Endpoint(msgspec.Struct):
             ) from None
         if method == "POST":
             check_answer(host, response.status, content, response)
-            document = _object(content)
+        document = token_answer.parsed(content)
+        if response.status == 200 and (method == "POST" or _is_machines(headers, document)):
+            document = token_answer.cleaned(document)
+            content = json.dumps(document).encode()
+        if method == "POST":
             self.error, self.description = _code(document), _description(document)
             self.granted_scopes = str(document.get("scope") or "").split()
         return Answer(response.status, response, content)

@@ -362,6 +362,8 @@ class Transport(msgspec.Struct, frozen=True):
     deadline: Deadline = msgspec.field(default_factory=lambda: Deadline.after(300))
     where: str = "Drive"
     """What is at the other end, for messages."""
+    answer_max_bytes: int = ANSWER_MAX_BYTES
+    """Decoded. urllib3, from 2.6 on, decodes no more of a piece than was asked for."""
 
     def request(
         self, uri: str, method: str = "GET", body: Body = None, headers: dict[str, str] | None = None
@@ -407,8 +409,12 @@ class Transport(msgspec.Struct, frozen=True):
             while piece := response.read1(READ_BYTES):
                 pieces.append(piece)
                 length += len(piece)
-                if length > ANSWER_MAX_BYTES:
-                    raise TransientDriveError(f"{self.where}'s answer has no end; call again later.", reason="network")
+                if length > self.answer_max_bytes:
+                    raise TransientDriveError(
+                        f"The answer of {self.where} is over {self.answer_max_bytes} bytes long, so it isn't Google's: "
+                        "a proxy may be on the way; call again later.",
+                        reason="network",
+                    )
                 if response.length_remaining != 0:
                     self.deadline.check()
         except BaseException:
