@@ -1,17 +1,15 @@
-"""Calling the function with many files: in batches, over HTTP or in this process, until each file has its entry.
+"""Calling the function with many files: in batches, until each file has its entry. over_http.py calls it elsewhere.
 
-The payload and its answer are the same in both cases: in this process the job gets them from the caller's hands, since
+The payload and its answer are the same there and in this process: here the job gets them from the caller's hands, since
 Flask and functions-framework, which would only carry them, take as long to import as a request to Drive.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import click
-import urllib3
 
 from function.core.errors import SettingsError, UploadError
 from function.serving import json_logs
@@ -37,6 +35,14 @@ class Reply:
 
     code: int
     results: list[Entry]
+    parts: Sequence[Sequence[Entry]] | None = None
+    """The entries that tell of each request; None where they come in the order of the requests, as many for each."""
+
+    def of_each(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Sequence[Entry]]]:
+        """Each request with the entries that tell of it."""
+        accounts = len(self.results) // len(requests)
+        parts = self.parts or [self.results[at * accounts : (at + 1) * accounts] for at in range(len(requests))]
+        return zip(requests, parts, strict=True)
 
 
 Call = Callable[[bytes, Progress], Reply]
@@ -75,32 +81,6 @@ def in_process() -> Call:
         return Reply(answer.code, answer.document()["results"])
 
     return call
-
-
-def over_http(url: str, headers: Mapping[str, str]) -> Call:
-    """The function that runs at a URL; its own deadline bounds the waiting."""
-    connections = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=15, read=None))
-
-    def call(body: bytes, progress: Progress) -> Reply:
-        try:
-            answer = connections.request(
-                "POST", url, body=body, headers={**headers, "Content-Type": "application/json"}
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise CallFailed(f"{url}: no answer ({error}); is the function running there?") from error
-        return _reply(answer.status, answer.data, url)
-
-    return call
-
-
-def _reply(code: int, body: bytes, who: str) -> Reply:
-    try:
-        document = json.loads(body)
-        return Reply(code, list(document["results"]))
-    except (ValueError, KeyError, TypeError) as error:
-        hint = "; a private service wants --header 'Authorization: Bearer …'" if code in (401, 403) else ""
-        failure = CallFailed if code >= 500 else NotTheFunction
-        raise failure(f"{who} answered {code} without entries: this isn't Drive Upload{hint}.") from error
 
 
 def encode(requests: Sequence[Request]) -> bytes:
@@ -163,20 +143,31 @@ def _upload_part(
             yield from _upload_part(call, requests[:middle], progress, is_stopped)
             yield from _upload_part(call, requests[middle:], progress, is_stopped)
             return
-        late = [each for each in reply.results if each.get("reason") == "deadline_exceeded"]
-        yield from (each for each in reply.results if each.get("reason") != "deadline_exceeded")
-        fruitless = 0 if progress.moved or len(late) < len(reply.results) else fruitless + 1
-        if not late or is_stopped() or fruitless > FRUITLESS_MAX:
+        late = [each for each in reply.results if _is_late(each)]
+        yield from (each for each in reply.results if not _is_late(each))
+        uploads = _uploads(requests, reply)
+        again = [request for request, is_late in uploads if is_late]
+        fruitless = 0 if progress.moved or len(again) < len(uploads) else fruitless + 1
+        if not again or is_stopped() or fruitless > FRUITLESS_MAX:
             yield from late
             return
-        requests = list(_again(requests, reply.results))
+        requests = again
 
 
-def _again(requests: Sequence[Request], results: Sequence[Entry]) -> Iterator[Request]:
-    """The requests of those results that ran out of time, each for its account only."""
-    accounts = len(results) // len(requests)
-    remaining = iter(results)
-    for request in requests:
-        for entry in islice(remaining, accounts):
-            if entry.get("reason") == "deadline_exceeded":
-                yield {**request, "account": entry["account"]}
+def _is_late(entry: Entry) -> bool:
+    """Whether its file ran out of time at an account; a request that was refused as a whole has none."""
+    return entry.get("reason") == "deadline_exceeded" and isinstance(entry.get("account"), str)
+
+
+def _uploads(requests: Sequence[Request], reply: Reply) -> list[tuple[Request, bool]]:
+    """What was asked for, for each account by itself, and whether it ran out of time.
+
+    One account's entries are one upload however many they are, so that calls which go on while some end do end.
+    """
+    found: dict[tuple[int, str | None], tuple[Request, bool]] = {}
+    for index, (request, entries) in enumerate(reply.of_each(requests)):
+        for entry in entries:
+            account = entry.get("account") or request.get("account")
+            _, was_late = found.get((index, account), (request, False))
+            found[index, account] = {**request, "account": account}, was_late or _is_late(entry)
+    return list(found.values())

@@ -21,6 +21,7 @@ from local_runner.client.embedded import embedded_drive
 from local_runner.client.find_files import LeftOut, find
 from local_runner.client.function_process import PROJECT, FunctionFailed, function_process
 from local_runner.client.invoke import Entry
+from local_runner.client.over_http import over_http
 from local_runner.client.tally import Tally
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.terminal.result_table import show
@@ -102,7 +103,7 @@ def _upload(url: str, home: Path) -> tuple[list[Entry], list[LeftOut]]:
     home = home.absolute()
     found = find(["Data"], home, home, home / "Data")
     requests = [{"path": path, "metadata": {"source": "make demo"}} for path in found.files]
-    call = invoke.over_http(url, {})
+    call = over_http(url, {}, home)
     return list(invoke.upload_all(call, requests, lambda *_: None, lambda: False)), found.left_out
 
 

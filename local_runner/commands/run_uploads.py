@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -17,6 +18,7 @@ from function.serving import shutdown
 from local_runner.client import invoke
 from local_runner.client.find_files import LeftOut
 from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
+from local_runner.client.over_http import over_http
 from local_runner.client.tally import Tally
 from local_runner.terminal import warnings_shown
 from local_runner.terminal.progress import Bars
@@ -69,7 +71,7 @@ def function(
 
             call = stack.enter_context(rehearsing(settings))
         else:
-            call = invoke.over_http(url, header) if url else invoke.in_process()
+            call = over_http(url, header, settings.home if settings else Path.cwd()) if url else invoke.in_process()
         stack.enter_context(warnings_shown.on())
         yield call, settings
 

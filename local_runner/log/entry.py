@@ -20,7 +20,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
 
 
-class _Known(msgspec.Struct):
+class Known(msgspec.Struct):
     """The fields that are read, and what each may be."""
 
     time: str | None = None
@@ -45,7 +45,7 @@ class _Known(msgspec.Struct):
     if_exists: str | None = None
 
 
-_TYPES = {each.name: each.type for each in msgspec.structs.fields(_Known)}
+_TYPES = {each.name: each.type for each in msgspec.structs.fields(Known)}
 
 
 def parse_all(line: bytes) -> list[Entry] | None:
@@ -88,14 +88,14 @@ def _decoded(text: bytes) -> Any:
 
 def _clean(document: dict[str, Any]) -> Entry:
     try:
-        msgspec.convert(document, _Known)
+        msgspec.convert(document, Known)
         cleaned = document
     except (ValueError, RecursionError):
         cleaned = {name: _of_type(value, _TYPES[name]) if name in _TYPES else value for name, value in document.items()}
     if not _is_time(cleaned.get("time")):
         cleaned = cleaned | {"time": None}
     return {
-        name: value if not isinstance(value, dict | list | float) or _is_plain(value) else None
+        name: value if not isinstance(value, dict | list | float) or is_plain(value) else None
         for name, value in cleaned.items()
     }
 
@@ -115,7 +115,7 @@ def _is_time(value: Any) -> bool:
         return False
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether any program can read it again: not nested too deeply, no number that JSON doesn't have."""
     left = [(value, 0)]
     while left:
