@@ -40,9 +40,11 @@ def test_further_connections_resume_the_first_ones_session(tmp_path: Path, monke
 
 
 @contextmanager
-def answering(serve: Callable[[socket.socket], None]) -> Iterator[Transport]:
+def answering(serve: Callable[[socket.socket], None], receive_bytes: int = 0) -> Iterator[Transport]:
     """What asks a server on this machine that serves its first connection so; a path is the server's."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        if receive_bytes:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
 
         def accept() -> None:
             client, _ = listener.accept()
@@ -85,20 +87,40 @@ def test_a_head_goes_with_the_first_block_of_its_body() -> None:
 
 def test_a_slow_line_is_no_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block takes longer than the longest silence, and longer than a connection has to open: it arrives."""
-    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(http, "READ_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(http, "READ_TIMEOUT_S", 1.5)
     content = bytes(16 * 1024 * 1024) + b"end"
 
     def serve(client: socket.socket) -> None:
         received = 0
         for _ in range(4):  # a silence each, which the sender's buffers don't bridge
-            time.sleep(0.2)
+            time.sleep(0.4)
             received += len(client.recv(4 * 1024 * 1024, socket.MSG_WAITALL))
         assert received == 16 * 1024 * 1024
         read_request(client, b"end")
         client.sendall(OK)
 
     with answering(serve) as transport:
+        response, _ = transport.request(
+            f"{transport.where}/", "POST", [memoryview(content)], {"content-length": str(len(content))}
+        )
+
+    assert response.status == 200
+
+
+def test_what_the_kernel_keeps_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes soon after the last send has ended, however slowly the line takes what was handed over."""
+    monkeypatch.setattr(http, "READ_TIMEOUT_S", 1.2)
+    content = bytes(3 * 1024 * 1024) + b"end"
+
+    def serve(client: socket.socket) -> None:
+        for _ in range(4):
+            time.sleep(0.5)
+            client.recv(700 * 1024, socket.MSG_WAITALL)
+        read_request(client, b"end")
+        client.sendall(OK)
+
+    with answering(serve, receive_bytes=64 * 1024) as transport:
         response, _ = transport.request(
             f"{transport.where}/", "POST", [memoryview(content)], {"content-length": str(len(content))}
         )
