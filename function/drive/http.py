@@ -99,7 +99,8 @@ READ_BYTES = 256 * 1024
 
 _LITTLE_UNSENT = [(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 128 * 1024)] if sys.platform == "linux" else []
 """The kernel would keep megabytes of what a send has handed over: on a slow line they take longer than an answer may.
-What is under way to the other side isn't counted, so a fast line is as fast. Source: tcp(7)."""
+What is under way to the other side isn't counted, so a fast line is as fast. It costs processor time, and without TLS
+only this machine and its neighbours are talked to. Source: tcp(7)."""
 
 ANSWER_MAX_BYTES = 16 * 1024 * 1024
 """Of an answer, decoded. A listing of a thousand files has some megabytes; what is longer is none of Google's."""
@@ -167,10 +168,10 @@ class Connections:
 
 def _manager(proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
     options: dict[str, Any] = {"maxsize": CONNECTIONS_MAX, "block": False, "retries": False, "blocksize": 1024 * 1024}
-    options["socket_options"] = [*HTTPConnection.default_socket_options, *_LITTLE_UNSENT]
     if is_secure:
         # urllib3 would read all certificates that the machine trusts again for each connection: 25 ms every time.
         options["ssl_context"] = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
+        options["socket_options"] = [*HTTPConnection.default_socket_options, *_LITTLE_UNSENT]
     if proxy is None:
         return urllib3.PoolManager(**options)
     if proxy.url.startswith("https"):

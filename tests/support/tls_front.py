@@ -16,7 +16,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,12 @@ _LAST = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 class TlsFront:
     """Serves on a port of its own while it is entered; `environ(folder)` is what a client's process needs."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, hosts: Sequence[str] = HOSTS) -> None:
         place = urlsplit(url)
         self._drive = (place.hostname or "127.0.0.1", place.port or 80)
         self.authority = folder / "authority.pem"
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(_certificates(folder))
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(_certificates(folder, hosts))
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -68,7 +68,7 @@ class TlsFront:
     @property
     def resumed(self) -> int:
         """Connections that went on with the session of an earlier one."""
-        return self._context.session_stats()["hits"]
+        return self.context.session_stats()["hits"]
 
     def _accept(self) -> None:
         while True:
@@ -86,7 +86,7 @@ class TlsFront:
                     client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
                     return
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                with self._context.wrap_socket(client, server_side=True) as secure:
+                with self.context.wrap_socket(client, server_side=True) as secure:
                     self._relay(secure)
         except OSError:
             return  # either side went away; the other sees its connection closed
@@ -163,8 +163,8 @@ def _copy(source: "BufferedReader[Any]", sink: socket.socket, count: int) -> Non
         count -= got
 
 
-def _certificates(folder: Path) -> Path:
-    """Make an authority, and a file with a key and the certificate it gives for Google's names; the file's path."""
+def _certificates(folder: Path, hosts: Sequence[str]) -> Path:
+    """Make an authority, and a file with a key and the certificate it gives for those names; the file's path."""
     now = dt.datetime.now(dt.UTC)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Embedded Drive")])
@@ -184,9 +184,9 @@ def _certificates(folder: Path) -> Path:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS])
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
     leaf = (
-        builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOSTS[0])]), key)
+        builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])]), key)
         .add_extension(names, critical=False)
         .sign(authority_key, hashes.SHA256())
     )

@@ -1,6 +1,7 @@
 """The transport's connections: kept, shared, and cheap to open."""
 
 import socket
+import ssl
 import time
 import tracemalloc
 import zlib
@@ -40,19 +41,20 @@ def test_further_connections_resume_the_first_ones_session(tmp_path: Path, monke
 
 
 @contextmanager
-def answering(serve: Callable[[socket.socket], None], receive_bytes: int = 0) -> Iterator[Transport]:
-    """What asks a server on this machine that serves its first connection so; a path is the server's."""
+def answering(serve: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[Transport]:
+    """What asks a server on this machine that serves its first connection so; `where` is the server's URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
-        if receive_bytes:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        if tls:  # nor does the server's side keep much
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
 
         def accept() -> None:
             client, _ = listener.accept()
-            with client:
-                serve(client)
+            with tls.wrap_socket(client, server_side=True) if tls else client as connection:
+                serve(connection)
 
         served = threads.submit(accept)
-        with pool(url := f"http://127.0.0.1:{listener.getsockname()[1]}") as connections:
+        port = listener.getsockname()[1]
+        with pool(url := f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}") as connections:
             yield Transport(connections, where=url)
         served.result(timeout=30)
 
@@ -108,19 +110,23 @@ def test_a_slow_line_is_no_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert response.status == 200
 
 
-def test_what_the_kernel_keeps_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_kernel_keeps_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer comes soon after the last send has ended, however slowly the line takes what was handed over."""
     monkeypatch.setattr(http, "READ_TIMEOUT_S", 1.2)
+    with TlsFront("http://127.0.0.1:1", tmp_path, ("localhost",)) as front:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(front.authority))
     content = bytes(3 * 1024 * 1024) + b"end"
 
     def serve(client: socket.socket) -> None:
         for _ in range(4):
             time.sleep(0.5)
-            client.recv(700 * 1024, socket.MSG_WAITALL)
+            received = 0
+            while received < 700 * 1024:
+                received += len(client.recv(16 * 1024))
         read_request(client, b"end")
         client.sendall(OK)
 
-    with answering(serve, receive_bytes=64 * 1024) as transport:
+    with answering(serve, front.context) as transport:
         response, _ = transport.request(
             f"{transport.where}/", "POST", [memoryview(content)], {"content-length": str(len(content))}
         )
