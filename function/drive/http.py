@@ -238,7 +238,7 @@ class _Blocks(msgspec.Struct, frozen=True):
 class _InTime(HTTPConnection):
     """A connection whose answers are there in time, and which sends as long as the other side takes something.
 
-    A socket's own timeout is for all that one call sends: on a slow line a large block never got through.
+    A socket's own timeout is for all that one call sends: on a slow line a large content never got through.
 
     http.client sends a head by itself. Here it goes with the first block of its body: of a small upload that is one
     system call and one TLS record less, and the threads of a batch take turns once less for each of them.
@@ -246,7 +246,7 @@ class _InTime(HTTPConnection):
 
     response_class = _Answer
     at_once = 1024 * 1024
-    """Bytes in one call, which for a plain socket returns when it has taken some of them."""
+    """Bytes in one call, which the other side takes within the longest silence, or the line is given up."""
     _keeps_head = False
     _head = b""
     _deadline: Deadline | None = None
@@ -277,10 +277,10 @@ class _InTime(HTTPConnection):
         if self.sock is None:
             self.connect()
         for each in [head + data] if len(data) <= JOINED_MAX_BYTES else [head, data]:
-            left = memoryview(each)
-            while left:
+            view = memoryview(each)
+            for start in range(0, len(view), self.at_once):
                 self._wait_no_longer()
-                left = left[self.sock.send(left[: self.at_once]) :]
+                self.sock.sendall(view[start : start + self.at_once])
 
     def _wait_no_longer(self) -> None:
         """Let the next wait of the socket end with the deadline. Raises DeadlineExceeded."""
@@ -293,7 +293,7 @@ class _InTime(HTTPConnection):
 
 
 class _SecureInTime(_InTime, HTTPSConnection):
-    """The same, in TLS, where a call returns when the other side has taken all of it."""
+    """The same, in TLS: so many bytes take a minute at a kilobyte a second."""
 
     at_once = 64 * 1024
 
