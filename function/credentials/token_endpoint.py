@@ -31,7 +31,6 @@ _TRIES = 4
 
 _TRANSIENT_CODES: Final = ("internal_failure", "server_error", "temporarily_unavailable", "rate_limit_exceeded")
 
-
 ANSWER_MAX_BYTES: Final = 1024 * 1024
 """Of an answer, which has some kilobytes."""
 

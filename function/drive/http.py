@@ -180,6 +180,13 @@ def _manager(proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy.url, proxy_headers=login, **options)
 
 
+def _wait_at_most(left_s: float, connection: socket.socket) -> None:
+    """Let the next wait of the socket end in time."""
+    waits_s = connection.gettimeout()
+    if waits_s is None or left_s < _NEARLY * waits_s:
+        connection.settimeout(max(_LEAST_WAIT_S, left_s))
+
+
 class _Incoming(io.RawIOBase):
     """What a connection receives of one answer, all of it in the time that the socket allows for one wait.
 
@@ -194,9 +201,7 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left_s, waits_s = self._ends - time.monotonic(), self._connection.gettimeout()
-        if waits_s is None or left_s < _NEARLY * waits_s:
-            self._connection.settimeout(max(_LEAST_WAIT_S, left_s))
+        _wait_at_most(self._ends - time.monotonic(), self._connection)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -279,17 +284,10 @@ class _InTime(HTTPConnection):
         for each in [head + data] if len(data) <= JOINED_MAX_BYTES else [head, data]:
             view = memoryview(each)
             for start in range(0, len(view), self.at_once):
-                self._wait_no_longer()
+                if self._deadline:
+                    self._deadline.check()
+                    _wait_at_most(self._deadline.remaining_s(), self.sock)
                 self.sock.sendall(view[start : start + self.at_once])
-
-    def _wait_no_longer(self) -> None:
-        """Let the next wait of the socket end with the deadline. Raises DeadlineExceeded."""
-        if self._deadline is None:
-            return
-        self._deadline.check()
-        left_s, waits_s = self._deadline.remaining_s(), self.sock.gettimeout()
-        if waits_s is None or left_s < _NEARLY * waits_s:
-            self.sock.settimeout(max(_LEAST_WAIT_S, left_s))
 
 
 class _SecureInTime(_InTime, HTTPSConnection):
@@ -389,9 +387,8 @@ class Transport(msgspec.Struct, frozen=True):
                     uri if host.proxy and url.scheme == "http" else urlunsplit(("", "", url.path, url.query, "")),
                     headers=headers,
                     body=body if body is None or isinstance(body, bytes | str) else _Blocks(body, self.deadline),  # type: ignore[arg-type]
-                    timeout=urllib3.Timeout(
-                        connect=silence_s, read=silence_s
-                    ),  # of a send, too, urllib3's is `connect`
+                    # urllib3 sends, too, under `connect`; to connect alone has a bound of its own.
+                    timeout=urllib3.Timeout(connect=silence_s, read=silence_s),
                     redirect=False,
                     retries=False,
                     assert_same_host=False,
