@@ -1,13 +1,11 @@
 """`python -m function`. `function.command_line` has the commands."""
 
-from function.startup import collect_garbage_rarely, leave_out_working_folder
+from function.startup import collect_garbage_rarely, leave_out_working_folder, restart_in_utf8
 
 if __name__ == "__main__":
     leave_out_working_folder()
+    restart_in_utf8()
     collect_garbage_rarely()
-    from function.home import utf8
-
-    utf8.restart_where_off()
     from function.command_line import leave, main
 
     leave(main())

@@ -19,10 +19,10 @@ if "function" not in sys.modules:
     _spec.loader.exec_module(sys.modules["function"])
 
 import functions_framework
-from flask import Request, Response, current_app
+from flask import current_app
 
 from function.serving import json_logs
-from function.serving.flask_adapter import respond, speak_json
+from function.serving.flask_adapter import drive_upload, speak_json
 from function.startup import collect_garbage_rarely
 
 THREADS = "128"
@@ -35,9 +35,4 @@ os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else a caller on this machin
 json_logs.set_up()
 collect_garbage_rarely()
 speak_json(current_app)
-
-
-@functions_framework.http
-def drive_upload(request: Request) -> Response:
-    """Upload what the request names, and answer as the contract says."""
-    return respond(request)
+functions_framework.http(drive_upload)

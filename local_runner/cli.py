@@ -15,8 +15,7 @@ import click
 
 from function import __version__
 from function.command_line import EX_USAGE, leave
-from function.home import utf8
-from function.startup import collect_garbage_rarely
+from function.startup import collect_garbage_rarely, restart_in_utf8
 from local_runner.terminal import verbosity
 
 SECTIONS = {
@@ -139,7 +138,7 @@ def main(prog_name: str = "drive-upload", defaults: Mapping[str, Mapping[str, An
 
     Names that the terminal can't show are escaped instead of failing.
     """
-    utf8.restart_where_off()
+    restart_in_utf8()
     collect_garbage_rarely()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

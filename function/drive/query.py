@@ -4,12 +4,18 @@ All queries of the job are made here. In a string literal first `\` is escaped, 
 Source: Drive guide, 'Search query terms and operators'.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 import msgspec
 
+from function.core.naming import spellings
 from function.core.types import FOLDER_MIME_TYPE, KEY_PROPERTY, RemoteFile
+
+Place: TypeAlias = tuple[str, str]
+"""Id of a parent, or an alias such as `root`, and a name in it, spelled in any way."""
 
 Matches: TypeAlias = Callable[[RemoteFile, Collection[str]], bool]
 """Whether a condition holds for a file in these parents: their ids, and the alias `root` for the root's."""
@@ -52,6 +58,19 @@ def named(names: Collection[str]) -> Query:
     """What has one of these names, of which there is at least one."""
     texts = " or ".join(f"name = {_literal(name)}" for name in names)
     return Query(f"({texts})", lambda file, ids: file.name in names)
+
+
+def spelled(names: Iterable[str]) -> Query:
+    """What has one of these names, spelled in any way."""
+    return named(sorted({each for name in names for each in spellings(name)}))
+
+
+def clause(places: Iterable[Place]) -> Query:
+    """What has those names, spelled in any way, in those parents; there is at least one place."""
+    names: dict[str, list[str]] = {}
+    for parent, name in places:
+        names.setdefault(parent, []).append(name)
+    return reduce(or_, (inside(parent) & spelled(each) for parent, each in names.items()))
 
 
 def marked(key: str) -> Query:

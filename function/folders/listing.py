@@ -2,11 +2,15 @@
 
 A view is shared by all files of a batch that go into the folder: one listing serves them all. On the way the chain is
 held against what Drive shows, and mended.
+
+Duplicate folders were made by racers without shared state: what we made in the younger moves over to the older, one of
+two equal files goes to the bin, and the younger folder itself when it is empty. What others put there stays where it
+is, and keeps its folder.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 from operator import or_
 
@@ -18,14 +22,21 @@ from function.core.errors import BadRequest, LookFailed, TransientDriveError
 from function.core.naming import same
 from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, NEVER, FileId, FolderListing, FolderPath, RemoteFile
+from function.drive.move import move
 from function.drive.port import Drive
-from function.drive.query import LIVE, Query, inside, marked
-from function.folders import search
-from function.folders.search import NAMES_PER_QUERY, spelled
+from function.drive.query import LIVE, Query, inside, marked, spelled
+from function.folders.search import NAMES_PER_QUERY
 from function.folders.tree import REPAIRS_MAX, Folders
 
 KEYS_PER_QUERY = 8
 """Marks asked for in one query: each makes it dearer for Drive."""
+
+
+class DuplicateFolders(msgspec.Struct, frozen=True):
+    """Two folders of one name in one place; the younger is ours."""
+
+    younger: RemoteFile
+    older: RemoteFile
 
 
 class FolderView(msgspec.Struct):
@@ -126,7 +137,7 @@ class FolderView(msgspec.Struct):
             self._mend(misplaced | {each.younger.id for each in duplicates} & {each.id for each in chain.folders})
             for each in duplicates:
                 self._merged.add(each.younger.id)
-                search.merge(each, self.drive)
+                merge(each, self.drive)
         raise TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
 
     def _listing(
@@ -142,9 +153,9 @@ class FolderView(msgspec.Struct):
 
     def _duplicates(
         self, chain: FolderPath, listed: Iterable[RemoteFile], shown: dict[str, RemoteFile]
-    ) -> Iterable[search.DuplicateFolders]:
+    ) -> Iterable[DuplicateFolders]:
         """Duplicate folders to be merged; none while listings hide what we made: they may hide what is in those."""
-        found = [each for each in search.duplicates_shown(chain, shown) if each.younger.id not in self._merged]
+        found = [each for each in duplicates_shown(chain, shown) if each.younger.id not in self._merged]
         return [] if found and self._is_behind(listed) else found
 
     def _is_behind(self, listed: Iterable[RemoteFile]) -> bool:
@@ -196,3 +207,54 @@ def _is_put_away(file: RemoteFile, shown: set[FileId]) -> bool:
 def _live(files: Query | None, folders: Query | None, marks: Iterable[Query]) -> Query:
     """The query for those files and folders, where they aren't in the bin, or for what carries one of our marks."""
     return reduce(or_, [LIVE & reduce(or_, filter(None, (files, folders))), *marks])
+
+
+def duplicates_shown(chain: FolderPath, shown: Mapping[str, RemoteFile]) -> list[DuplicateFolders]:
+    """The duplicates among the folders that a look at the chain shows, from the top; pure.
+
+    The chain's own folder may be another's: ours beside it, being younger, give way to it as well.
+    """
+    found = []
+    for folder in chain.folders[1:]:
+        standing = shown.get(folder.id)
+        if standing:
+            place = (same(standing.name), standing.parents)
+            ours = (each for each in shown.values() if each.key and (same(each.name), each.parents) == place)
+            oldest, *others = sorted({*ours, standing}, key=lambda each: each.seniority)
+            found += [DuplicateFolders(each, oldest) for each in others if each.key]
+    return found
+
+
+def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
+    """Bring what is ours from the younger folder into the older one; may be repeated. Raises what `drive` raises."""
+    there = _children(duplicates.older, drive)
+    for child in _children(duplicates.younger, drive):
+        if child.key is None:
+            continue
+        alike = [each for each in there if (each.name, each.key) == (child.name, child.key)]
+        if child.mime_type == FOLDER_MIME_TYPE and alike:
+            merge(DuplicateFolders(child, alike[0]), drive)
+        elif equal := [each for each in alike if each.is_equal_to(child)]:
+            _keep_the_oldest(child, equal[0], duplicates.older, drive)
+        else:
+            move(child, duplicates.older.id, drive)
+    if not _children(duplicates.younger, drive):
+        drive.trash(duplicates.younger)
+
+
+def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, drive: Drive) -> None:
+    """Both are looked at by their ids: a listing may still show what its owner has edited or binned meanwhile."""
+    ours, theirs = drive.get(child.id), drive.get(other.id)
+    if ours is None or ours.trashed:
+        return
+    twin = theirs if theirs and not theirs.trashed and theirs.is_equal_to(ours) else None
+    if twin and twin.seniority < ours.seniority:
+        drive.trash(ours)
+        return
+    move(ours, folder.id, drive)
+    if twin:
+        drive.trash(twin)
+
+
+def _children(folder: RemoteFile, drive: Drive) -> Iterable[RemoteFile]:
+    return drive.list(inside(folder.id) & LIVE)

@@ -1,28 +1,17 @@
-"""What Drive shows of folders: those that no receipt knows, and duplicates of ours.
+"""The search for folders that no receipt knows: listings show them, and the log does, where listings lag."""
 
-They are shown by listings, and by the log, where listings lag. Duplicates were made by racers without shared state:
-what we made in the younger moves over to the older, one of two equal files goes to the bin, and the younger folder
-itself when it is empty. What others put there stays where it is, and keeps its folder.
-"""
-
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import reduce
-from operator import or_
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 import msgspec
 
 from function.core.naming import same, spellings
-from function.core.types import FOLDER_MIME_TYPE, FileId, FolderPath, LoggedUpload, RemoteFile
-from function.drive.move import move
+from function.core.types import FileId, LoggedUpload, RemoteFile
 from function.drive.port import Drive
-from function.drive.query import FOLDERS, LIVE, Query, inside, named
+from function.drive.query import FOLDERS, LIVE, Place, clause, spelled
 
 NAMES_PER_QUERY = 100
 """Names in one query: more make it slow, and at some length Drive calls it too complex."""
-
-Place: TypeAlias = tuple[str, str]
-"""Id of a parent, or an alias such as `root`, and a name in it, spelled in any way."""
 
 Shown: TypeAlias = dict[Place, list[RemoteFile]]
 """Place, its name in the form of `same` -> the folders that Drive shows there; twins are possible."""
@@ -83,19 +72,6 @@ class FolderSearch(msgspec.Struct):
         return shown
 
 
-def clause(places: Iterable[Place]) -> Query:
-    """What has those names, spelled in any way, in those parents; there is at least one place."""
-    names: dict[str, list[str]] = {}
-    for parent, name in places:
-        names.setdefault(parent, []).append(name)
-    return reduce(or_, (inside(parent) & spelled(each) for parent, each in names.items()))
-
-
-def spelled(names: Iterable[str]) -> Query:
-    """What has one of these names, spelled in any way."""
-    return named(sorted({each for name in names for each in spellings(name)}))
-
-
 def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Collection[str]) -> Shown:
     asked = {parent for parent, _ in places}
     names_below = {same(name) for name in below}
@@ -107,61 +83,3 @@ def _by_place(listed: Iterable[RemoteFile], places: Iterable[Place], below: Coll
         for parent in parents:
             shown.setdefault((parent, same(each.name)), []).append(each)
     return shown
-
-
-class DuplicateFolders(msgspec.Struct, frozen=True):
-    """Two folders of one name in one place; the younger is ours."""
-
-    younger: RemoteFile
-    older: RemoteFile
-
-
-def duplicates_shown(chain: FolderPath, shown: Mapping[str, RemoteFile]) -> list[DuplicateFolders]:
-    """The duplicates among the folders that a look at the chain shows, from the top; pure.
-
-    The chain's own folder may be another's: ours beside it, being younger, give way to it as well.
-    """
-    found = []
-    for folder in chain.folders[1:]:
-        standing = shown.get(folder.id)
-        if standing:
-            place = (same(standing.name), standing.parents)
-            ours = (each for each in shown.values() if each.key and (same(each.name), each.parents) == place)
-            oldest, *others = sorted({*ours, standing}, key=lambda each: each.seniority)
-            found += [DuplicateFolders(each, oldest) for each in others if each.key]
-    return found
-
-
-def merge(duplicates: DuplicateFolders, drive: Drive) -> None:
-    """Bring what is ours from the younger folder into the older one; may be repeated. Raises what `drive` raises."""
-    there = _children(duplicates.older, drive)
-    for child in _children(duplicates.younger, drive):
-        if child.key is None:
-            continue
-        alike = [each for each in there if (each.name, each.key) == (child.name, child.key)]
-        if child.mime_type == FOLDER_MIME_TYPE and alike:
-            merge(DuplicateFolders(child, alike[0]), drive)
-        elif equal := [each for each in alike if each.is_equal_to(child)]:
-            _keep_the_oldest(child, equal[0], duplicates.older, drive)
-        else:
-            move(child, duplicates.older.id, drive)
-    if not _children(duplicates.younger, drive):
-        drive.trash(duplicates.younger)
-
-
-def _keep_the_oldest(child: RemoteFile, other: RemoteFile, folder: RemoteFile, drive: Drive) -> None:
-    """Both are looked at by their ids: a listing may still show what its owner has edited or binned meanwhile."""
-    ours, theirs = drive.get(child.id), drive.get(other.id)
-    if ours is None or ours.trashed:
-        return
-    twin = theirs if theirs and not theirs.trashed and theirs.is_equal_to(ours) else None
-    if twin and twin.seniority < ours.seniority:
-        drive.trash(ours)
-        return
-    move(ours, folder.id, drive)
-    if twin:
-        drive.trash(twin)
-
-
-def _children(folder: RemoteFile, drive: Drive) -> Iterable[RemoteFile]:
-    return drive.list(inside(folder.id) & LIVE)

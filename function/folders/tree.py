@@ -22,8 +22,8 @@ from function.core.receipt import FolderReceipt
 from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, FileId, Folder, FolderPath, LoggedUpload, RemoteFile, Root
 from function.drive.port import Drive
-from function.drive.query import FOLDERS, Query
-from function.folders.search import FolderSearch, Place, Shown, clause
+from function.drive.query import FOLDERS, Place, Query, clause
+from function.folders.search import FolderSearch, Shown
 from function.state.receipts import Receipts, Superseded
 
 _log = logging.getLogger(__name__)

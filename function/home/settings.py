@@ -18,8 +18,6 @@ import msgspec
 from function.core.errors import SettingsError
 from function.core.naming import quoted
 from function.core.types import Policy, Root
-from function.home import utf8
-from function.home.drive_root import parse_root
 from function.home.network import emulator
 
 PREFIX = "DRIVE_UPLOAD_"
@@ -48,6 +46,16 @@ _RATE = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>[BKMGT])(?:i?
 
 _TOKEN_ITSELF = re.compile(r"\s*(?:[{\[]|-----BEGIN|ya29\.|1//|GOCSPX-)")
 """How a token, a key or their JSON begins, where the path of its file is wanted."""
+
+_FOLDER_ADDRESS = re.compile(
+    r"(?:https?://)?drive\.google\.com/drive/(?:[^?#\s]*/)?folders/(?P<id>[A-Za-z0-9_-]+)/?(?:[?#]\S*)?"
+)
+"""As the browser shows it: /drive/folders/ID, /drive/u/1/folders/ID, /drive/mobile/folders/ID?usp=sharing."""
+
+_ID = re.compile(r"(?P<id>[A-Za-z0-9_-]+)(?:\?\S*)?")
+"""An id, with what is copied along from an address."""
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(?:www|drive|docs)\.google\.", re.IGNORECASE)
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -177,7 +185,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises SettingsError naming the file or variable, the key's path and what is expected.
     """
-    if not utf8.is_on():
+    if sys.getfilesystemencoding() != "utf-8":
         raise SettingsError(f"The locale's names of files are {sys.getfilesystemencoding()}; set PYTHONUTF8=1.")
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value}
     _refuse_unknown(given)
@@ -310,7 +318,7 @@ def _resolved(
     """Settings with every path absolute and every root whole. Raises SettingsError."""
     if not document.accounts:
         raise SettingsError(f"{where['accounts']}: name at least one account.")
-    root = parse_root(document.drive_root, where["drive_root"])
+    root = _root(document.drive_root, where["drive_root"])
     return Settings(
         home=home,
         paths_json=path,
@@ -337,7 +345,7 @@ def _account(name: str, entry: AccountEntry, root: Root, home: Path, where: str)
     if _TOKEN_ITSELF.match(entry.token):
         raise SettingsError(f"{at}.token: is the token itself; write it to a file and give the file's path.")
     token = Path(entry.token) if entry.token == APPLICATION_DEFAULT else home / _path(entry.token, f"{at}.token")
-    own = root if entry.drive_root is None else parse_root(entry.drive_root, f"{at}.drive_root")
+    own = root if entry.drive_root is None else _root(entry.drive_root, f"{at}.drive_root")
     return AccountConfig(name, token, own, entry.subject)
 
 
@@ -362,3 +370,56 @@ def _rate(text: str | None, where: str) -> int | None:
             f'{where}: {quoted(text)} is no rate; write bytes a second with their unit, such as "4M" or "512K".'
         )
     return rate
+
+
+def _root(value: str | Root, where: str) -> Root:
+    """The root that a setting names; `where` it stands is named in the SettingsError."""
+    if isinstance(value, Root):
+        return _root_object(value, where)
+    address = _FOLDER_ADDRESS.fullmatch(value.strip())
+    if address:
+        return Root(folder_id=address["id"])
+    _check_drive_path(value, where)
+    if not Root(path=value).folders:
+        raise SettingsError(
+            f'{where}: names no folder; write a path such as "MemoryVDB",'
+            ' or {"folder_id": "root"} for My Drive itself.'
+        )
+    return Root(path=value)
+
+
+def _root_object(root: Root, where: str) -> Root:
+    if root.folder_id is not None and root.drive_id is not None:
+        raise SettingsError(f"{where}: give folder_id or drive_id, not both.")
+    if root.folder_id is None and root.drive_id is None:
+        raise SettingsError(f"{where}: an object needs folder_id, or drive_id with path.")
+    _check_drive_path(root.path, where)
+    return msgspec.structs.replace(
+        root,
+        folder_id=None if root.folder_id is None else _drive_id(root.folder_id, f"{where}.folder_id"),
+        drive_id=None if root.drive_id is None else _drive_id(root.drive_id, f"{where}.drive_id"),
+    )
+
+
+def _drive_id(value: str, where: str) -> str:
+    found = _FOLDER_ADDRESS.fullmatch(value.strip()) or _ID.fullmatch(value.strip())
+    if not found:
+        raise SettingsError(f"{where}: {quoted(value)} is no id; copy what stands behind folders/ in its address.")
+    return found["id"]
+
+
+def _check_drive_path(path: str, where: str) -> None:
+    """Raise SettingsError for what can't be meant as a path of folders on Drive."""
+    names = path.strip("/").split("/") if path.strip("/") else []
+    if _ADDRESS.match(path.strip()):
+        wanted = "a folder's address is https://drive.google.com/drive/folders/ID"
+        raise SettingsError(f"{where}: {quoted(path)} is an address, but not a folder's; {wanted}.")
+    if "\\" in path:
+        raise SettingsError(f"{where}: {quoted(path)} holds a backslash; join the folders' names by '/'.")
+    if path.lstrip().startswith(("{", "[")):
+        raise SettingsError(f"{where}: {quoted(path)} is JSON inside a text; write the object itself, without quotes.")
+    if any(name in (".", "..") or not name.isprintable() or name != name.strip() for name in names):
+        raise SettingsError(
+            f"{where}: {quoted(path)} must be plain folder names joined by '/',"
+            " without '.', '..', control characters and spaces at their ends."
+        )

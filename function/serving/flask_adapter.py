@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 import function
 from function.core.errors import SOON_S, InvalidPayload, UploadError
 from function.core.naming import quoted
-from function.serving import openapi, trace
+from function.serving import json_logs, openapi
 from function.serving.app import InvocationResult, current, refusal
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
 
@@ -23,8 +23,8 @@ _BLOCK_BYTES = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
-def respond(request: Request) -> Response:
-    """`GET /` is health, `GET /openapi.json` a description; neither touches volume or Drive. `POST` is a job."""
+def drive_upload(request: Request) -> Response:
+    """The function: `POST` is a job; `GET /` is health, `GET /openapi.json` a description: they meet no volume."""
     try:
         return _answered(request) if request.method == "POST" else _small_talk(request)
     finally:
@@ -72,7 +72,7 @@ def _answered(request: Request) -> Response:
     if "Origin" in request.headers:  # browsers send it with every POST, and nothing else does
         return _json({"status": "failed", "message": "Web pages can't call this service; call it from a program."}, 403)
     headers = dict(request.headers)
-    trace.begin(headers)
+    json_logs.begin_trace(headers)
     body = b""
     try:
         app = current()

@@ -7,20 +7,27 @@ traceback tells kinds and places of errors without their texts, and of a library
 import json
 import logging
 import os
+import re
 import sys
 import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
 import msgspec
 
 from function.core.errors import UploadError
-from function.serving import trace
 
 METADATA_MAX_BYTES = 64 * 1024
 """Longer metadata is left out of the line; upload_log.json has it. Cloud Logging takes 256 KB an entry."""
 
 _OURS = ("function", "local_runner")
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(-.*)?")
+_CLOUD_TRACE = re.compile(r"(?P<trace>[0-9a-fA-F]{32})(/(?P<span>\d{1,20}))?(;o=(?P<sampled>\d))?")
+
+_trace_fields: ContextVar[Mapping[str, object] | None] = ContextVar("trace_fields", default=None)
 
 
 class JsonLines(logging.Formatter):
@@ -37,13 +44,13 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage() if is_ours else str(record.msg)[:1000],
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "logger": record.name,
-            **trace.fields(),
+            **(_trace_fields.get() or {}),
         }
         entry = getattr(record, "entry", None)
         if entry is not None:
             line["entry"] = _shown(msgspec.to_builtins(entry))
         if record.exc_info and record.exc_info[1]:
-            line["stack_trace"] = _trace(record.exc_info[1])
+            line["stack_trace"] = _stack_trace(record.exc_info[1])
         return json.dumps(line)
 
 
@@ -52,7 +59,7 @@ def _shown(entry: dict[str, object]) -> dict[str, object]:
     return entry if size <= METADATA_MAX_BYTES else entry | {"metadata": f"left out: {size} bytes, see upload_log.json"}
 
 
-def _trace(error: BaseException) -> str:
+def _stack_trace(error: BaseException) -> str:
     """The error and what it came from, without the texts of others' errors."""
     parts: list[str] = []
     each: BaseException | None = error
@@ -87,3 +94,39 @@ def set_up() -> None:
     root = logging.getLogger()
     if not any(isinstance(each, _Stderr) for each in root.handlers):
         root.addHandler(handler)
+
+
+def begin_trace(headers: Mapping[str, str]) -> None:
+    """From now on what this request logs belongs to the trace that its headers name; to none where they name none.
+
+    Cloud Run sends both. Source: W3C Trace Context, `traceparent`; Cloud Trace, `X-Cloud-Trace-Context`.
+    """
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    _trace_fields.set(
+        _of_traceparent(lower.get("traceparent", "")) or _of_cloud_trace(lower.get("x-cloud-trace-context", ""))
+    )
+
+
+def _of_traceparent(text: str) -> Mapping[str, object]:
+    found = _TRACEPARENT.fullmatch(text)
+    if not found or not int(found["trace"], 16):
+        return {}
+    return _as_fields(found["trace"], found["span"], is_sampled=bool(int(found["flags"], 16) & 1))
+
+
+def _of_cloud_trace(text: str) -> Mapping[str, object]:
+    found = _CLOUD_TRACE.fullmatch(text)
+    if not found:
+        return {}
+    span = f"{int(found['span']):016x}" if found["span"] else None
+    return _as_fields(found["trace"].lower(), span, is_sampled=found["sampled"] == "1")
+
+
+def _as_fields(trace: str, span: str | None, *, is_sampled: bool) -> Mapping[str, object]:
+    """Source: Cloud Logging, special fields of structured logs."""
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT")
+    told: dict[str, object] = {
+        "logging.googleapis.com/trace": f"projects/{project}/traces/{trace}" if project else trace,
+        "logging.googleapis.com/trace_sampled": is_sampled,
+    }
+    return told | ({"logging.googleapis.com/spanId": span} if span else {})

@@ -5,8 +5,7 @@ import logging
 
 import pytest
 
-from function.serving import trace
-from function.serving.json_logs import JsonLines
+from function.serving.json_logs import JsonLines, begin_trace
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -34,9 +33,9 @@ def test_a_line_names_the_trace_of_its_request(
 ) -> None:
     """Both headers are understood, and the trace is named below the project."""
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "mine")
-    trace.begin(headers)
+    begin_trace(headers)
     found = line()
-    trace.begin({})
+    begin_trace({})
 
     assert (found["trace"], found.get("spanId"), found["trace_sampled"]) == (
         f"projects/mine/traces/{told[0]}",
@@ -47,6 +46,6 @@ def test_a_line_names_the_trace_of_its_request(
 @pytest.mark.parametrize("text", ["", "nonsense", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE}-x-01"])
 def test_what_is_no_trace_is_not_named(text: str) -> None:
     """Headers can be anything, and the next request has no part in the trace of the one before."""
-    trace.begin({"traceparent": text})
+    begin_trace({"traceparent": text})
 
     assert line() == {}

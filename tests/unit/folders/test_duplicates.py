@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from function.core.types import RemoteFile
-from function.folders.search import DuplicateFolders, merge
+from function.folders.listing import DuplicateFolders, merge
 from tests.support.memory_drive import MemoryDrive
 
 NAME, CONTENT = "zones.txt", b"A memory.\n"
