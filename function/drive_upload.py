@@ -51,7 +51,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.home.source import Source
 from function.protocol.next_step import next_step
-from function.protocol.plan import count_numbered, outcome_unchanged
+from function.protocol.plan import count_numbered, outcome_done
 from function.protocol.steps import (
     Done,
     Facts,
@@ -499,7 +499,7 @@ class Upload(msgspec.Struct, dict=True):
 
     def _outcome(self, done: CompletedUpload) -> Outcome:
         status = Status.UPLOADED if self.facts.entry_written else Status.UNCHANGED
-        return replace(outcome_unchanged(self.to.path, done), status=status, message=self._message)
+        return outcome_done(self.to.path, done, status, self._message)
 
     def _skipped(self, file: RemoteFile) -> Outcome:
         return Outcome(

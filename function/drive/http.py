@@ -296,12 +296,21 @@ class _SecureInTime(_InTime, HTTPSConnection):
     at_once = 64 * 1024
 
 
+class _Socket(ssl.SSLSocket):
+    """Sets a timeout only where it is another one: urllib3 sets its own twice a request, by a system call each."""
+
+    def settimeout(self, value: float | None) -> None:
+        if value != self.gettimeout():
+            super().settimeout(value)
+
+
 class _Resuming(ssl.SSLContext):
     """Opens a connection with the session of an earlier one to that host: a third of a handshake's work.
 
     TLS 1.3 gives a session's ticket behind the handshake, so it is taken when the next connection opens.
     """
 
+    sslsocket_class = _Socket
     _latest: weakref.WeakValueDictionary[Any, ssl.SSLSocket]
     _sessions: dict[Any, ssl.SSLSession]
 

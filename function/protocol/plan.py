@@ -219,10 +219,11 @@ def unchanged_by_stat(receipt: Receipt, wanted: Wanted) -> CompletedUpload | Non
     )
 
 
-def outcome_unchanged(folder: str, done: CompletedUpload) -> Outcome:
-    """The outcome for a content that is on Drive already; `folder` is the destination's, as it is shown."""
+def outcome_done(folder: str, done: CompletedUpload, status: Status, message: str | None = None) -> Outcome:
+    """The outcome, `uploaded` or `unchanged`: a content that is on Drive; `folder` is the destination's, as shown."""
     return Outcome(
-        status=Status.UNCHANGED,
+        status=status,
+        message=message,
         destination=f"{folder}/{done.name}".lstrip("/"),
         attempt=done.attempt,
         file_id=done.id,

@@ -20,13 +20,13 @@ from function.core.errors import Locked, UploadError
 from function.core.naming import metadata_digest, ownership_mark, same
 from function.core.receipt import Receipt
 from function.core.retry import Deadline
-from function.core.types import Digests, FileId, Outcome, Usage
+from function.core.types import Digests, FileId, Outcome, Status, Usage
 from function.drive.port import Drive
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
 from function.pacing.rate_limiter import shared_bandwidth
-from function.protocol.plan import has_other_metadata, names_to_ask, outcome_unchanged, unchanged_by_stat
+from function.protocol.plan import has_other_metadata, names_to_ask, outcome_done, unchanged_by_stat
 from function.protocol.steps import Wanted
 from function.state.log import UploadLog
 from function.state.log_index import LogPosition
@@ -37,6 +37,9 @@ from function.upload.item import Destination, Item, UploadContext, receipt_name
 PARALLEL_MAX = 30
 """Transfers side by side; the pacer holds them back when Drive does. With more, two accounts keep the processor busy
 instead of waiting at the same time."""
+
+SETTLING_MAX = 60
+"""Uploads that go on side by side in later rounds: they wait for the same listing, and are logged together."""
 
 ROUNDS_MAX = 40
 """Rounds before a batch gives up for now: each lost race for a name takes one, and a plain upload takes two."""
@@ -87,16 +90,15 @@ class Batch(msgspec.Struct, dict=True):
 
     def _run_rounds(self, pending: list[tuple[Item, Upload]]) -> None:
         reserve_s = SETTLING_SHARE * self.deadline.remaining_s() if len(pending) > 1 else 0.0
-        with telemetry.Threads(min(PARALLEL_MAX, len(pending)), "upload") as pool:
-            for number in range(ROUNDS_MAX):
-                began = time.monotonic()
-                spare_s = reserve_s if number == 0 else 0.0
-                advance = partial(self._advance, began, spare_s)
-                with telemetry.span("settle") if number else nullcontext():
-                    waits = list(pool.map(advance, *zip(*pending, strict=True)))
-                pending = [each for each, is_waiting in zip(pending, waits, strict=True) if is_waiting]
-                if not pending:
-                    return
+        for number in range(ROUNDS_MAX):
+            began = time.monotonic()
+            spare_s = 0.0 if number else reserve_s
+            threads = min(SETTLING_MAX if number else PARALLEL_MAX, len(pending))
+            with telemetry.span("settle") if number else nullcontext(), telemetry.Threads(threads, "upload") as pool:
+                waits = list(pool.map(partial(self._advance, began, spare_s), *zip(*pending, strict=True)))
+            pending = [each for each, is_waiting in zip(pending, waits, strict=True) if is_waiting]
+            if not pending:
+                return
         for item, upload in pending:
             error = Locked(f"{item.destination}: others keep taking its name; call again.")
             self._fail(item, upload, error)
@@ -124,7 +126,7 @@ class Batch(msgspec.Struct, dict=True):
         done = unchanged_by_stat(receipt, wanted)
         if done is None or has_other_metadata(done, wanted):
             return False
-        item.tell(outcome_unchanged(item.folder, done))
+        item.tell(outcome_done(item.folder, done, Status.UNCHANGED))
         return True
 
     def _prepare(self, items: Sequence[Item]) -> None:
