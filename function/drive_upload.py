@@ -89,6 +89,8 @@ class ContentUpload(msgspec.Struct):
     progress: ProgressCallback
     pace: Callable[[int], None]
     """Waits until so many bytes may be sent; may raise (the deadline)."""
+    before_end: Callable[[], None]
+    """Called before the last block of a session; may raise."""
     has_progressed: bool = False
     """Drive has kept more of the content than before, in the last call."""
 
@@ -144,6 +146,8 @@ class ContentUpload(msgspec.Struct):
     def _blocks(self, offset: int) -> Iterator[memoryview]:
         for block in self.source.blocks(offset, self.check):
             self.pace(len(block))
+            if offset + len(block) == self.size:
+                self.before_end()
             yield block
             offset += len(block)
             self.progress(offset, self.size)
@@ -187,7 +191,8 @@ class Upload(msgspec.Struct, dict=True):
     @cached_property
     def content(self) -> ContentUpload:
         """The source's content."""
-        return ContentUpload(self.source, self.to.context.deadline.check, self.to.progress, self.to.context.pace)
+        context = self.to.context
+        return ContentUpload(self.source, context.deadline.check, self.to.progress, context.pace, self.keep_digest)
 
     def advance(self, round_began: float) -> Outcome | None:
         """Go as far as this round of the batch allows; None where a listing is needed that begins in the next one.
@@ -401,6 +406,17 @@ class Upload(msgspec.Struct, dict=True):
     def _keep_session(self, claim: Sending, uri: str | None) -> None:
         self.receipt.claim(replace(claim, session=uri))
         self.facts.last_sent = self._current_claim()
+
+    def keep_digest(self) -> None:
+        """Say in the claim what a large content is, before all of it can have arrived.
+
+        Killed then, with another source meanwhile, the next invocation has nothing else to know by that what stands
+        there is whole, and no damage to be mended: it would write over the only copy.
+        """
+        claim, sha256 = self._current_claim(), self.source.sha256_by_now
+        if claim and claim.session and claim.content.digests is None and sha256:
+            self.receipt.claim(replace(claim, content=replace(claim.content, digests=Digests("", sha256))))
+            self.facts.last_sent = self._current_claim()
 
     def _current_claim(self) -> Sending | None:
         claim = self.receipt.current.claim

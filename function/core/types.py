@@ -62,7 +62,10 @@ class Status(StrEnum):
 
 
 class Digests(msgspec.Struct, frozen=True, eq=False):
-    """Hex digests of a content, lower case. SHA-256 decides: of a large content the MD5 may be what Drive answered."""
+    """Hex digests of a content, lower case. SHA-256 decides: of a large content the MD5 may be what Drive answered.
+
+    While a large content is on its way the MD5 isn't known, and empty.
+    """
 
     md5: str
     sha256: str
@@ -135,8 +138,11 @@ class RemoteFile(msgspec.Struct, frozen=True):
     def holds(self, content: Fingerprint) -> bool:
         """Whether the stored content is known to be that one: size and MD5, and SHA-256 where Drive knows it."""
         digests = content.digests
-        is_equal = digests and self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
-        return bool(is_equal) and self.size == content.stat.size
+        if digests is None or self.size != content.stat.size:
+            return False
+        if not digests.md5:
+            return self.sha256 == digests.sha256
+        return self.md5 == digests.md5 and self.sha256 in (None, digests.sha256)
 
     def is_equal_to(self, other: "RemoteFile") -> bool:
         """Whether both are known to hold one content: size and MD5."""

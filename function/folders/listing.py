@@ -156,13 +156,17 @@ class FolderView(msgspec.Struct):
     ) -> Iterable[DuplicateFolders]:
         """Duplicate folders to be merged; none while listings hide what we made: they may hide what is in those."""
         found = [each for each in duplicates_shown(chain, shown) if each.younger.id not in self._merged]
-        return [] if found and self._is_behind(listed) else found
+        return [] if found and self._is_behind(chain, listed) else found
 
-    def _is_behind(self, listed: Iterable[RemoteFile]) -> bool:
-        """Whether the listing hides a file that we made. One that a racer has binned, as one too many, isn't hidden."""
+    def _is_behind(self, chain: FolderPath, listed: Iterable[RemoteFile]) -> bool:
+        """Whether the listing hides a file that we made.
+
+        One that a racer has binned, as one too many, isn't hidden, nor one that it has moved: it merges our folder into
+        its own, and would be the only one to see that both hold files of one name.
+        """
         for file_id in sorted(self.made - {each.id for each in listed}):
             file = self.drive.get(file_id)
-            if file and not file.trashed:
+            if file and not file.trashed and _is_in(file, chain):
                 return True
             self.made.discard(file_id)
         return False

@@ -116,6 +116,16 @@ class Source(msgspec.Struct):
                 self._sha256 = self._sha.hexdigest()
             return self._sha256
 
+    @property
+    def sha256_by_now(self) -> str | None:
+        """SHA-256 of what was read, once that is the whole content; without waiting for whoever hashes it just now."""
+        if self._sha256 is None and self._hashing.acquire(blocking=False):
+            try:
+                return self._sha.hexdigest() if self._hashed_to == self.stat.size else None
+            finally:
+                self._hashing.release()
+        return self._sha256
+
     def _hash_along(self, offset: int, block: memoryview) -> None:
         """Hash a block that was read for another purpose, unless somebody else just hashes, or is further."""
         if not self._hashing.acquire(blocking=False):

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from function.core.errors import IntegrityError, Locked
 from function.core.receipt import Create, LoseTo, Mend, Receipt, RemoteRef, Revise, Sending
 from function.core.types import (
+    Digests,
     Fingerprint,
     FolderListing,
     LoggedUpload,
@@ -172,7 +173,10 @@ def _damaged(wanted: Wanted, file: RemoteFile) -> IntegrityError:
 
 def _standing(wanted: Wanted, file: RemoteFile, claimed: Iterable[Fingerprint], facts: Facts) -> Fingerprint | None:
     """The content that the file holds, where it is the source's or a claimed one."""
-    return next((each for each in (content_of(wanted, facts), *claimed) if file.holds(each)), None)
+    held = next((each for each in (content_of(wanted, facts), *claimed) if file.holds(each)), None)
+    if held and held.digests and file.md5:  # a large content was claimed without
+        return replace(held, digests=Digests(file.md5, held.digests.sha256))
+    return held
 
 
 def settle(
@@ -219,9 +223,12 @@ def _lose_to_older(
     wanted: Wanted, claim: Create | Mend, file: RemoteFile, content: Fingerprint, others: FolderListing
 ) -> Step | None:
     older = [each for each in _live_with(wanted, content, others) if each.seniority < file.seniority]
-    # With the digests, which a large content has only now: they tell whether the winner holds the same.
-    ours = replace(as_create(claim), content=content)
-    return WriteClaim(LoseTo(ours, reference(older[0]))) if older else None
+    return _lose_to(older[0], claim, content) if older else None
+
+
+def _lose_to(winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, adopts: bool = True) -> WriteClaim:
+    """With the digests, which a large content has only now: they tell whether ours, and the winner, still hold it."""
+    return WriteClaim(LoseTo(replace(as_create(claim), content=content), reference(winner), adopts=adopts))
 
 
 def _named(
@@ -235,7 +242,7 @@ def _named(
         return None
     namesakes = facts.listing.without(file.id).named(file.name)
     rivals = [each for each in namesakes if not each.holds(content)]
-    return _give_way(wanted, receipt, claim, file, rivals, facts) if rivals else None
+    return _give_way(wanted, receipt, claim, file, content, rivals, facts) if rivals else None
 
 
 def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
@@ -254,6 +261,7 @@ def _give_way(
     receipt: Receipt,
     claim: Create | Mend,
     file: RemoteFile,
+    content: Fingerprint,
     rivals: Sequence[RemoteFile],
     facts: Facts,
 ) -> Step | None:
@@ -267,7 +275,7 @@ def _give_way(
     if is_oldest and facts.looks_at_name < 2:
         return NeedListing(tuple(sorted(facts.listing.names or ())) or (file.name,), facts.listing.began)
     if wanted.policy is not Policy.KEEP_BOTH:
-        return None if is_oldest else WriteClaim(LoseTo(as_create(claim), reference(rivals[0]), adopts=False))
+        return None if is_oldest else _lose_to(rivals[0], claim, content, adopts=False)
     ahead = sum(each.key == wanted.key and each.seniority < file.seniority for each in rivals[1:])
     free = free_names(wanted, receipt, facts.listing, facts)
     if len(free) <= ahead:

@@ -322,7 +322,7 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
     assert facts.leaf
     content = content_of(wanted, facts)
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
-        earlier = unused.earlier if unused.content == content else (*unused.earlier, unused.content)
+        earlier = tuple(each for each in dict.fromkeys((*unused.earlier, unused.content)) if each != content)
         claim = replace(
             unused, name=name, folder=facts.leaf, content=content, earlier=earlier, session=None, renaming=None
         )

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.protocol.model import Chooser, Clock, Pruned, Scenario, World, logical_time
+from tests.protocol.model import Chooser, Clock, Pruned, Scenario, World, small_world
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ def explore(scenario: Scenario, judge: Callable[[World], Iterable[str]], most: i
     A schedule that comes to a state which was seen before ends there, and isn't counted.
     """
     found, seen, schedule, runs = Explored(), set[str](), list[int](), 0
-    with logical_time() as clock:
+    with small_world(scenario) as clock:
         while True:
             chooser = Chooser(schedule)
             with suppress(Pruned):
@@ -45,7 +45,7 @@ def explore(scenario: Scenario, judge: Callable[[World], Iterable[str]], most: i
 def sample(scenario: Scenario, judge: Callable[[World], Iterable[str]], count: int) -> Explored:
     """So many schedules by dice, always the same ones."""
     found, dice = Explored(), Random(scenario.name)
-    with logical_time() as clock:
+    with small_world(scenario) as clock:
         for _ in range(count):
             found.add(_played(scenario, Chooser([], dice), clock, judge))
     return found

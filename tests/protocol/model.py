@@ -23,6 +23,7 @@ from function.core.errors import Locked, TransientDriveError, UploadError
 from function.core.naming import ownership_mark
 from function.core.receipt import Create, Receipt
 from function.core.types import (
+    MULTIPART_MAX_BYTES,
     NEVER,
     Digests,
     FileId,
@@ -167,6 +168,8 @@ class StillSource:
 
     def __init__(self, content: bytes, version: int) -> None:
         self.content = content
+        """As it is sent: damaged on the way, it is another one for a moment."""
+        self.sha256_by_now = digests_of(content).sha256
         self.stat = FileStat(len(content), HOUR_NS + version, 1)
         self._digests: Digests | None = None
 
@@ -530,6 +533,7 @@ class World:
             case "late":
                 assert request
                 self.late.append(request)
+                call.upload.keep_digest()
                 call.die()
             case "damaged":
                 whole = call.source.content
@@ -695,8 +699,8 @@ def _short(file: RemoteFile | None) -> object:
 
 
 @contextmanager
-def logical_time() -> Iterator[Clock]:
-    """Time passes by looking at it; nobody waits; contents of the large scenarios go in sessions."""
+def small_world(scenario: Scenario) -> Iterator[Clock]:
+    """Time passes by looking at it; nobody waits; contents of a large scenario go in sessions."""
     clock, nonces = Clock(), count()
 
     def pause(attempt: int, error: TransientDriveError, deadline: object) -> None:
@@ -705,6 +709,7 @@ def logical_time() -> Iterator[Clock]:
 
     with (
         mock.patch.object(drive_upload, "time", clock),
+        mock.patch.object(drive_upload, "MULTIPART_MAX_BYTES", 0 if scenario.is_large else MULTIPART_MAX_BYTES),
         mock.patch.object(drive_upload, "uuid4", lambda: SimpleNamespace(hex=f"nonce-{next(nonces)}")),  # noqa: PT008
         mock.patch("function.core.retry.pause", pause),
         mock.patch("threading.Thread", mock.MagicMock()),

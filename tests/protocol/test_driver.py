@@ -10,7 +10,7 @@ from function.core.errors import Locked
 from function.protocol.steps import Log, Move, Rename, Send, Step, Trash, UpdateMetadata
 from function.state.locks import HeldLock
 from function.state.receipts import Superseded
-from tests.protocol.model import LOCK, NAME, THEIRS, Call, Chooser, Scenario, World, logical_time
+from tests.protocol.model import LOCK, NAME, THEIRS, Call, Chooser, Scenario, World, small_world
 
 EFFECTS = Send | Move | Rename | Trash | UpdateMetadata | Log
 
@@ -24,8 +24,9 @@ class LostLock:
 
 def effects() -> Iterator[tuple[Call, Step]]:
     """The effects of an upload that meets a foreign file of its name, one by one; each is taken afterwards."""
-    with logical_time() as clock:
-        world = World(Scenario("a foreign file"), Chooser([]))
+    scenario = Scenario("a foreign file")
+    with small_world(scenario) as clock:
+        world = World(scenario, Chooser([]))
         world.clock = clock
         world.drive.put(NAME, THEIRS, world.leaf)
         call = Call(world, world.homes[0], world.content_of(world.homes[0], 0), 0)

@@ -49,6 +49,10 @@ SCENARIOS = [
     Scenario("racers of other contents", homes=2, calls=1, contents=2),
     Scenario("racers with sessions", homes=2, calls=1, is_large=True),
     Scenario("racers with sessions, one of which dies", homes=2, calls=1, is_large=True, kills=1),
+    Scenario("racers with sessions of other contents", homes=2, calls=1, contents=2, is_large=True),
+    Scenario("racers with sessions that skip", homes=2, calls=1, contents=2, is_large=True, policy=Policy.SKIP),
+    Scenario("racers with sessions that fail", homes=2, calls=1, contents=2, is_large=True, policy=Policy.FAIL),
+    Scenario("racers with sessions that revise", homes=2, calls=1, contents=2, is_large=True, policy=REVISIONS),
     Scenario("racers, one of which dies", homes=2, calls=1, contents=2, kills=1),
     Scenario("three racers", homes=3, calls=1, contents=3),
     Scenario("racers beside a foreign file", homes=2, calls=1, contents=2, others=("foreign",)),
@@ -92,6 +96,9 @@ def broken(world: World) -> Iterator[str]:
     names = Counter(each.name for each in ours if each.id not in world.put_away)
     yield from (f"{count} files of ours are called {name}" for name, count in names.items() if count > 1)
     yield from (f"{each.id} holds what nobody wanted" for each in ours if contents[each.id] not in world.contents)
+    if world.scenario.policy is not REVISIONS and not world.put_away and not world.theirs:
+        arrived = {each for file in ours for each in world.drive.store.revisions[file.id]} & {*world.contents}
+        yield from (f"{each!r} was written over" for each in arrived - {contents[each.id] for each in ours})
     for call in last:
         yield from _wrong_with(call, ours)
     for home in world.homes:
