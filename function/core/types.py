@@ -129,6 +129,8 @@ class RemoteFile(msgspec.Struct, frozen=True):
     """The public ones."""
     description: str | None = None
     link: str | None = None
+    is_mine: bool = True
+    """It isn't another user's; what lies in a shared drive belongs to all its members."""
     target: str | None = None
     """Of a shortcut: the id of what it leads to, which never changes."""
 
@@ -147,6 +149,10 @@ class RemoteFile(msgspec.Struct, frozen=True):
     def is_equal_to(self, other: "RemoteFile") -> bool:
         """Whether both are known to hold one content: size and MD5."""
         return self.md5 is not None and (self.size, self.md5) == (other.size, other.md5)
+
+    def may_be_from(self, folder: str | None) -> bool:
+        """Whether an upload into that folder can have made it. Our mark doesn't tell: another account's has it, too."""
+        return self.is_mine or folder in self.parents
 
     @property
     def gave_way(self) -> bool:

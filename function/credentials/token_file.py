@@ -26,7 +26,7 @@ import msgspec
 
 from function.core.errors import CredentialsError
 from function.credentials import token_checks
-from function.home.settings import APPLICATION_DEFAULT
+from function.home.settings import APPLICATION_DEFAULT, default_credentials
 from function.state import files
 
 METADATA: Final = "metadata"
@@ -115,12 +115,8 @@ def locate(source: Path) -> Path | None:
     """
     if not _is_default(source):
         return source
-    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if named:
-        return Path(named)
-    folder = os.environ.get("CLOUDSDK_CONFIG")
-    gclouds = Path(folder) if folder else Path(os.path.expanduser("~/.config/gcloud"))
-    return path if (path := gclouds / "application_default_credentials.json").exists() else None
+    first = default_credentials()[0]
+    return first if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or os.path.exists(first) else None
 
 
 def _read(path: Path, subject: str | None) -> TokenFile:

@@ -37,7 +37,7 @@ from function.pacing.rate_limiter import Pacer
 
 FIELDS = (
     "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"
-    "headRevisionId,version,appProperties,properties,description,webViewLink,shortcutDetails(targetId)"
+    "headRevisionId,version,appProperties,properties,description,webViewLink,ownedByMe,shortcutDetails(targetId)"
 )
 """All that the job ever looks at, asked for in the answer of the request itself."""
 
@@ -352,6 +352,7 @@ class _Resource(msgspec.Struct, rename="camel"):
     properties: dict[str, str] = {}
     description: str | None = None
     web_view_link: str | None = None
+    owned_by_me: bool | None = None
     shortcut_details: _Shortcut = _Shortcut()
 
     @property
@@ -407,5 +408,6 @@ def _remote(answer: dict[str, Any]) -> RemoteFile:
         properties=resource.properties,
         description=resource.description,
         link=resource.web_view_link,
+        is_mine=resource.owned_by_me is not False,
         target=resource.shortcut_details.target_id,
     )

@@ -6,6 +6,7 @@ object that the client is given instead: it sends each request exactly once, kee
 threads, streams bodies, and ends at a deadline.
 """
 
+import base64
 import http
 import http.client
 import io
@@ -176,8 +177,15 @@ def _manager(proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
         return urllib3.PoolManager(**options)
     if proxy.url.startswith("https"):
         options["proxy_ssl_context"] = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
-    login = urllib3.make_headers(proxy_basic_auth=proxy.login) if proxy.login else None
-    return urllib3.ProxyManager(proxy.url, proxy_headers=login, **options)
+    return urllib3.ProxyManager(proxy.url, proxy_headers=_login(proxy), **options)
+
+
+def _login(proxy: Proxy) -> dict[str, str] | None:
+    """The header with user and password, in UTF-8 as curl sends them; urllib3 knows Latin-1 only."""
+    if not proxy.login:
+        return None
+    login = proxy.login.encode("utf-8", "surrogateescape")
+    return {"proxy-authorization": f"Basic {base64.b64encode(login).decode('ascii')}"}
 
 
 def _wait_at_most(left_s: float, connection: socket.socket) -> None:

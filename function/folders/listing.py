@@ -148,7 +148,8 @@ class FolderView(msgspec.Struct):
         alike = None if names is None else {same(name) for name in names}
         files = tuple(each for each in here if alike is None or same(each.name) in alike)
         shown = {each.id for each in files}
-        elsewhere = tuple(each for each in listed if each.key in self.keys and _is_put_away(each, shown))
+        ours = (each for each in listed if each.key in self.keys and each.may_be_from(chain.leaf))
+        elsewhere = tuple(each for each in ours if _is_put_away(each, shown))
         return FolderListing(names, files, elsewhere, began)
 
     def _duplicates(

@@ -5,10 +5,12 @@ resolved, symlinks included, before anything is opened.
 """
 
 import errno
+import json
 import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import msgspec
 
 from function.core.errors import SourceError, UploadError, VolumeUnavailable
 from function.core.naming import quoted
-from function.home.settings import Settings
+from function.home.settings import Settings, default_credentials
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -111,14 +113,13 @@ class DataRoot(msgspec.Struct, dict=True):
     ) -> Location:
         root = self._real(str(self.path))
         inside = "" if real == root else _below(real, root)
+        if (status is None or not inside) and not os.path.isdir(root):  # before the path is blamed for it
+            what = "is no folder" if os.path.exists(root) else "is not there"
+            raise VolumeUnavailable(f"{self.path}: data_root {what}; mount it or mend the setting, and call again.")
         if inside is None:
             raise SourceError(
                 f"{quoted(given)} lies outside data_root ({self.path.name}); only files in it are uploaded.",
                 reason="path_outside_data_root",
-            )
-        if status is None and not os.path.exists(root):
-            raise VolumeUnavailable(
-                f"{self.path}: data_root is not there; mount it or mend the setting, and call again."
             )
         if not inside:
             raise SourceError(f"{quoted(given)} is a folder; name a file in it.", reason="source_not_a_file")
@@ -126,6 +127,13 @@ class DataRoot(msgspec.Struct, dict=True):
         if shown and (is_plain or os.path.realpath(lexical) == real):
             return Location(real, shown, status)
         return Location(real, inside, status)
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether it shows nothing at all, as the mount point of a volume that is away does."""
+        with suppress(OSError):
+            return not _entries(str(self.path))
+        return False
 
     def _real(self, folder: str) -> str:
         if folder not in self._resolved:
@@ -170,7 +178,10 @@ _MORE_NAMES = {
 }
 """Names, as a regular expression, that an own file has besides."""
 
-_WELL_KNOWN_CREDENTIALS = "~/.config/gcloud/application_default_credentials.json"
+_TOKEN_MAX_BYTES = 1024 * 1024
+
+_FILES_OF_CREDENTIALS = ("file", "output_file", "certificate_config_location", "trust_chain_path")
+"""Keys of an `external_account` file that name files with secrets. Source: google-auth, identity_pool and pluggable."""
 
 
 class OwnFiles(msgspec.Struct, dict=True):
@@ -197,6 +208,7 @@ class OwnFiles(msgspec.Struct, dict=True):
             )
 
     def _hold(self, path: str, status: os.stat_result) -> bool:
+        """Raises OSError where that can't be known."""
         if _identity(status) in self._identities or _leads_to(self._state, path):
             return True
         folder, name = os.path.split(path)
@@ -204,26 +216,38 @@ class OwnFiles(msgspec.Struct, dict=True):
             return True
         if self._is_mounted_apart(path) and self._is_folder_of_state(folder):
             return True
-        return self._may_have_another_name(path, status) and _identity(status) in self._all_files
+        if not self._may_have_another_name(path, status):
+            return False
+        for each in self._credentials:
+            _identity_of(each)
+        return _identity(status) in self._all_files
 
     @cached_property
     def _paths(self) -> list[Path]:
         settings = self.settings
         tokens = [each.token for each in settings.accounts if not each.is_application_default]
-        variable = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
         return [
             settings.paths_json,
             settings.log,
             settings.state_root / "drive_upload.lock",
             settings.home / _CLIENT_SECRET,
             *tokens,
-            *([Path(variable)] if variable else []),
-            Path(os.path.expanduser(_WELL_KNOWN_CREDENTIALS)),
+            *self._credentials,
+            *(each for token in (*tokens, *self._credentials) for each in _named_in(token)),
         ]
 
     @cached_property
+    def _credentials(self) -> list[Path]:
+        """Google's own files, whether an account uses them or not."""
+        return default_credentials()
+
+    @cached_property
     def _identities(self) -> set[Identity | None]:
-        return {_identity_of(path) for path in self._paths}
+        found = {_identity_of(path) for path in self._paths if path not in self._credentials}
+        for path in self._credentials:
+            with suppress(PermissionError):  # in another user's home; what has one name only is no link to it
+                found.add(_identity_of(path))
+        return found
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
@@ -303,6 +327,27 @@ def _identity_of(path: str | Path) -> Identity | None:
         return _identity(os.stat(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _named_in(token: Path) -> list[Path]:
+    """The files that a token file leads to, beside which it is worth nothing."""
+    try:
+        if not token.is_file():
+            return []
+        with token.open("rb") as file:
+            document = json.loads(file.read(_TOKEN_MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return []
+    found: list[Path] = []
+    left = [document]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            left += each.values()
+            found += [
+                Path(os.path.abspath(path)) for name in _FILES_OF_CREDENTIALS if isinstance(path := each.get(name), str)
+            ]
+    return found
 
 
 def _belongs_to(name: str, own: str) -> bool:

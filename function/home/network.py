@@ -10,6 +10,7 @@ where no scheme is given), with `user:password@` in front of the host if it want
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -133,11 +134,18 @@ def _parsed(variable: str, text: str) -> Proxy:
         raise SettingsError(f"{variable}: its port or address is malformed; {_EXAMPLE}") from None
     if url.scheme not in ("http", "https"):
         raise SettingsError(f"{variable}: {url.scheme} proxies are not supported; {_EXAMPLE}")
-    if not host:
-        raise SettingsError(f"{variable}: it names no host; {_EXAMPLE}")
+    if "@" in f"{url.path}?{url.query}#{url.fragment}":  # the host would be what stands before it: a part of the login
+        raise SettingsError(
+            f"{variable}: its user or password holds one of / ? #, to be written %2F %3F %23; {_EXAMPLE}"
+        )
+    if not host or not _HOST.fullmatch(host):
+        raise SettingsError(f"{variable}: it names no host that can be; {_EXAMPLE}")
     shown = f"[{host}]" if ":" in host else host
     return Proxy(variable, f"{url.scheme}://{shown}:{port or (443 if url.scheme == 'https' else 80)}", _login(url))
 
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+(%[\w.-]+)?")
+"""A name, in the ASCII form where it has another one, or an address."""
 
 _EXAMPLE = "name one as http://user:password@proxy.example:3128, or unset it."
 

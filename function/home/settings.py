@@ -27,6 +27,18 @@ HOME = PREFIX + "HOME"
 APPLICATION_DEFAULT = "application-default"
 """In a token's place: Google's Application Default Credentials."""
 
+
+def default_credentials() -> list[Path]:
+    """Where Google's Application Default Credentials may lie, the first that counts first.
+
+    Source: AIP-4110; `gcloud topic configurations` (CLOUDSDK_CONFIG).
+    """
+    named, folder = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), os.environ.get("CLOUDSDK_CONFIG")
+    folders = [*([folder] if folder else []), os.path.expanduser("~/.config/gcloud")]
+    gclouds = [Path(each, "application_default_credentials.json") for each in folders]
+    return [*([Path(named)] if named else []), *gclouds]
+
+
 EXCLUDE = (
     # version control
     ".git/", ".hg/", ".svn/",

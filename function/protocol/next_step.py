@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from function.core.errors import IntegrityError, Locked
-from function.core.receipt import Create, LoseTo, Mend, Receipt, RemoteRef, Revise, Sending
+from function.core.receipt import CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Revise, Sending
 from function.core.types import (
     Digests,
     Fingerprint,
@@ -307,11 +307,11 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     no receipt, and listings may hide the first file).
     """
     sent = facts.last_sent
-    if not isinstance(sent, Create) or not facts.was_superseded:
+    if sent is None or not facts.was_superseded or (receipt.claim and receipt.claim.id == sent.id):
         return None
-    if receipt.claim and receipt.claim.id == sent.id:
-        return None
-    if any(each.id == sent.id for each in receipt.done):
+    if done := next((each for each in receipt.done if each.id == sent.id), None):
+        return _log_as_found(sent, done, facts)
+    if not isinstance(sent, Create):
         return None
     if sent.id not in facts.files:
         return NeedFile(sent.id)
@@ -327,6 +327,19 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     if step is None:
         raise Locked(f"{wanted.label}: another invocation took it over; call again.")
     return step
+
+
+def _log_as_found(sent: Sending, done: CompletedUpload, facts: Facts) -> Step | None:
+    """Log what this invocation has sent, where another one without a receipt found it on Drive: to that one it was old.
+
+    Without this rule a state that is deleted while an upload waits for its listing leaves a file that nobody logged.
+    """
+    if facts.entry_written is not None or not (done.content.digests and done.content.same_content(sent.content)):
+        return None
+    if step := look_at((sent.id,), facts):
+        return step
+    file = facts.files[sent.id]
+    return Log(file, done.content, sent.log_position) if file and file.holds(done.content) else None
 
 
 def _live_with(wanted: Wanted, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:

@@ -290,7 +290,8 @@ def _by_listing(
     if known and known.file_id not in facts.files:
         return NeedFile(known.file_id)
     file = facts.files[known.file_id] if known else None
-    if known and file and (file.key == wanted.key or file.holds(known.content)):
+    # The log doesn't know of which Drive it speaks: it may be another account's, which this one is shared with.
+    if known and file and file.may_be_from(facts.leaf) and (file.key == wanted.key or file.holds(known.content)):
         return _adopt(wanted, file, known.name, facts)
     return _by_policy(wanted, receipt, listing, facts, unused)
 

@@ -143,6 +143,7 @@ class App(msgspec.Struct):
     settings: Settings
     locks: Locks
     log: UploadLog
+    memory: LogIndex
     accounts: dict[str, AccountSession]
 
     def handle(
@@ -280,7 +281,7 @@ class _Invocation(msgspec.Struct):
             shown = data_root.below_home(relative)
             source = find_source(location, own)
         except UploadError as error:
-            source = error
+            source = self._away(data_root) or error if error.reason == "source_missing" else error
         except Exception as error:  # noqa: BLE001 - whatever it is, each item gets its answer
             source = _internal(error)
         return [
@@ -296,6 +297,17 @@ class _Invocation(msgspec.Struct):
             )
             for account in accounts
         ]
+
+    def _away(self, data_root: DataRoot) -> UploadError | None:
+        """The error of a source that is missing with all others: an empty mount point says nothing about a file."""
+        try:
+            if data_root.is_empty and self.app.memory.knows_uploads():
+                return VolumeUnavailable(
+                    f"{data_root.path}: data_root is empty, and had files that were uploaded; mount it, and call again."
+                )
+        except UploadError as error:
+            return error
+        return None
 
     def _run_account(self, items: list[Item], deadline: Deadline) -> None:
         log_deadline = Deadline(deadline.at_s + LOGGING_S - 1)
@@ -352,7 +364,7 @@ def open_app(settings: Settings, around: Callable[[Drive], Drive] = as_it_is) ->
     log = UploadLog(settings.log, locks.shared, _log.warning, int(settings.log_max_mb * 1024 * 1024))
     memory = LogIndex(settings.log)
     accounts = {each.name: AccountSession(settings, each, locks, memory, around) for each in settings.accounts}
-    return App(settings, locks, log, accounts)
+    return App(settings, locks, log, memory, accounts)
 
 
 def current() -> App:

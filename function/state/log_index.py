@@ -174,6 +174,11 @@ class LogIndex(msgspec.Struct):
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
+    def knows_uploads(self) -> bool:
+        """Whether anything was ever uploaded, as far as the log's last part tells. Raises VolumeUnavailable."""
+        self.read_on()
+        return bool(self._uploads)
+
     def uploads_from(self, account: str, path: str) -> Sequence[LoggedUpload]:
         """What was uploaded from that source (relative to the home) to that account, oldest first."""
         return self._by_source.get((account, path), ())

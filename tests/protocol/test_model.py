@@ -43,6 +43,7 @@ SCENARIOS = [
     Scenario("a folder that goes into the bin", kills=1, others=("trash_folder",)),
     Scenario("a state that is deleted", others=("lose_state",), kills=1),
     Scenario("a state that is deleted, behind listings", others=("lose_state",), lease=True, hides=True),
+    Scenario("a state that is deleted, locks and all", others=("lose_state",), lease=True),
     Scenario("leases that overlap", lease=True, kills=1),
     Scenario("a state from a backup", others=("backup",), calls=3, edits_source=True, lost=1),
     Scenario("racers of equal content", homes=2, calls=1),
@@ -102,7 +103,7 @@ def broken(world: World) -> Iterator[str]:
     for call in last:
         yield from _wrong_with(call, ours)
     for home in world.homes:
-        yield from _logged(world, home.log)
+        yield from _logged(world, home.log, ours)
 
 
 def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
@@ -125,10 +126,14 @@ def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
         yield f"the receipt still says {receipt.claim or receipt.strays}"
 
 
-def _logged(world: World, log: list[tuple[str, bytes]]) -> Iterator[str]:
+def _logged(world: World, log: list[tuple[str, bytes]], ours: list[RemoteFile]) -> Iterator[str]:
     for entry, count in Counter(log).items():
         if count > 1 and world.scenario.policy is not REVISIONS:
             yield f"{entry} is logged {count} times"
+    is_alone = len(world.homes) == 1 and not world.scenario.hides and "backup" not in world.scenario.others
+    if is_alone and world.left["kills"] == world.scenario.kills and not (world.put_away or world.theirs):
+        unlogged = {world.drive.store.contents[each.id] for each in ours} - {content for _, content in log}
+        yield from (f"{content!r} went up, and nobody logged it" for content in unlogged)
     lost = "lose_state" in world.scenario.others and world.scenario.lease
     if world.scenario.policy is REVISIONS or world.put_away or world.theirs or lost:
         return  # a content may go up again, or two overlapping calls know nothing of each other
