@@ -1,5 +1,6 @@
 """The job's own files are never a source: by whatever name, wherever the settings put them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.home import PROJECT, Home, Post
+from tests.support.privileges import permissions_count
 
 OWN = ["drive_token.json", "paths.json", "upload_log.json", "drive_upload.lock", "receipt", "ids"]
 
@@ -96,6 +98,48 @@ def test_the_credentials_of_the_environment(home: Home, post: Post, monkeypatch:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(home.write("Data/key.json", "canary")))
 
     forbidden(home, post, "Data/key.json")
+
+
+@pytest.mark.parametrize("is_linked", [False, True], ids=["in the local zone", "by a hard link"])
+def test_the_credentials_of_gcloud(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch, *, is_linked: bool) -> None:
+    """What lies where CLOUDSDK_CONFIG says, whether an account uses it or not."""
+    place = home.folder / ("gcloud" if is_linked else "Data/gcloud")
+    place.mkdir()
+    (place / "application_default_credentials.json").write_text("canary")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(place))
+    if is_linked:
+        os.link(place / "application_default_credentials.json", home.folder / "Data/link.json")
+
+    forbidden(home, post, "Data/link.json" if is_linked else "Data/gcloud/application_default_credentials.json")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{"file": "SUBJECT"}, {"executable": {"command": "get", "output_file": "SUBJECT"}}],
+    ids=["file", "program"],
+)
+def test_what_a_workloads_credentials_lead_to(home: Home, post: Post, source: dict[str, object]) -> None:
+    """The token of another provider, which an external account's file names: it is exchanged for Google's."""
+    subject = home.write("Data/Meta/subject", "canary")
+    workload = {"type": "external_account", "credential_source": source}
+    home.write("workload.json", json.dumps(workload).replace("SUBJECT", str(subject)))
+    home.settings(accounts={"workload": {"token": "workload.json"}})
+
+    forbidden(home, post, "Data/Meta/subject")
+
+
+def test_credentials_that_are_out_of_reach_stop_nobody(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOME may be another user's: a file that has one name only is not the one that lies there."""
+    closed = home.folder / "closed"
+    closed.mkdir(0)
+    monkeypatch.setenv("HOME", str(closed))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(closed / "key.json"))
+
+    with permissions_count():
+        answer = post(home, {"path": home.put()})
+
+    closed.chmod(0o700)
+    assert answer.body["status"] == "uploaded", answer.entry["message"]
 
 
 BIND = """

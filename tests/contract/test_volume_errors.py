@@ -130,3 +130,32 @@ def test_the_whole_file_system_as_local_zone(home: Home, post: Post) -> None:
     answer = post(home, {"path": home.put("Data/Meta/note.txt")})
 
     assert answer.entry["destination"] == f"MemoryVDB{home.folder}/Data/Meta/note.txt"
+
+
+@pytest.mark.parametrize("data_root", ["data", "paths.json"], ids=["misspelt", "a file"])
+@pytest.mark.parametrize("path", ["Data/Meta/note.txt", "paths.json", "/etc/hostname"])
+def test_a_data_root_that_is_none_is_not_the_files_fault(home: Home, post: Post, data_root: str, path: str) -> None:
+    """A mistake in the settings: no queue drops the file, and the same call succeeds once it is mended."""
+    home.put()
+    home.settings(data_root=data_root)
+
+    answer = post(home, {"path": path}, {"X-CloudTasks-TaskName": "task"})
+
+    assert (answer.code, answer.entry["reason"]) == (503, "volume_unavailable"), answer.entry["message"]
+    home.settings(data_root="Data")
+    assert post(home, {"path": "Data/Meta/note.txt"}).code == 200
+
+
+def test_a_mount_point_without_its_mount(home: Home, post: Post) -> None:
+    """Everything has vanished: what was uploaded from there tells that something was there."""
+    missing = {"path": "Data/Meta/second.txt"}
+    assert post(home, missing).code == 404  # nothing was ever there
+    post(home, {"path": home.put()})
+    assert post(home, missing).code == 404
+    (home.folder / "Data").rename(home.folder / "mounted")
+    (home.folder / "Data").mkdir()
+
+    away = post(home, missing)
+
+    assert (away.code, away.entry["reason"]) == (503, "volume_unavailable")
+    assert "data_root is empty" in away.entry["message"]

@@ -69,7 +69,40 @@ def test_racers_settle_however_long_a_create_takes(
         assert list(promise.twin_folders(world.files())) == []
 
 
+@pytest.mark.parametrize("policy", ["skip", "fail", "new_revision"])
+def test_racers_with_large_contents_keep_one_file(station: Station, policy: str) -> None:
+    """A large content's digests are known only when it was sent: the loser's file goes to the bin all the same."""
+    with station.world(homes=2) as world:
+        for number, home in enumerate(world.homes):
+            home.put("Meta/zones.txt", bytes([number]) + LARGE)
+        world.drive.faults.add({"on": "upload.send", "do": "delay", "ms": 200, "times": 2})
+
+        world.at_once([world.invocation(ZONES | {"if_exists": policy}, home=home) for home in world.homes])
+
+        assert list(named(world)) == ["MemoryVDB/Meta/zones.txt"]
+
+
 # --- the state is bound to the Drive it speaks of
+
+
+@pytest.mark.parametrize("policy", ["keep_both", "new_revision"])
+@pytest.mark.parametrize("shared_with", ["user", "anyone"])
+def test_a_drive_that_is_shared_with_the_next_user_is_not_theirs(
+    station: Station, policy: str, shared_with: str
+) -> None:
+    """The log tells of a file that the next token can see, too; it lies in the first user's Drive all the same."""
+    with station.world(("default", "archive")) as world:
+        payload = ZONES | {"account": "default", "if_exists": policy}
+        world.home.put("Meta/zones.txt", b"zones")
+        world.run(payload)
+        top = next(each["id"] for each in world.files() if each["path"] == "MemoryVDB")
+        reader = {"type": shared_with, "role": "reader"}
+        reader |= {"emailAddress": world.emails["archive"]} if shared_with == "user" else {}
+        world.call("POST", f"files/{top}/permissions", reader)
+        shutil.copy(world.home.folder / "archive.json", world.home.folder / "default.json")
+
+        assert world.run(payload).statuses == ["uploaded"]
+        assert named(world, "archive") == {"MemoryVDB/Meta/zones.txt": b"zones"}
 
 
 def test_another_users_token_starts_with_a_state_of_its_own(station: Station) -> None:

@@ -177,6 +177,23 @@ def test_an_edit_behind_a_lost_answer_is_kept(world: World) -> None:
     assert only(world, "MemoryVDB/Meta/zones (2).txt")["size"] == len(LARGE)
 
 
+@pytest.mark.parametrize("content", [b"zones", LARGE], ids=["in one request", "in a session"])
+def test_a_content_that_arrived_is_kept_although_its_source_is_another(world: World, content: bytes) -> None:
+    """Killed before the log's entry, edited since: both contents are there, under names of their own, and logged."""
+    upload(world, "Meta/earlier.txt")
+    world.home.put("Meta/zones.txt", content)
+    request = "request PUT" if content is LARGE else "request POST /upload"
+    world.run(ZONES, strike=Strike(0, "after", only=request))
+    world.settle()
+
+    assert upload(world, content=b"edited") == ["uploaded"]
+
+    assert world.content(only(world, "MemoryVDB/Meta/zones.txt")["id"]) == content
+    assert world.content(only(world, "MemoryVDB/Meta/zones (2).txt")["id"]) == b"edited"
+    for each in (content, b"edited"):
+        assert promise.times_logged(world.home, Wanted("Meta/zones.txt", each)) == 1
+
+
 @pytest.mark.parametrize("put_away", [rename, move, trash])
 def test_a_folder_that_goes_during_a_long_transfer_is_noticed(
     world: World, put_away: Callable[[World, str], None]

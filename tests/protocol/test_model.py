@@ -130,8 +130,9 @@ def _logged(world: World, log: list[tuple[str, bytes]], ours: list[RemoteFile]) 
     for entry, count in Counter(log).items():
         if count > 1 and world.scenario.policy is not REVISIONS:
             yield f"{entry} is logged {count} times"
-    is_alone = len(world.homes) == 1 and not world.scenario.hides and "backup" not in world.scenario.others
-    if is_alone and world.left["kills"] == world.scenario.kills and not (world.put_away or world.theirs):
+    is_simple = len(world.homes) == 1 and not world.scenario.hides and "backup" not in world.scenario.others
+    has_answered = not any(each.is_dead or isinstance(each.outcome, UploadError) for each in world.calls)
+    if is_simple and has_answered and not (world.put_away or world.theirs):
         unlogged = {world.drive.store.contents[each.id] for each in ours} - {content for _, content in log}
         yield from (f"{content!r} went up, and nobody logged it" for content in unlogged)
     lost = "lose_state" in world.scenario.others and world.scenario.lease

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any, cast
+from unittest import mock
 
 from function.core.retry import Deadline
 from function.core.types import NEVER, FileId, Folder, FolderPath
@@ -45,3 +46,31 @@ def test_a_listing_that_began_before_an_answer_does_not_count_for_it_although_it
 
     assert drive.store.calls["list"] == 2
     assert newer.began > answered[0]
+
+
+def test_what_another_account_owns_is_not_what_an_upload_made() -> None:
+    """A Drive that is shared with this one shows files with the same mark; in the folder itself they count."""
+    drive = MemoryDrive()
+    view = view_of(drive)
+    view.chain = FolderPath("here", (Folder(drive.put("here").id, "here", "root"),))
+    view.keys.add("key")
+    drive.put("zones.txt", b"theirs", drive.put("elsewhere").id, key="key", is_mine=False)
+    ours = drive.put("renamed.txt", b"ours", drive.put("elsewhere").id, key="key")
+
+    assert view.look(NAMES, NEVER).elsewhere == (ours,)
+
+
+def test_a_file_that_a_racer_moved_is_not_hidden_by_a_lagging_listing() -> None:
+    """It merges our folder into its own, and leaves the younger one empty: the duplicate counts."""
+    drive = MemoryDrive()
+    older, younger = (drive.put("here", key="folder") for _ in range(2))
+    view = view_of(drive)
+    view.chain = FolderPath("here", (Folder(FileId("root"), None, None), Folder(younger.id, "here", "root")))
+    view.made.add(drive.put("zones.txt", b"ours", older.id, key="key").id)
+    found = FolderPath("here", (Folder(FileId("root"), None, None), Folder(older.id, "here", "root")))
+
+    with mock.patch.object(Folders, "ensure", return_value={"": found}):
+        listing = view.look(NAMES, NEVER)
+
+    assert [each.name for each in listing.files] == ["zones.txt"]
+    assert view.leaf == older.id

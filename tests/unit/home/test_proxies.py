@@ -103,7 +103,19 @@ def test_a_login_is_decoded_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["socks5://canary@p:1", "socks5h://p:1", "ftp://p", "http://canary@p:port", "http://:1", "http://[::1"]
+    "text",
+    [
+        "socks5://canary@p:1",
+        "socks5h://p:1",
+        "ftp://p",
+        "http://canary@p:port",
+        "http://:1",
+        "http://[::1",
+        "http://canary:p@my proxy:1",
+        "http://canary:p@proxy\uff0eexample:\uff11",
+        "http://user:12/canary@proxy.example:3128",
+        "http://user:canary#3@proxy.example:3128",
+    ],
 )
 def test_a_proxy_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named, and how to write it."""
