@@ -11,8 +11,8 @@ from tests.support.home import Home, Post
 from tests.support.login_proxy import LoginProxy
 from tests.support.tls_front import TlsFront
 
-LOGIN = "upload:p@ss word"
-QUOTED = "upload:p%40ss%20word"
+LOGIN = "upload:p@ss wörd €"
+QUOTED = "upload:p%40ss%20w%C3%B6rd%20%E2%82%AC"
 GOOGLE = {"oauth2.googleapis.com:443", "www.googleapis.com:443"}
 
 
