@@ -93,7 +93,8 @@ def _claimed(wanted: Wanted, receipt: Receipt, claim: Sending, facts: Facts) -> 
 
 def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
     """It was logged, and not recorded: what its owner did to the file since is the owner's business."""
-    content = claim.content if claim.content.digests == logged.content.digests else logged.content
+    is_claimed = claim.content.digests == logged.content.digests
+    content = Fingerprint(claim.content.stat, logged.content.digests) if is_claimed else logged.content
     return Finish(RemoteRef(claim.id, logged.name, logged.link), content)  # this call's metadata may be another
 
 

@@ -158,6 +158,7 @@ def test_what_was_logged_before_the_death_is_its_owners(
 
     assert dead.code is None
     assert upload(world, content=content) == ["unchanged"]
+    assert world.home.log()[-1]["md5"] == hashlib.md5(content, usedforsecurity=False).hexdigest()
     assert world.files() == before
     assert promise.times_logged(world.home, Wanted("Meta/zones.txt", content)) == 1
 
