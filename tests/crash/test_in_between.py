@@ -1,6 +1,7 @@
 """What others do on Drive between two of our calls, and what becomes of it: their doings are respected, nothing ends
 in the bin, nothing of theirs is touched."""
 
+import hashlib
 import threading
 from collections.abc import Callable
 
