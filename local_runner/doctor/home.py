@@ -41,6 +41,9 @@ def check_log(settings: Settings) -> Iterator[Finding]:
     try:
         count = sum(1 for _ in reader.entries(log))
         torn = reader.torn_lines(log)
+    except reader.Unreadable as error:
+        yield fail("log", str(error), f"make {log} and {log.parent} readable for user id {os.geteuid()}")
+        return
     except reader.NotALog as error:
         yield fail("log", str(error), "the next upload sets it aside and begins a new one; or restore it")
         return

@@ -267,20 +267,20 @@ def test_the_embedded_drive_takes_settings_from_variables_alone(
     assert json.loads(run("upload", "Data", "--emulator", "--json").stdout)["status"] == "uploaded"
 
 
-def test_what_else_fails_is_not_blamed_on_the_embedded_drive(
-    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only what its own folder refuses is: here first that folder, then the temporary one of the dry run."""
+def test_what_else_fails_is_not_blamed_on_the_embedded_drive(home: Path, run: Run) -> None:
+    """Only what its own folder refuses is: here first that folder, then a log that a dry run can't copy."""
     (home / ".drive_emulator").write_text("no folder", encoding="utf-8")
     refused = run("upload", "Data", "--emulator")
     (home / ".drive_emulator").unlink()
-    monkeypatch.setattr("tempfile.tempdir", str(home / "nowhere"))
+    (home / "upload_log.json").write_text("[]", encoding="utf-8")
+    (home / "upload_log.json").chmod(0)
 
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        run("upload", "Data", "--emulator", "--dry-run")
+    with permissions_count():
+        unreadable = run("upload", "Data", "--emulator", "--dry-run")
 
-    assert refused.exit_code == 75
+    assert (refused.exit_code, unreadable.exit_code) == (75, 75)
     assert ".drive_emulator: the embedded Drive can't be kept there" in refused.stderr
+    assert "can't be copied for the dry run ([Errno 13] Permission denied" in unreadable.stderr
     assert not (home / ".drive_emulator.json").exists()
 
 
