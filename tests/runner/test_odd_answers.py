@@ -232,7 +232,7 @@ def test_no_message_repeats_what_an_address_proves(
     """Neither user nor password nor query, whatever is wrong; host and path are named."""
     with answering(lambda asked: body or b"", code or 200) as server:
         host = server.removeprefix("http://") if code else "127.0.0.1:9"
-        result = run("-v", "upload", A, "--url", f"http://user:canary-password@{host}/function?token=canary-token")
+        result = run("upload", A, "--url", f"http://user:canary-password@{host}/function?token=canary-token")
 
     said = result.output + "".join(capfd.readouterr())
     assert result.exit_code == (65 if code == 404 else 75)
