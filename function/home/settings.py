@@ -5,6 +5,7 @@ environment variable follows from its name, and the README's table is tested aga
 """
 
 import difflib
+import json
 import os
 import re
 import stat
@@ -254,7 +255,7 @@ def _document(path: Path, given: Mapping[str, str]) -> tuple[dict[str, Any], dic
 
 def _file(path: Path, *, may_be_absent: bool) -> dict[str, Any]:
     try:
-        document = msgspec.json.decode(_content(path).removeprefix(b"\xef\xbb\xbf"))
+        document = _loads(_content(path).removeprefix(b"\xef\xbb\xbf"))
     except FileNotFoundError as error:
         if may_be_absent:
             return {}
@@ -272,6 +273,20 @@ def _file(path: Path, *, may_be_absent: bool) -> dict[str, Any]:
     return document
 
 
+def _loads(content: bytes) -> Any:
+    """The JSON document. Raises ValueError, msgspec.DecodeError, RecursionError."""
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        try:  # of half a character msgspec says that the data was cut short
+            json.dumps(json.loads(content), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a \\u escape is half a character; write the character itself") from None
+        except ValueError:
+            pass
+        raise
+
+
 def _content(path: Path) -> bytes:
     """What a regular file holds: a FIFO in its place would never end. Raises OSError, ValueError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -286,7 +301,7 @@ def _value(field: msgspec.structs.FieldInfo, text: str, variable: str) -> object
     """What a variable says: text and numbers as they are, objects and lists as JSON."""
     if field.name in _STRUCTURED or (field.name == "drive_root" and text.lstrip().startswith("{")):
         try:
-            return msgspec.json.decode(text.encode("utf-8", "surrogateescape"))
+            return _loads(text.encode("utf-8", "surrogateescape"))
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise SettingsError(f"{variable}: not valid JSON ({str(error)[:100]}).") from error
     try:

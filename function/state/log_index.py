@@ -77,12 +77,20 @@ def closed_path(path: str, now: datetime) -> str:
 
 
 def closed_logs(path: Path) -> list[Path]:
-    """The closed logs, oldest first. A log that is being closed has both names for a moment; it isn't among them."""
+    """The closed logs, oldest first. A log that is being closed has both names for a moment; it isn't among them.
+
+    Raises VolumeUnavailable.
+    """
     real = Path(real_path(path))
     try:
         names = os.listdir(real.parent)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise VolumeUnavailable(
+            f"{real.parent}: the log's folder can't be listed ({error.strerror}); let user id {os.geteuid()} read it, "
+            "or mend the volume, and call again."
+        ) from error
     current = _inode(real)
     found = (real.with_name(each) for each in sorted(names) if _is_closed(each, real))
     return [each for each in found if _inode(each) not in (current, None)]
@@ -101,7 +109,7 @@ def _inode(path: Path) -> int | None:
 
 
 def all_logs(path: Path) -> list[Path]:
-    """The closed logs and the current one, oldest first."""
+    """The closed logs and the current one, oldest first. Raises VolumeUnavailable."""
     return [*closed_logs(path), path]
 
 
@@ -112,7 +120,7 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def lines_since(path: Path, position: LogPosition) -> Iterator[bytes]:
-    """The lines behind a position, oldest first. Raises OSError."""
+    """The lines behind a position, oldest first. Raises OSError, VolumeUnavailable."""
     inode, offset = position >> _OFFSET_BITS, position & ((1 << _OFFSET_BITS) - 1)
     with contextlib.suppress(FileNotFoundError), open_log(path) as file:
         if inode and (os.fstat(file.fileno()).st_ino & _INODE_MASK) == inode:
@@ -251,7 +259,7 @@ class LogIndex(msgspec.Struct):
 
 
 def uploads_since(path: Path, log_position: LogPosition) -> Iterator[LoggedUpload]:
-    """The uploads that the log tells of behind a position, oldest first. Raises OSError."""
+    """The uploads that the log tells of behind a position, oldest first. Raises OSError, VolumeUnavailable."""
     return (upload for line in lines_since(path, log_position) if (upload := parse_upload(line)))
 
 

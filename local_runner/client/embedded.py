@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,17 +52,15 @@ def embedded_drive(environ: Mapping[str, str] = os.environ) -> Iterator[Embedded
     """
     settings = load({**environ, "DRIVE_EMULATOR_HOST": ""})
     folder = settings.home / FOLDER
-    try:
-        folder.mkdir(exist_ok=True, mode=0o700)
-        with _alone(folder / "lock"), _started(folder, settings) as drive:
-            paths = _write_settings(settings, drive, environ)
-            try:
-                where = {"DRIVE_UPLOAD_PATHS": str(paths), "DRIVE_EMULATOR_HOST": drive.url}
-                yield Embedded(drive, folder, where)
-            finally:
-                paths.unlink(missing_ok=True)
-    except OSError as error:
-        raise EmbeddedFailed(f"{folder}: the embedded Drive can't be kept there ({error}).") from error
+    with ExitStack() as up:
+        try:
+            folder.mkdir(exist_ok=True, mode=0o700)
+            up.enter_context(_alone(folder / "lock"))
+            drive = up.enter_context(_started(folder, settings))
+            paths = up.enter_context(_settings_of(settings, drive))
+        except OSError as error:
+            raise EmbeddedFailed(f"{folder}: the embedded Drive can't be kept there ({error}).") from error
+        yield Embedded(drive, folder, {"DRIVE_UPLOAD_PATHS": str(paths), "DRIVE_EMULATOR_HOST": drive.url})
 
 
 @contextmanager
@@ -108,9 +106,21 @@ def _state(settings: Settings, port: int) -> Path:
     return msgspec.structs.replace(settings, emulator=f"http://127.0.0.1:{port}").state
 
 
-def _write_settings(settings: Settings, drive: DriveEmulator, environ: Mapping[str, str]) -> Path:
-    source = Path(environ.get("DRIVE_UPLOAD_PATHS") or "paths.json").absolute()
-    document: dict[str, Any] = json.loads(source.read_bytes())
+@contextmanager
+def _settings_of(settings: Settings, drive: DriveEmulator) -> Iterator[Path]:
+    """The home's settings with tokens for that Drive; what can't be removed afterwards is written over next time."""
+    paths = _write_settings(settings, drive)
+    try:
+        yield paths
+    finally:
+        with suppress(OSError):
+            paths.unlink()
+
+
+def _write_settings(settings: Settings, drive: DriveEmulator) -> Path:
+    document: dict[str, Any] = {}
+    with suppress(FileNotFoundError):  # the variables may say it all
+        document = json.loads(settings.paths_json.read_bytes())
     accounts = document.get("accounts") or {each.name: {} for each in settings.accounts}
     for each in settings.accounts:
         email = quote(each.name, safe="")

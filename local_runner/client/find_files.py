@@ -181,10 +181,14 @@ def _walk(folder: str, found: Found) -> None:
 def _add_entries(entries: Iterable[os.DirEntry[str]], found: Found) -> Iterator[str]:
     """Add the files; give the folders. Costs no stat but for symbolic links."""
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
+        try:
+            is_folder, is_file = entry.is_dir(follow_symlinks=False), entry.is_file()
+        except OSError:  # a link that leads to itself or into a closed folder: the job says what is wrong with it
+            is_folder, is_file = False, True
+        if is_folder:
             if not found.is_excluded(entry.path, is_folder=True):
                 yield entry.path
-        elif entry.is_file():
+        elif is_file:
             if not found.is_excluded(entry.path):
                 found.add(entry.path)
         else:
@@ -194,6 +198,6 @@ def _add_entries(entries: Iterable[os.DirEntry[str]], found: Found) -> Iterator[
 def _kind(entry: os.DirEntry[str]) -> str:
     if not entry.is_symlink():
         return "neither a file nor a folder"
-    if entry.is_dir():
+    if os.path.isdir(entry.path):
         return "a link to a folder, which is not followed"
     return "a link to nothing" if not os.path.exists(entry.path) else "a link to what is no file"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import urllib3
@@ -20,6 +21,7 @@ from function.core.errors import HTTP_CODE, UploadError, field_first
 from function.core.types import Status
 from function.serving.app import refused_entry
 from local_runner.client.invoke import Call, CallFailed, Entry, NotTheFunction, Progress, Reply, Request
+from local_runner.client.tally import http_code
 from local_runner.log.entry import Known, is_plain
 
 SAID_MAX = 300
@@ -51,6 +53,7 @@ class _Result:
 def over_http(url: str, headers: Mapping[str, str], home: Path) -> Call:
     """The function that runs at a URL; its own deadline bounds the waiting. The paths asked for start in `home`."""
     connections = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=15, read=None))
+    shown = _without_secrets(url)
 
     def call(body: bytes, progress: Progress) -> Reply:
         try:
@@ -58,11 +61,27 @@ def over_http(url: str, headers: Mapping[str, str], home: Path) -> Call:
                 "POST", url, body=body, headers={**headers, "Content-Type": "application/json"}
             )
         except urllib3.exceptions.HTTPError as error:
-            raise CallFailed(f"{url}: no answer ({error}); is the function running there?") from error
+            what = str(error).replace(url, shown)
+            raise CallFailed(f"{shown}: no answer ({what}); is the function running there?") from error
         asked = json.loads(body)
-        return _reply(answer.status, answer.data, url, _Asked(asked.get("files", [asked]), str(home)))
+        return _reply(answer.status, answer.data, shown, _Asked(asked.get("files", [asked]), str(home)))
 
     return call
+
+
+def is_address(text: str) -> bool:
+    """Whether a function can be called there."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
+
+
+def _without_secrets(url: str) -> str:
+    """The address for messages: user, password and query may be what proves who calls."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _reply(code: int, body: bytes, url: str, asked: "_Asked") -> Reply:
@@ -87,7 +106,18 @@ def _reply(code: int, body: bytes, url: str, asked: "_Asked") -> Reply:
     ]
     if stray and not failed:  # who knows of which file it was to tell
         failed = [_failed(url, stray, {"path": None})]
+    if not (failed or _explains(code, told)):
+        what = f"its HTTP status is {code}, and none of its entries says why"
+        return Reply(code, [_failed(url, what, each) for each in asked.requests], [[] for _ in asked.requests])
     return Reply(code, told + failed, [[each.entry for each in part if each.wrong is None] for part in parts])
+
+
+def _explains(code: int, entries: Iterable[Entry]) -> bool:
+    """Whether the entries say why an answer has that HTTP status: for good (4xx), for later (5xx), or it is a success.
+
+    One that says both that it failed and that all is done proves nothing of any file.
+    """
+    return code // 100 == 2 or code // 100 in {http_code(each) // 100 for each in entries}
 
 
 def _first_wrong(results: Iterable[_Result]) -> str | None:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from function.drive.query import Query
 from function.home.settings import Settings
 from function.serving import json_logs
 from function.serving.app import open_app
-from local_runner.client.invoke import Call, Progress, Reply
+from local_runner.client.invoke import Call, CallFailed, Progress, Reply
 
 NEVER = "mimeType = 'application/x-never'"
 """A condition that holds for no file."""
@@ -195,11 +195,13 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 @contextmanager
 def rehearsing(settings: Settings) -> Iterator[Call]:
-    """The function in this process, on a copy of the state that is gone afterwards, for calls that change nothing."""
+    """The function in this process, on a copy of the state that is gone afterwards, for calls that change nothing.
+
+    Raises CallFailed.
+    """
     json_logs.set_up()
-    with tempfile.TemporaryDirectory(prefix="drive-upload-dry-run-") as folder:
-        _copy_state(settings, Path(folder))
-        app = open_app(msgspec.structs.replace(settings, state_root=Path(folder)), Rehearsal)
+    with _copied(settings) as folder:
+        app = open_app(msgspec.structs.replace(settings, state_root=folder), Rehearsal)
 
         def call(body: bytes, progress: Progress) -> Reply:
             result = app.handle(body, {}, lambda path, sent, size: None)
@@ -207,6 +209,22 @@ def rehearsing(settings: Settings) -> Iterator[Call]:
 
         yield call
         open_app.cache_clear()
+
+
+@contextmanager
+def _copied(settings: Settings) -> Iterator[Path]:
+    """A copy of the state, until the block ends."""
+    with ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drive-upload-dry-run-")))
+            _copy_state(settings, folder)
+        except OSError as error:
+            why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # it lists all that went wrong
+            raise CallFailed(
+                f"{settings.state_root}: the log and the state in it can't be copied for the dry run ({why}); mend "
+                "what that names and call again."
+            ) from error
+        yield folder
 
 
 def _copy_state(settings: Settings, folder: Path) -> None:

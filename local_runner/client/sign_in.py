@@ -27,12 +27,12 @@ from typing import Any, Final, TextIO
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import click
-from urllib3.exceptions import HTTPError
 
-from function.core.errors import CredentialsError
+from function.core.errors import CredentialsError, DeadlineExceeded, UploadError
+from function.core.retry import Deadline
 from function.credentials import token_checks
 from function.credentials.token_file import DRIVE_FILE_SCOPE, DRIVE_SCOPE, GOOGLE_TOKEN_URI
-from function.drive.http import pool
+from function.drive.http import Connections, Transport, pool
 
 SCOPES: Final = {"drive": DRIVE_SCOPE, "drive.file": DRIVE_FILE_SCOPE}
 """What can be asked for, by the names that people use."""
@@ -107,19 +107,21 @@ def sign_in(
     """Give `save` the content of a token file, in google-auth's authorized-user form, for the account that was chosen.
 
     `scope` is one of SCOPES. `show` gets the page's URL. The redirect is awaited on a free port of this machine and,
-    pasted, as a line of `typed`. Raises AuthorizationFailed, and what `save` raises.
+    pasted, as a line of `typed`. Raises SettingsError where the way to the token endpoint is misconfigured, before
+    anything is shown; AuthorizationFailed, and what `save` raises.
     """
     verifier, state = secrets.token_urlsafe(64), secrets.token_urlsafe(24)
-    with _Redirects(("127.0.0.1", 0), _RedirectHandler) as redirects:
+    # The way to the token endpoint comes first: once someone has consented, the code can be used only once.
+    with pool(client.token_uri) as connections, _Redirects(("127.0.0.1", 0), _RedirectHandler) as redirects:
         redirects.state = state
         redirect_uri = f"http://127.0.0.1:{redirects.server_port}/"
         show(f"{client.auth_uri}?{urlencode(_request(client, SCOPES[scope], redirect_uri, verifier, state))}")
         visit = redirects.wait(typed, timeout_s)
         try:
-            answer = _exchange(client, _code(visit.query), redirect_uri, verifier)
+            answer = _exchange(connections, client, _code(visit.query), redirect_uri, verifier)
             save(_token_file(client, answer, scope))
-        except click.ClickException as failure:
-            visit.end(f"Not done: {failure.message}")
+        except BaseException as failure:
+            visit.end(f"Not done: {getattr(failure, 'message', 'look at the program that sent you here.')}")
             raise
         visit.end("Done: you can close this window.")
 
@@ -234,7 +236,7 @@ def _code(outcome: dict[str, str]) -> str:
     return outcome["code"]
 
 
-def _exchange(client: Client, code: str, redirect_uri: str, verifier: str) -> dict[str, Any]:
+def _exchange(connections: Connections, client: Client, code: str, redirect_uri: str, verifier: str) -> dict[str, Any]:
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -244,15 +246,17 @@ def _exchange(client: Client, code: str, redirect_uri: str, verifier: str) -> di
         "code_verifier": verifier,
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    host = urlsplit(client.token_uri).hostname
+    host = str(urlsplit(client.token_uri).hostname)
+    transport = Transport(connections, deadline=Deadline.after(_HTTP_TIMEOUT_S), where=host)
     try:
-        with pool(client.token_uri) as connections:
-            # Once: a code that was used is worth nothing.
-            response = connections.request(
-                "POST", client.token_uri, body=urlencode(form), headers=headers, timeout=_HTTP_TIMEOUT_S, retries=False
-            )
-        answer = json.loads(response.data)
-    except (HTTPError, OSError, ValueError, RecursionError) as error:
+        # Once: a code that was used is worth nothing.
+        response, content = transport.request(client.token_uri, "POST", urlencode(form), headers)
+        answer = json.loads(content)
+    except DeadlineExceeded:
+        raise AuthorizationFailed(f"No token came from {host} within {_HTTP_TIMEOUT_S:.0f} s; run it again.") from None
+    except UploadError as error:
+        raise AuthorizationFailed(f"No token came: {error.message}") from None
+    except (ValueError, RecursionError) as error:
         raise AuthorizationFailed(f"No token came from {host} ({type(error).__name__}); run it again.") from None
     if response.status != 200 or not isinstance(answer, dict) or not answer.get("access_token"):
         error_code = answer.get("error") if isinstance(answer, dict) else None

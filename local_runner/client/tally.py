@@ -52,7 +52,7 @@ class Tally:
         self.statuses[status] += 1
         self.requests += entry.get("requests") or 0
         self.units += entry.get("units") or 0
-        self.codes.add(_code(entry))
+        self.codes.add(http_code(entry))
         if status == "uploaded":
             self.bytes_uploaded += entry.get("size") or 0
         if status == "failed":
@@ -88,7 +88,8 @@ class Tally:
         }
 
 
-def _code(entry: Entry) -> int:
+def http_code(entry: Entry) -> int:
+    """The HTTP code that an answer with this entry alone has."""
     reason = entry.get("reason")
     if reason is None:
         return 200

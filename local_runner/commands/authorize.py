@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import click
 
-from function.core.errors import CredentialsError, SettingsError
+from function.core.errors import CredentialsError, SettingsError, UploadError
 from function.credentials import token_checks, token_file
 from function.credentials.token_file import GOOGLE_TOKEN_URI
 from function.home.network import emulator
@@ -64,6 +64,18 @@ def command(
     account: str | None, client_secret: Path | None, token: Path | None, scope: str | None, browser: bool
 ) -> None:
     """Get a drive_token.json: allow access to a Google Drive in the browser."""
+    try:
+        _authorize(account, client_secret, token, scope, browser=browser)
+    except SettingsError as error:
+        raise WrongSettings(error.message) from error
+    except UploadError as error:
+        raise AuthorizationFailed(error.message) from error
+
+
+def _authorize(
+    account: str | None, client_secret: Path | None, token: Path | None, scope: str | None, *, browser: bool
+) -> None:
+    """Raises ClickException, UploadError."""
     host, path = _where(account, token)
     secret = client_secret or _client_secret()
     client = read_client(secret, host)
@@ -89,7 +101,7 @@ def command(
 
 
 def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
-    """The emulator's base URL, if one is named, and the path of the token file."""
+    """The emulator's base URL, if one is named, and the path of the token file. Raises SettingsError."""
     try:
         if token is not None:
             return emulator(os.environ), token
@@ -97,7 +109,7 @@ def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
     except SettingsError as error:
         if account is None and isinstance(error.__cause__, FileNotFoundError):  # nobody has written settings yet
             return emulator(os.environ), Path(os.environ.get(HOME, ""), "drive_token.json")
-        raise WrongSettings(error.message) from error
+        raise
     names = ", ".join(each.name for each in settings.accounts)
     if account is None and len(settings.accounts) > 1:
         raise click.UsageError(f"--account: say for which of the settings' accounts: {names}.")

@@ -14,6 +14,7 @@ from local_runner.client import cloud_tasks
 from local_runner.client.cloud_tasks import GOOGLE, QUEUE, Enqueued, Queue
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import settings
+from local_runner.commands.run_uploads import url_option
 from local_runner.commands.upload import find_paths
 from local_runner.terminal.printable import printable
 from local_runner.terminal.verbosity import is_quiet
@@ -40,16 +41,10 @@ def _queue(context: click.Context, parameter: click.Parameter, value: str) -> st
     return value
 
 
-def _url(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not value.startswith(("https://", "http://")):
-        raise click.BadParameter("must be the function's address, as https://…")
-    return value
-
-
 @click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
 @click.option("--queue", required=True, callback=_queue, metavar="QUEUE", help="projects/P/locations/L/queues/Q.")
-@click.option("--url", required=True, callback=_url, metavar="URL", help="The function that the tasks call.")
+@url_option(required=True, help="The function that the tasks call.")
 @click.option("--service-account", metavar="EMAIL", help="Whose token the tasks carry; it needs roles/run.invoker "
               "(default: drive-upload-tasks of the queue's project).")  # fmt: skip
 @click.option("--dispatch-deadline", type=click.IntRange(15, 1800), default=600, show_default=True, metavar="S",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any, TypeVar
 
 import click
 
@@ -18,11 +19,13 @@ from function.serving import shutdown
 from local_runner.client import invoke
 from local_runner.client.find_files import LeftOut
 from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
-from local_runner.client.over_http import over_http
+from local_runner.client.over_http import is_address, over_http
 from local_runner.client.tally import Tally
 from local_runner.terminal import warnings_shown
 from local_runner.terminal.progress import Bars
 from local_runner.terminal.verbosity import is_quiet
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _header(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -32,10 +35,21 @@ def _header(context: click.Context, parameter: click.Parameter, values: tuple[st
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def url_option(**more: Any) -> Callable[[F], F]:
+    """The option --url, with what its command says of it."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None and not is_address(value):  # not repeated: it may hold a password
+            raise click.BadParameter("must be the function's address, as https://host/path or http://127.0.0.1:8080.")
+        return value
+
+    return click.option("--url", metavar="URL", callback=check, **more)
+
+
 def where_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which function is called."""
     for option in (
-        click.option("--url", metavar="URL", help="Call the function that runs there, instead of in this process."),
+        url_option(help="Call the function that runs there, instead of in this process."),
         click.option("--header", multiple=True, callback=_header, metavar="H: V", help="Send this too, with --url."),
         click.option(
             "--emulator", is_flag=True, help="Against an embedded Drive, kept in the home's .drive_emulator/."

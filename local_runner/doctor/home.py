@@ -12,7 +12,12 @@ from local_runner.log import reader
 def check_data(settings: Settings) -> Finding:
     """Whether the local zone is there."""
     root = settings.data_root
-    if not root.is_dir():
+    try:
+        is_folder = root.is_dir()
+    except OSError as error:
+        mend = f"let user id {os.geteuid()} enter the folders that it lies in, or set data_root"
+        return fail("data", f"{root}: can't be looked at ({error.strerror})", mend)
+    if not is_folder:
         return fail("data", f"{root}: no such folder", "make it, or set data_root")
     if not os.access(root, os.R_OK | os.X_OK):
         return fail("data", f"{root}: can't be read", f"make it readable for user id {os.geteuid()}")
@@ -41,6 +46,9 @@ def check_log(settings: Settings) -> Iterator[Finding]:
     try:
         count = sum(1 for _ in reader.entries(log))
         torn = reader.torn_lines(log)
+    except reader.Unreadable as error:
+        yield fail("log", str(error), f"make {log} and {log.parent} readable for user id {os.geteuid()}")
+        return
     except reader.NotALog as error:
         yield fail("log", str(error), "the next upload sets it aside and begins a new one; or restore it")
         return

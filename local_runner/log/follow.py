@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from local_runner.client.invoke import Entry
-from local_runner.log.reader import parse
+from local_runner.log.reader import parse, readable
 
 
 class Follower:
@@ -20,7 +20,7 @@ class Follower:
         self._offset = self._end()
 
     def new_entries(self) -> list[Entry]:
-        """What was appended since the last call."""
+        """What was appended since the last call. Raises NotALog."""
         found = self._read()
         opened = self._opened()
         if opened is None:
@@ -40,7 +40,8 @@ class Follower:
 
     def _opened(self) -> BinaryIO | None:
         try:
-            return open(self._path, "rb")
+            with readable(self._path):
+                return open(self._path, "rb")
         except FileNotFoundError:
             return None
 

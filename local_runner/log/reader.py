@@ -13,11 +13,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from function.core.errors import VolumeUnavailable
 from function.state import log_index
 from local_runner.client.invoke import Entry
 from local_runner.log.entry import parse, parse_all
 
-__all__ = ["NotALog", "entries", "newest_first", "parse", "torn_lines"]
+__all__ = ["NotALog", "Unreadable", "entries", "newest_first", "parse", "readable", "torn_lines"]
 
 BLOCK_BYTES = 256 * 1024
 
@@ -34,13 +35,17 @@ _HEAD_BYTES = 1024 * 1024
 
 
 class NotALog(Exception):
-    """The file isn't a JSON array of entries, or can't be read."""
+    """The file isn't a JSON array of entries."""
+
+
+class Unreadable(NotALog):
+    """The file can't be read, or its folder can't be listed."""
 
 
 def entries(path: Path) -> Iterator[Entry]:
     """All entries, oldest first, those of closed logs before those of the current one. Raises NotALog."""
     for name, file in _logs(path):
-        with _readable(name):
+        with readable(name):
             if _is_by_line(file):
                 for line in log_index.lines(file):
                     yield from parse_all(line) or []
@@ -52,7 +57,7 @@ def entries(path: Path) -> Iterator[Entry]:
 def newest_first(path: Path) -> Iterator[Entry]:
     """All entries, newest first; reads no more of the logs than is taken. Raises NotALog."""
     for name, file in _logs(path, newest_first=True):
-        with _readable(name):
+        with readable(name):
             if _is_by_line(file):
                 for line in _lines_backwards(file):
                     yield from reversed(parse_all(line) or [])
@@ -66,7 +71,7 @@ def torn_lines(path: Path) -> int:
     """How many lines are neither entries nor a bracket; none in a log that is laid out otherwise. Raises NotALog."""
     count = 0
     for name, file in _logs(path):
-        with _readable(name):
+        with readable(name):
             if _is_by_line(file):
                 count += sum(1 for line in log_index.lines(file) if parse_all(line) is None)
     return count
@@ -76,29 +81,33 @@ def _logs(path: Path, *, newest_first: bool = False) -> Iterator[tuple[Path, Bin
     """The files of the log. The current one is opened first, so that it is read though it is closed meanwhile."""
     with ExitStack() as stack:
         current: BinaryIO | None = None
-        with suppress(FileNotFoundError), _readable(path):
+        with suppress(FileNotFoundError), readable(path):
             current = stack.enter_context(log_index.open_log(path))
-        closed = log_index.closed_logs(path)
+        with readable(path):
+            closed = log_index.closed_logs(path)
         if current is not None:
             status = os.fstat(current.fileno())
             closed = [each for each in closed if not os.path.samestat(each.stat(), status)]
         if current is not None and newest_first:
             yield path, current
         for each in reversed(closed) if newest_first else closed:
-            with suppress(FileNotFoundError), _readable(each):
+            with suppress(FileNotFoundError), readable(each):
                 yield each, stack.enter_context(log_index.open_log(each))
         if current is not None and not newest_first:
             yield path, current
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Whatever stops the block from reading that file, unless it is missing, is told as Unreadable."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise NotALog(f"{path}: can't be read ({error.strerror}).") from error
+        raise Unreadable(f"{path}: can't be read ({error.strerror}).") from error
+    except VolumeUnavailable as error:
+        raise Unreadable(error.message) from error
 
 
 def _parsed(file: BinaryIO, start: int, end: int) -> Iterator[Entry]:

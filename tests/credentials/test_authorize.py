@@ -337,6 +337,60 @@ def test_a_terminal_is_asked_for_the_scope(tmp_path: Path) -> None:
     assert parse_qs(urlsplit(url).query)["scope"] == [DRIVE]
 
 
+NO_PROXIES = dict.fromkeys(
+    [each for name in ("https_proxy", "http_proxy", "all_proxy", "no_proxy") for each in (name, name.upper())], ""
+)
+GOOGLES_CLIENT = {"installed": {"client_id": "x.apps.googleusercontent.com", "client_secret": "GOCSPX-Canary0Secret"}}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("HTTPS_PROXY", "socks5://user:Canary0Secret@proxy:1080", "HTTPS_PROXY: socks5 proxies are not supported"),
+        ("ALL_PROXY", "http://user:Canary0Secret@proxy:port", "ALL_PROXY: its port or address is malformed"),
+        ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "REQUESTS_CA_BUNDLE: /nowhere/ca.pem can't be read"),
+        ("DRIVE_EMULATOR_HOST", "http://drive.example", "DRIVE_EMULATOR_HOST: 'http://drive.example' is another"),
+    ],
+)
+def test_a_way_out_that_cant_be_is_found_before_anyone_consents(
+    tmp_path: Path, variable: str, value: str, words: str
+) -> None:
+    """One sentence, exit 78, and no page: a code that nobody can exchange would be lost."""
+    (tmp_path / "client_secret.json").write_text(json.dumps(GOOGLES_CLIENT))
+    environment = {**NO_PROXIES, "DRIVE_EMULATOR_HOST": "", "DRIVE_UPLOAD_HOME": str(tmp_path), variable: value}
+
+    outcome = CliRunner().invoke(authorize.command, ["--no-browser", "--scope", "drive"], env=environment)
+
+    assert outcome.exit_code == 78
+    assert outcome.output.startswith(f"Error: {words}")
+    assert len(outcome.output.splitlines()) == 1
+    assert "Canary0Secret" not in outcome.output
+
+
+def test_a_proxy_that_nobody_answers_at_is_named(tmp_path: Path) -> None:
+    """As for uploads: its address and variable without the password, at the terminal and on the browser's page."""
+    (tmp_path / "client_secret.json").write_text(json.dumps(GOOGLES_CLIENT))
+    environment = {**os.environ, **NO_PROXIES, "DRIVE_EMULATOR_HOST": "", "DRIVE_UPLOAD_HOME": str(tmp_path)}
+    environment["HTTPS_PROXY"] = "http://user:Canary0Secret@127.0.0.1:9"
+    program = "from local_runner.commands.authorize import command; command(['--no-browser', '--scope', 'drive'])"
+    arguments: dict[str, Any] = {"stdin": -1, "stdout": -1, "stderr": -1, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, **arguments) as process:
+        assert process.stderr is not None
+        url = next(line.strip() for line in process.stderr if line.strip().startswith("http"))
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+        page = urllib3.request("GET", f"{asked['redirect_uri']}?state={asked['state']}&code=4/x", retries=False)
+
+        _, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 65
+    assert page.status == 200
+    for told in (page.data.decode(), errors):
+        assert "The proxy http://127.0.0.1:9 (HTTPS_PROXY) lets nothing through to oauth2.googleapis.com" in told
+        assert "Canary0Secret" not in told
+    assert "Traceback" not in errors
+
+
 def test_the_command_end_to_end(drive: DriveEmulator, tmp_path: Path) -> None:
     """The command shows a page, waits, and writes the account's token with mode 0600; the emulator needs no client."""
     program = "from local_runner.commands.authorize import command; command()"

@@ -109,6 +109,19 @@ def test_what_could_not_work_is_refused(home: Home, arguments: list[str], named:
     assert queue.tasks == {}
 
 
+def test_a_link_that_leads_to_itself_keeps_no_other_file_out_of_the_queue(home: Home) -> None:
+    """It has failed for good; the others are queued."""
+    home.put()
+    (home.folder / "Data/me").symlink_to("me")
+
+    with cloud_tasks() as queue:
+        result = enqueue(home, queue, "http://127.0.0.1:9")
+
+    assert result.returncode == 65
+    assert "Data/me: can't be read" in result.stderr
+    assert "1 queued, 0 queued already, 1 failed" in result.stdout
+
+
 def test_a_queue_that_is_not_there_is_for_later(home: Home) -> None:
     """Nobody answers: exit 75, and the sentence says where to look."""
     home.put("Data/a.txt", "one")

@@ -17,6 +17,7 @@ from local_runner.commands import doctor as command
 from local_runner.doctor.mount import Mount, judge, mount_of, mounts
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.owner import Owner
+from tests.support.privileges import permissions_count
 
 Run = Callable[..., Result]
 
@@ -109,6 +110,18 @@ def test_a_local_zone_that_holds_the_homes_own_files_is_a_warning(
     assert [each["level"] for each in found] == ["warn" if inside else "ok"]
     assert f", with {inside} in it" in found[0]["what"] or not inside
     assert found[0]["mend"] or not inside
+
+
+def test_a_local_zone_that_cant_be_reached_is_named(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """It lies in a folder that may not be entered: a finding, as any other."""
+    (home / "closed").mkdir(mode=0)
+    (home / "paths.json").write_text('{"drive_root": "M", "data_root": "closed/Data"}', encoding="utf-8")
+
+    with permissions_count():
+        result = run("doctor", "--json")
+
+    assert result.exit_code == 65
+    assert f"{home}/closed/Data: can't be looked at (Permission denied)" in failures(result)
 
 
 def change_token(home: Path, **fields: Any) -> None:

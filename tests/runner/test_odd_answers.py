@@ -17,6 +17,8 @@ Run = Callable[..., Result]
 
 A, B, C = "Data/Meta/a.txt", "Data/Meta/b.txt", "Data/Notes/c.txt"
 
+QUEUE = "projects/mine/locations/europe-west1/queues/uploads"
+
 SENTENCE = "answered something that is no answer of this service: "
 
 
@@ -186,6 +188,56 @@ def test_a_path_may_be_told_otherwise_than_it_was_asked_for(home: Path, upload: 
 
     assert [each.exit_code for each in (shown, both, far, outside, refused)] == [0, 0, 0, 0, 65]
     assert statuses == {elsewhere: ["failed"]}
+
+
+@pytest.mark.parametrize("code", [302, 404, 500, 503])
+def test_an_error_that_no_entry_explains_is_not_done(upload: Upload, code: int) -> None:
+    """Entries say that all went up, the HTTP status says that it failed: the same call finds out."""
+    shown, statuses = upload(answer(told(A), told(B), told(C)), code=code)
+
+    assert shown.exit_code == 75
+    assert f"its HTTP status is {code}, and none of its entries says why; call again." in shown.stdout
+    assert statuses == ALL_FAILED
+
+
+def test_an_error_that_an_entry_explains_accounts_for_the_others(upload: Upload) -> None:
+    """503 for one account or file, as the contract has it: what is done is done."""
+    late = told(C, status="failed", reason="storage_quota_exceeded", retryable=True)
+
+    shown, statuses = upload(answer(told(A), told(B), late, status="partial"), code=503)
+
+    assert shown.exit_code == 75
+    assert statuses == {A: ["uploaded"], B: ["uploaded"], C: ["failed"]}
+
+
+@pytest.mark.parametrize("command", [["upload", "Data"], ["retry"], ["enqueue", "Data", "--queue", QUEUE]])
+@pytest.mark.parametrize(
+    "url",
+    ["", "function.example", "127.0.0.1:8080", "ftp://user:canary@host", "http://", "http://user:canary@host:port"],
+)
+def test_what_is_no_address_is_wrong_usage(home: Path, run: Run, command: list[str], url: str) -> None:
+    """An empty variable of a shell, too: nothing goes up from here instead."""
+    result = run(*command, "--url", url)
+
+    assert result.exit_code == 64
+    assert "Invalid value for '--url': must be the function's address, as https://host/path" in result.stderr
+    assert "canary" not in result.output
+    assert not (home / "upload_log.json").exists()
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"", 200), (b"", 404), (b"", 503), (answer(told(A)), 503), (None, None)])
+def test_no_message_repeats_what_an_address_proves(
+    home: Path, run: Run, capfd: pytest.CaptureFixture[str], body: bytes | None, code: int | None
+) -> None:
+    """Neither user nor password nor query, whatever is wrong; host and path are named."""
+    with answering(lambda asked: body or b"", code or 200) as server:
+        host = server.removeprefix("http://") if code else "127.0.0.1:9"
+        result = run("upload", A, "--url", f"http://user:canary-password@{host}/function?token=canary-token")
+
+    said = result.output + "".join(capfd.readouterr())
+    assert result.exit_code == (65 if code == 404 else 75)
+    assert f"http://{host}/function" in " ".join(said.split())
+    assert "canary" not in said
 
 
 def test_a_request_that_is_refused_as_a_whole_is_told_once(upload: Upload) -> None:

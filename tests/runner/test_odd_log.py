@@ -1,6 +1,7 @@
 """A log with anything in it: each command reads around it, and tells what can be told."""
 
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from local_runner.log import reader
 from local_runner.log.entry import DEPTH_MAX
 from local_runner.log.open_failures import open_failures
 from tests.support.mutated_logs import ODD_VALUES, entry, laid_out, mutated, odd_entry
+from tests.support.privileges import permissions_count
 
 Run = Callable[..., Result]
 
@@ -133,6 +135,28 @@ def test_closed_logs_are_read_with_the_current_one(home: Path, run: Run) -> None
     assert forwards == ["1", "3", "5", "7", "9", "11"]
     assert [each["invocation_id"] for each in reader.newest_first(log)] == forwards[::-1]
     assert found == {f"Data/Meta/{n}.txt": 2 if n == 1 else 1 for n in range(5)}
+
+
+@pytest.mark.parametrize("closed", [".", "upload_log.json"])
+def test_a_log_that_cant_be_read_is_one_sentence(home: Path, drive: DriveEmulator, run: Run, closed: str) -> None:
+    """The log itself, or its folder, which may be entered but not listed: the closed logs in it can't be told."""
+    write(home, [entry(1)])
+    (home / closed).chmod(0o311)
+    place = home / closed
+
+    with permissions_count():
+        results = [run(*command) for command in (*COMMANDS, ("status", "--follow"), ("retry", "--forget", "Data"))]
+        found = run("doctor", "--json")
+
+    for result in results:
+        assert result.exit_code == 65
+        assert result.stderr.startswith(f"Error: {place}: ")
+        assert "(Permission denied)" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert found.exit_code == 65
+    [finding] = [each for each in json.loads(found.stdout)["findings"] if each["area"] == "log"]
+    assert finding["what"].startswith(f"{place}: ")
+    assert f"readable for user id {os.geteuid()}" in finding["mend"]
 
 
 def test_a_log_that_is_being_closed_is_read_once(tmp_path: Path) -> None:

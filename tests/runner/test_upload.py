@@ -19,6 +19,7 @@ from local_runner.client import invoke
 from local_runner.client.function_process import function_process
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.home import PROJECT
+from tests.support.privileges import permissions_count
 
 Run = Callable[..., Result]
 
@@ -135,6 +136,43 @@ def test_what_is_left_out_is_said(home: Path, drive: DriveEmulator, run: Run) ->
     assert "Data/link" in {each["path"] for each in document["results"]}
 
 
+BAD_LINKS = {
+    "to itself": ("bad", "source_missing"),
+    "below a file": ("Meta/a.txt/x", "source_missing"),
+    "too long": ("n" * 300, "source_missing"),
+    "into a closed folder": ("closed/x", "source_unreadable"),
+}
+"""What it is -> where it leads, and what `upload` of the link itself says."""
+
+
+@pytest.mark.parametrize("bad", BAD_LINKS)
+def test_a_link_that_cant_be_followed_fails_alone(home: Path, drive: DriveEmulator, run: Run, bad: str) -> None:
+    """A walk and a dry run say of it what is said where it is named itself, and the other files go up."""
+    target, reason = BAD_LINKS[bad]
+    (home / "Data/bad").symlink_to(target)
+    (home / "Data/closed").mkdir()
+    (home / "Data/closed/x").write_text("x", encoding="utf-8")
+    (home / "Data/closed").chmod(0)
+
+    with permissions_count():
+        rehearsed, uploaded, named = (
+            run("upload", *arguments, "--json") for arguments in (("Data", "--dry-run"), ("Data",), ("Data/bad",))
+        )
+
+    failed = [
+        (each["path"], each["reason"], each["message"])
+        for result in (rehearsed, uploaded, named)
+        for each in json.loads(result.stdout)["results"]
+        if each["status"] == "failed"
+    ]
+    assert [rehearsed.exit_code, uploaded.exit_code, named.exit_code] == [65, 65, 65]
+    assert failed == [("Data/bad", reason, failed[-1][2])] * 3
+    assert len(live(drive)) == 3
+    assert {each["path"]: each["why"] for each in json.loads(uploaded.stdout)["left_out"]} == {
+        "Data/closed": "can't be read (Permission denied)"
+    }
+
+
 def test_a_folder_around_data_root_stands_for_it(drive: DriveEmulator, run: Run) -> None:
     """`upload .` in the home takes the local zone and says so."""
     document = json.loads(run("upload", ".", "--json").stdout)
@@ -217,6 +255,33 @@ def test_the_embedded_drive_is_the_same_one_at_another_port(home: Path, run: Run
 
     assert document["status"] == "unchanged"
     assert document["totals"]["requests"] <= 1  # whose token it is: its token endpoint is another one
+
+
+def test_the_embedded_drive_takes_settings_from_variables_alone(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a paths.json, as in a container."""
+    (home / "paths.json").unlink()
+    monkeypatch.setenv("DRIVE_UPLOAD_DRIVE_ROOT", "MemoryVDB")
+
+    assert json.loads(run("upload", "Data", "--emulator", "--json").stdout)["status"] == "uploaded"
+
+
+def test_what_else_fails_is_not_blamed_on_the_embedded_drive(home: Path, run: Run) -> None:
+    """Only what its own folder refuses is: here first that folder, then a log that a dry run can't copy."""
+    (home / ".drive_emulator").write_text("no folder", encoding="utf-8")
+    refused = run("upload", "Data", "--emulator")
+    (home / ".drive_emulator").unlink()
+    (home / "upload_log.json").write_text("[]", encoding="utf-8")
+    (home / "upload_log.json").chmod(0)
+
+    with permissions_count():
+        unreadable = run("upload", "Data", "--emulator", "--dry-run")
+
+    assert (refused.exit_code, unreadable.exit_code) == (75, 75)
+    assert ".drive_emulator: the embedded Drive can't be kept there" in refused.stderr
+    assert "can't be copied for the dry run ([Errno 13] Permission denied" in unreadable.stderr
+    assert not (home / ".drive_emulator.json").exists()
 
 
 def test_files_that_were_only_touched_cost_no_request(home: Path, drive: DriveEmulator, run: Run) -> None:
