@@ -172,6 +172,8 @@ class UploadLog(msgspec.Struct):
         if isinstance(error, UploadError):
             return error
         what = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename not in (None, os.fspath(self.path)):  # its folder
+            what = f"{error.filename}: {what}"
         return VolumeUnavailable(f"{self.path}: can't be written ({what}); mend the volume and call again.")
 
 
