@@ -43,6 +43,7 @@ from function.core.types import (
     Fingerprint,
     NewFile,
     Outcome,
+    Policy,
     ProgressCallback,
     RemoteFile,
     Status,
@@ -474,16 +475,36 @@ class Upload(msgspec.Struct, dict=True):
         return True
 
     def _update_metadata(self, done: CompletedUpload) -> None:
+        """Tell Drive this call's metadata, which never makes an upload fail: what is left now the next call tells."""
+        self.facts.was_told = True
         properties, description = self.to.marks
-        cleared = dict.fromkeys(set(done.properties) - set(properties))
-        file = self.to.context.drive.get(done.id)
-        if file and not file.trashed:
-            with suppress(BadRequest):  # metadata never makes an upload fail
-                self.to.context.drive.update(file, properties={**properties, **cleared}, description=description or "")
-        told = replace(done, metadata=self.wanted.metadata, properties=tuple(properties))
+        drive = self.to.context.drive
+        says = description is not None
+        try:
+            file = drive.get(done.id)
+            if file is None or file.trashed:
+                return
+            if file.key != self.to.key and self.to.policy is not Policy.NEW_REVISION:
+                self._message = "Its metadata was not changed: the file is not this job's."
+            else:
+                cleared = dict.fromkeys(set(done.properties) - set(properties))
+                says = says and (done.has_description or not file.description)  # what others wrote there stays
+                said = description if says else "" if done.has_description else None
+                drive.update(file, properties={**properties, **cleared}, description=said)
+                self._message = "Its metadata on Drive was updated."
+        except BadRequest:
+            self._message = "Drive doesn't take its metadata."
+        except DriveError as error:
+            self._message = f"Its metadata on Drive was not updated; the next call tries again. {error.message}"
+            return
+        told = replace(
+            done,
+            metadata=self.wanted.metadata,
+            properties=tuple(properties),
+            has_description=says,
+        )
         current = self.receipt.current
         self.receipt.correct(tuple(told if each.id == done.id else each for each in current.done), current.strays)
-        self._message = "Its metadata on Drive was updated."
 
     def _log(self, file: RemoteFile, content: Fingerprint, since: int) -> bool:
         assert content.digests
@@ -500,9 +521,13 @@ class Upload(msgspec.Struct, dict=True):
 
     def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
         facts, claim = self.facts, self.receipt.current.claim
-        told = self.wanted.metadata if has_our_metadata else ""
-        properties = tuple(self.to.marks[0]) if has_our_metadata else ()
-        self.receipt.finish(file, content, told, properties)
+        if has_our_metadata:
+            properties, description = self.to.marks
+            self.receipt.finish(
+                file, content, self.wanted.metadata, tuple(properties), has_description=description is not None
+            )
+        else:
+            self.receipt.finish(file, content)
         if claim is None:  # a content that no receipt knew
             self.to.folder.has_unknown_files()
         else:

@@ -8,6 +8,7 @@ two equal files goes to the bin, and the younger folder itself when it is empty.
 is, and keeps its folder.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,7 +19,7 @@ import msgspec
 
 from function import telemetry
 from function.core import retry
-from function.core.errors import BadRequest, LookFailed, TransientDriveError
+from function.core.errors import BadRequest, DriveError, LookFailed, TransientDriveError
 from function.core.naming import same
 from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, NEVER, FileId, FolderListing, FolderPath, RemoteFile
@@ -27,6 +28,8 @@ from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked, spelled
 from function.folders.search import NAMES_PER_QUERY
 from function.folders.tree import REPAIRS_MAX, Folders
+
+_log = logging.getLogger(__name__)
 
 KEYS_PER_QUERY = 8
 """Marks asked for in one query: each makes it dearer for Drive."""
@@ -137,7 +140,7 @@ class FolderView(msgspec.Struct):
             self._mend(misplaced | {each.younger.id for each in duplicates} & {each.id for each in chain.folders})
             for each in duplicates:
                 self._merged.add(each.younger.id)
-                merge(each, self.drive)
+                self._merge(each)
         raise TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
 
     def _listing(
@@ -171,6 +174,15 @@ class FolderView(msgspec.Struct):
                 return True
             self.made.discard(file_id)
         return False
+
+    def _merge(self, duplicates: DuplicateFolders) -> None:
+        """Merge them as far as the account may: who may only add files to a shared drive can't move them."""
+        try:
+            merge(duplicates, self.drive)
+        except TransientDriveError:
+            raise
+        except DriveError as error:
+            _log.warning("%s: two folders of one name can't be merged: %s", self.path, error.message)
 
     def _mend(self, misplaced: set[str]) -> None:
         if misplaced and self.chain:

@@ -99,7 +99,11 @@ def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
 
 
 def _resume(wanted: Wanted, claim: Sending, facts: Facts) -> Step:
-    """Go on with a session, unless the policy wants a name respected that was free when it began."""
+    """Go on with a session, unless this call's policy doesn't want what the call did that began it."""
+    if isinstance(claim, Revise) and wanted.policy is not Policy.NEW_REVISION:
+        return NeedFile(claim.id)
+    if isinstance(claim, Create) and claim.name != wanted.name and wanted.policy is not Policy.KEEP_BOTH:
+        return NeedFile(claim.id)
     if isinstance(claim, Create) and wanted.policy in (Policy.SKIP, Policy.FAIL):
         if step := stale_listing((claim.name,), facts):
             return step
@@ -151,8 +155,9 @@ def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile |
     if file.head_revision_id == claim.base:
         if facts.was_mended and facts.is_as_sent(file):
             raise _damaged(wanted, file)
-        is_source = claim.content.same_content(content_of(wanted, facts))
-        return _send_into(wanted, claim, facts) if is_source else WriteClaim(None)
+        # The claim may be of a call with another policy, which is over: only this one's permits to change a file.
+        is_wanted = wanted.policy is Policy.NEW_REVISION and claim.content.same_content(content_of(wanted, facts))
+        return _send_into(wanted, claim, facts) if is_wanted else WriteClaim(None)
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if facts.is_as_sent(file):  # damaged on the way: what was revised before is kept by Drive

@@ -50,6 +50,9 @@ from function.protocol.steps import (
 LISTING_LAG_NS = 3600 * 10**9
 """How long a listing may not show what we made: rclone's manual says to wait an hour."""
 
+LOOKED_AT_MAX = 8
+"""Files that are looked at by their ids where the log alone tells of them: the newest."""
+
 
 NAMES_AT_ONCE = 6
 """Names `Name (n)` asked for at first when a free one is searched; twice as many each time that all are taken."""
@@ -89,13 +92,17 @@ def look_at(ids: Iterable[FileId], facts: Facts) -> Step | None:
 
 
 def hidden_ids(receipt: Receipt, facts: Facts) -> list[FileId]:
-    """Files of ours that a listing may hide, and doesn't show: made in the last hour, or sent by others meanwhile."""
+    """Files of ours that a listing may hide, and doesn't show: made in the last hour, or sent by others meanwhile.
+
+    Without a receipt the log tells which they are.
+    """
     listing = facts.listing
     assert listing
     since = facts.now_ns - LISTING_LAG_NS
     recent = [each.id for each in receipt.done if each.at_ns > since and listing.covers((each.name,))]
     shown = {each.id for each in listing.files}
-    return [each for each in (*recent, *receipt.strays) if each not in shown]
+    logged = [] if receipt.done else [each.file_id for each in facts.logged_before[-LOOKED_AT_MAX:]]
+    return [each for each in dict.fromkeys((*recent, *receipt.strays, *logged)) if each not in shown]
 
 
 def listing_with_hidden(receipt: Receipt, facts: Facts) -> FolderListing:
@@ -350,7 +357,7 @@ def _adopt(wanted: Wanted, file: RemoteFile, name: str, facts: Facts) -> Step:
 def _unchanged(wanted: Wanted, receipt: Receipt, done: CompletedUpload, facts: Facts) -> Step:
     if receipt.claim is not None:  # the source is again what was done before the claim
         return WriteClaim(None)
-    if has_other_metadata(done, wanted):
+    if has_other_metadata(done, wanted) and not facts.was_told:
         return UpdateMetadata(done)
     if facts.digests and done.content != content_of(wanted, facts):  # known by its digests: learn the new stat
         fresh = replace(done, content=content_of(wanted, facts), at_ns=facts.now_ns)
@@ -375,9 +382,11 @@ def _may_be_done(wanted: Wanted, receipt: Receipt) -> bool:
 
 def _logged_before(wanted: Wanted, receipt: Receipt, facts: Facts) -> Sequence[LoggedUpload]:
     """What the log tells where no receipt does: the state was lost, or is old."""
+    last = {each.file_id: each for each in facts.logged_before}  # what a file held before that, we have replaced
+    counting = [each for each in facts.logged_before if last[each.file_id] is each]
     if wanted.policy is not Policy.NEW_REVISION:
-        return facts.logged_before
-    return () if receipt.done else facts.logged_before[-1:]  # only what was put there last counts
+        return counting
+    return () if receipt.done else counting[-1:]  # only what was put there last counts
 
 
 def _may_create_unseen(wanted: Wanted, receipt: Receipt, facts: Facts) -> bool:

@@ -77,6 +77,8 @@ class Facts(msgspec.Struct):
     revisions: dict[FileId, int] = msgspec.field(default_factory=dict)
     logged: dict[FileId, LoggedUpload | None] = msgspec.field(default_factory=dict)
     """What the log tells of an id since its claim."""
+    was_told: bool = False
+    """This invocation has tried to update the metadata of what is done."""
     was_mended: bool = False
     entry_written: bool | None = None
     """Whether the log's entry for the claim was written now (True) or stood there (False)."""

@@ -224,11 +224,27 @@ class ReceiptWriter(msgspec.Struct):
         """Correct what is done, and which files were sent by invocations whose claim was overtaken."""
         self._swap(replace(self.current, done=done, strays=strays))
 
-    def finish(self, file: RemoteRef, content: Fingerprint, metadata: str, properties: tuple[str, ...]) -> None:
-        """Record a content as done under that file, and drop the claim."""
+    def finish(
+        self,
+        file: RemoteRef,
+        content: Fingerprint,
+        metadata: str = "",
+        properties: tuple[str, ...] = (),
+        *,
+        has_description: bool = False,
+    ) -> None:
+        """Record a content as done under that file, with what was told with it, and drop the claim."""
         counted = self._counted(content)
         done = CompletedUpload(
-            file.id, file.name, content, counted.attempt, time.time_ns(), file.link, metadata, properties
+            file.id,
+            file.name,
+            content,
+            counted.attempt,
+            time.time_ns(),
+            file.link,
+            metadata,
+            properties,
+            has_description,
         )
         receipt, claim = finished(counted, done), self.current.claim
         is_logged = claim is not None and not isinstance(claim, LoseTo) and claim.id == file.id

@@ -109,7 +109,7 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
         properties: dict[str, str | None] = dict(told)
         if before and with_metadata:
             properties = dict.fromkeys(before.properties) | properties
-            description = description or ("" if before.metadata else None)
+            description = description or ("" if before.has_description else None)
         is_ours = isinstance(claim, Create | Mend)
         return NewFile(
             claim.id,

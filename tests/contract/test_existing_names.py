@@ -244,3 +244,58 @@ def test_a_revision_that_was_left_is_finished_under_any_policy(
     assert answer.code == 200, answer.entry["message"]
     assert b"newer" in home.stored().values()
     assert post(home, {"path": path, "if_exists": policy}).body["status"] == "unchanged"
+
+
+@pytest.mark.parametrize("policy", ["keep_both", "skip", "fail"])
+def test_a_call_does_not_carry_out_the_policy_of_an_earlier_one(home: Home, post: Post, policy: str) -> None:
+    """`new_revision` was asked for once, and not done: nobody asks for it now."""
+    Owner(home.drive).make(NAME)
+    home.settings(deadline_s=3)
+    path = home.put(content="ours")
+    home.drive.faults.add({"on": "upload.start", "do": "status", "status": 503, "times": 99})
+    assert post(home, {"path": path, "if_exists": "new_revision"}).code == 503
+    home.drive.faults.clear()
+
+    answer = post(home, {"path": path, "if_exists": policy})
+
+    code, status, stored = RESULTS[policy]
+    assert (answer.code, answer.body["status"]) == (code, status)
+    assert home.stored() == stored
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_content_that_was_replaced_is_not_there(home: Home, post: Post, policy: str) -> None:
+    """The log tells that it was uploaded, and also that the same file holds something else since."""
+    home.put(content="first")
+    path = {"path": "Data/Meta/note.txt"}
+    post(home, path)
+    home.put(content="ours, too")
+    post(home, path | {"if_exists": "new_revision"})
+    home.put(content="first")
+
+    answer = post(home, path | {"if_exists": policy})
+
+    stored = {
+        "keep_both": {NAME: b"ours, too", SECOND: b"first"},
+        "skip": {NAME: b"ours, too"},
+        "fail": {NAME: b"ours, too"},
+        "new_revision": {NAME: b"first"},
+    }
+    assert answer.body["status"] == RESULTS[policy][1]
+    assert home.stored() == stored[policy]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_without_its_state_a_home_knows_by_its_log_what_a_listing_hides(home: Home, post: Post, policy: str) -> None:
+    """The state is safe to delete, also within the hour that a listing may lag."""
+    home.drive.set_weather(list_lag_s=3600)
+    path = {"path": home.put(content="theirs")}
+    post(home, path)
+    shutil.rmtree(home.folder / ".drive_upload")
+    home.put(content="ours")
+
+    answer = post(home, path | {"if_exists": policy})
+
+    code, status, stored = RESULTS[policy]
+    assert (answer.code, answer.body["status"]) == (code, status)
+    assert home.stored() == stored

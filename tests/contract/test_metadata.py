@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.support.home import Home, Post
+from tests.support.owner import Owner
 
 METADATA: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -217,3 +218,49 @@ def test_the_sources_time_travels(home: Home, post: Post) -> None:
         post(home, {"path": path, "if_exists": policy})
         (remote,) = [each for each in home.drive.files() if each["size"] is not None]
         assert remote["modifiedTime"].startswith({1_600_000_000: "2020-09-13", 1_700_000_000: "2023-11-14"}[seconds])
+
+
+@pytest.mark.parametrize("policy", ["keep_both", "skip", "fail"])
+def test_what_others_say_of_their_file_stays(home: Home, post: Post, policy: str) -> None:
+    """A file of the same content that somebody else has put there is taken for done, and not written to."""
+    owner = Owner(home.drive)
+    theirs = owner.make("MemoryVDB/Meta/note.txt", b"same")
+    owner.change(theirs, description="theirs", properties={"k": "theirs"})
+
+    answer = post(home, {"path": home.put(content="same"), "metadata": {"k": "ours"}, "if_exists": policy})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert (answer.body["status"], answer.entry["file_id"]) == ("unchanged", theirs)
+    assert (remote["description"], remote["properties"]) == ("theirs", {"k": "theirs"})
+
+
+def test_a_description_that_others_wrote_stays(home: Home, post: Post) -> None:
+    """On our own file, too: we have never told one, so there is none of ours to clear."""
+    path = {"path": home.put()}
+    file_id = post(home, path | {"metadata": {"k": "1"}}).entry["file_id"]
+    Owner(home.drive).change(file_id, description="theirs")
+
+    post(home, path | {"metadata": {"k": "2"}})
+    home.put(content="edited")
+    post(home, path | {"metadata": {"k": "3"}, "if_exists": "new_revision"})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert (remote["description"], remote["properties"]) == ("theirs", {"k": "3"})
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_metadata_that_drive_does_not_take_now_fails_no_upload(home: Home, post: Post, status: int) -> None:
+    """The content is there; the next call tells the metadata."""
+    home.settings(deadline_s=5)
+    path = {"path": home.put()}
+    post(home, path)
+    home.drive.faults.add({"on": "files.update", "do": "status", "status": status, "times": 99})
+
+    failed = post(home, path | {"metadata": {"k": "1"}})
+    home.drive.faults.clear()
+    told = post(home, path | {"metadata": {"k": "1"}})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert (failed.code, failed.body["status"], told.body["status"]) == (200, "unchanged", "unchanged")
+    assert "not updated" in failed.entry["message"]
+    assert remote["properties"] == {"k": "1"}

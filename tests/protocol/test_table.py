@@ -28,6 +28,9 @@ CLAIMS: dict[str, Claim] = {
     "Create": Create(ID, "nonce", NAME, FOLDER, CLAIMED),
     "Mend": Mend(ID, "nonce", NAME, FOLDER, CLAIMED, wrong="revision-wrong"),
     "Revise, of the source": Revise(ID, "nonce", NAME, FOLDER, SOURCE, base="revision-base"),
+    "Revise, of the source, and the call has another policy": Revise(
+        ID, "nonce", NAME, FOLDER, SOURCE, base="revision-base"
+    ),
     "Revise, of another content": Revise(ID, "nonce", NAME, FOLDER, CLAIMED, base="revision-base"),
 }
 
@@ -58,7 +61,7 @@ def stands(claim: Claim, text: str | None, fields: dict[str, object]) -> RemoteF
     )  # fmt: skip
 
 
-def cell(claim: Claim, text: str | None, fields: dict[str, object], revisions: int) -> str:
+def cell(claim: Claim, policy: Policy, text: str | None, fields: dict[str, object], revisions: int) -> str:
     """The next step for a claim that another invocation left, in the words of the page."""
     file = stands(claim, text, fields)
     shown = (file,) if file else ()
@@ -66,7 +69,7 @@ def cell(claim: Claim, text: str | None, fields: dict[str, object], revisions: i
         "mine", digests=SOURCE.digests, leaf=FOLDER, fresh_id=FileId("fresh"), files={ID: file}, logged={ID: None},
         listing=FolderListing(None, shown, began=9.0), revisions={ID: revisions}, answered_at=1.0,
     )  # fmt: skip
-    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, Policy.KEEP_BOTH)
+    wanted = Wanted("MemoryVDB/zones.txt", NAME, KEY, SOURCE.stat, policy)
     try:
         step = next_step(wanted, Receipt("default", "MemoryVDB/zones.txt", claim=claim, generation=1), facts)
     except UploadError as error:
@@ -90,7 +93,8 @@ def table() -> str:
     """The table, as Markdown."""
     lines = ["| claim \\ under its id stands | " + " | ".join(STANDS) + " |", "|---" * (len(STANDS) + 1) + "|"]
     for name, claim in CLAIMS.items():
-        lines.append(f"| {name} | " + " | ".join(cell(claim, *each) for each in STANDS.values()) + " |")
+        policy = Policy.NEW_REVISION if name == "Revise, of the source" else Policy.KEEP_BOTH
+        lines.append(f"| {name} | " + " | ".join(cell(claim, policy, *each) for each in STANDS.values()) + " |")
     return "\n".join(lines)
 
 
