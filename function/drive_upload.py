@@ -475,7 +475,10 @@ class Upload(msgspec.Struct, dict=True):
         return True
 
     def _update_metadata(self, done: CompletedUpload) -> None:
-        """Tell Drive this call's metadata, which never makes an upload fail: what is left now the next call tells."""
+        """Tell Drive this call's metadata. What it doesn't take of it makes no upload fail.
+
+        Raises TransientDriveError: a queue calls again, and the next call tells it.
+        """
         self.facts.was_told = True
         properties, description = self.to.marks
         drive = self.to.context.drive
@@ -494,6 +497,8 @@ class Upload(msgspec.Struct, dict=True):
                 self._message = "Its metadata on Drive was updated."
         except BadRequest:
             self._message = "Drive doesn't take its metadata."
+        except TransientDriveError:
+            raise
         except DriveError as error:
             self._message = f"Its metadata on Drive was not updated; the next call tries again. {error.message}"
             return

@@ -28,18 +28,6 @@ HOME = PREFIX + "HOME"
 APPLICATION_DEFAULT = "application-default"
 """In a token's place: Google's Application Default Credentials."""
 
-
-def default_credentials() -> list[Path]:
-    """Where Google's Application Default Credentials may lie, the first that counts first.
-
-    Source: AIP-4110; `gcloud topic configurations` (CLOUDSDK_CONFIG).
-    """
-    named, folder = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), os.environ.get("CLOUDSDK_CONFIG")
-    folders = [*([folder] if folder else []), os.path.expanduser("~/.config/gcloud")]
-    gclouds = [Path(each, "application_default_credentials.json") for each in folders]
-    return [*([Path(named)] if named else []), *gclouds]
-
-
 EXCLUDE = (
     # version control
     ".git/", ".hg/", ".svn/",
@@ -208,6 +196,17 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return _resolved(_converted(document, where), where, home, path, environ)
 
 
+def default_credentials() -> list[Path]:
+    """Where Google's Application Default Credentials may lie, the first that counts first.
+
+    Source: AIP-4110; `gcloud topic configurations` (CLOUDSDK_CONFIG).
+    """
+    named, folder = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), os.environ.get("CLOUDSDK_CONFIG")
+    folders = [*([folder] if folder else []), os.path.expanduser("~/.config/gcloud")]
+    gclouds = [Path(each, "application_default_credentials.json") for each in folders]
+    return [*([Path(named)] if named else []), *gclouds]
+
+
 def documentation() -> list[str]:
     """The rows of the README's table of settings."""
     rows = []
@@ -277,13 +276,13 @@ def _loads(content: bytes) -> Any:
     """The JSON document. Raises ValueError, msgspec.DecodeError, RecursionError."""
     try:
         return msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except msgspec.DecodeError as error:
         try:  # of half a character msgspec says that the data was cut short
             json.dumps(json.loads(content), ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise ValueError("a \\u escape is half a character; write the character itself") from None
         except ValueError:
-            pass
+            raise error from None
         raise
 
 
