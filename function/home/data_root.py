@@ -208,7 +208,7 @@ class OwnFiles(msgspec.Struct, dict=True):
             )
 
     def _hold(self, path: str, status: os.stat_result) -> bool:
-        """Raises OSError where that can't be known."""
+        """Raises OSError where that can't be known, as where one of the files' folders is out of reach."""
         if _identity(status) in self._identities or _leads_to(self._state, path):
             return True
         folder, name = os.path.split(path)
@@ -216,11 +216,7 @@ class OwnFiles(msgspec.Struct, dict=True):
             return True
         if self._is_mounted_apart(path) and self._is_folder_of_state(folder):
             return True
-        if not self._may_have_another_name(path, status):
-            return False
-        for each in self._credentials:
-            _identity_of(each)
-        return _identity(status) in self._all_files
+        return self._may_have_another_name(path, status) and _identity(status) in self._all_files
 
     @cached_property
     def _paths(self) -> list[Path]:

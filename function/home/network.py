@@ -43,13 +43,19 @@ def emulator(environ: Mapping[str, str]) -> str | None:
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
 
 
-def _split(given: str) -> SplitResult:
+def is_http(text: str) -> bool:
+    """Whether it is the URL of a host that can be asked over HTTP."""
     try:
-        url = urlsplit(given if "://" in given else f"http://{given}")
-        is_whole = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
-        is_whole = False
-    if not is_whole or "@" in url.netloc or url.query or url.fragment or not given.isprintable() or " " in given:
+        return False
+
+
+def _split(given: str) -> SplitResult:
+    text = given if "://" in given else f"http://{given}"
+    url = urlsplit(text) if is_http(text) else None
+    if url is None or "@" in url.netloc or url.query or url.fragment or not given.isprintable() or " " in given:
         raise SettingsError(
             f"{EMULATOR_HOST}: must be host:port or a URL such as http://127.0.0.1:9099, with no user or query."
         )

@@ -69,15 +69,6 @@ def over_http(url: str, headers: Mapping[str, str], home: Path) -> Call:
     return call
 
 
-def is_address(text: str) -> bool:
-    """Whether a function can be called there."""
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is no number, half an IPv6 address
-        return False
-
-
 def _without_secrets(url: str) -> str:
     """The address for messages: user, password and query may be what proves who calls."""
     parts = urlsplit(url)

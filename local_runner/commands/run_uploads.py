@@ -14,12 +14,13 @@ import click
 
 from function.command_line import EX_TEMPFAIL
 from function.core.errors import SettingsError
+from function.home.network import is_http
 from function.home.settings import Settings, load
 from function.serving import shutdown
 from local_runner.client import invoke
 from local_runner.client.find_files import LeftOut
 from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
-from local_runner.client.over_http import is_address, over_http
+from local_runner.client.over_http import over_http
 from local_runner.client.tally import Tally
 from local_runner.terminal import warnings_shown
 from local_runner.terminal.progress import Bars
@@ -39,7 +40,7 @@ def url_option(**more: Any) -> Callable[[F], F]:
     """The option --url, with what its command says of it."""
 
     def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-        if value is not None and not is_address(value):  # not repeated: it may hold a password
+        if value is not None and not is_http(value):  # not repeated: it may hold a password
             raise click.BadParameter("must be the function's address, as https://host/path or http://127.0.0.1:8080.")
         return value
 
