@@ -85,11 +85,12 @@ def run_server() -> NoReturn:
 @job_options
 def upload(path: str, **given: Any) -> int:
     """Upload one file and print the answer's JSON. PATH is absolute, or relative to the folder of paths.json."""
+    from function import telemetry
     from function.core.errors import SettingsError, UploadError
-    from function.serving import json_logs, shutdown
+    from function.serving import shutdown
     from function.serving.app import current, refusal
 
-    json_logs.set_up()
+    telemetry.log_to_stderr()
     payload = {"path": path} | {name: value for name, value in given.items() if value is not None}
     try:
         app = current()

@@ -21,9 +21,9 @@ if "function" not in sys.modules:
 import functions_framework
 from flask import current_app
 
-from function.serving import json_logs
 from function.serving.flask_adapter import drive_upload, speak_json
 from function.startup import collect_garbage_rarely
+from function.telemetry import log_to_stderr
 
 THREADS = "128"
 """Of functions-framework's own server, where THREADS doesn't say otherwise. A connection that is silent, or sends
@@ -32,7 +32,7 @@ slowly, keeps one of them, and by default there are only four for each processor
 # Read when that server starts, which is after this file is loaded.
 os.environ.setdefault("THREADS", THREADS)
 os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else a caller on this machine may name another SCRIPT_NAME
-json_logs.set_up()
+log_to_stderr()
 collect_garbage_rarely()
 speak_json(current_app)
 functions_framework.http(drive_upload)

@@ -33,7 +33,7 @@ from function.drive.errors import translate
 from function.drive.http import JOINED_MAX_BYTES, Media, Transport, document, malformed_response
 from function.drive.port import Drive
 from function.drive.query import Query
-from function.pacing.rate_limiter import Pacer
+from function.pacing import Pacer
 
 FIELDS = (
     "id,name,mimeType,parents,trashed,explicitlyTrashed,size,md5Checksum,sha256Checksum,createdTime,modifiedTime,"

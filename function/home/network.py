@@ -11,8 +11,8 @@ where no scheme is given), with `user:password@` in front of the host if it want
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from function.core.errors import SettingsError
@@ -25,17 +25,17 @@ PLAIN_HTTP = "DRIVE_EMULATOR_PLAIN_HTTP"
 """The one host that may be talked to in clear although it isn't this machine, such as a neighbour's container."""
 
 
-def emulator(environ: Mapping[str, str]) -> str | None:
-    """The emulator's base URL, or None for Google. Raises SettingsError.
+@lru_cache(maxsize=8)
+def emulator_url(given: str | None, plain_http: str | None) -> str | None:
+    """The base URL of an emulator that is given as DRIVE_EMULATOR_HOST, or None for Google. Raises SettingsError.
 
     Plain http goes to this machine only, unless the host is named a second time: tokens travel in clear, and a
     misspelt or planted DRIVE_EMULATOR_HOST would send them away.
     """
-    given = environ.get(EMULATOR_HOST)
     if not given:
         return None
     url = _split(given)
-    if url.scheme == "http" and not is_this_machine(url.hostname or "") and url.hostname != environ.get(PLAIN_HTTP):
+    if url.scheme == "http" and not is_this_machine(url.hostname or "") and url.hostname != plain_http:
         raise SettingsError(
             f"{EMULATOR_HOST}: {quoted(given)} is another machine, and tokens would go there in clear;"
             f" use https://, or set {PLAIN_HTTP}={quoted(url.hostname or '')[1:-1]} if that is wanted."

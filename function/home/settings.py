@@ -19,7 +19,7 @@ import msgspec
 from function.core.errors import SettingsError
 from function.core.naming import quoted
 from function.core.types import Policy, Root
-from function.home.network import emulator
+from function.home.network import EMULATOR_HOST, PLAIN_HTTP, emulator_url
 
 PREFIX = "DRIVE_UPLOAD_"
 PATHS = PREFIX + "PATHS"
@@ -194,6 +194,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     home = Path(given[HOME]).absolute() if HOME in given else path.parent
     document, where = _document(path, given)
     return _resolved(_converted(document, where), where, home, path, environ)
+
+
+def emulator(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The base URL of the emulator that the environment names, or None for Google. Raises SettingsError."""
+    return emulator_url(environ.get(EMULATOR_HOST), environ.get(PLAIN_HTTP))
 
 
 def default_credentials() -> list[Path]:

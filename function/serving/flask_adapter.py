@@ -12,9 +12,10 @@ from flask import Flask, Request, Response
 from werkzeug.exceptions import HTTPException
 
 import function
+from function import telemetry
 from function.core.errors import SOON_S, InvalidPayload, UploadError
 from function.core.naming import quoted
-from function.serving import json_logs, openapi
+from function.serving import openapi
 from function.serving.app import InvocationResult, current, refusal
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
 
@@ -72,7 +73,7 @@ def _answered(request: Request) -> Response:
     if "Origin" in request.headers:  # browsers send it with every POST, and nothing else does
         return _json({"status": "failed", "message": "Web pages can't call this service; call it from a program."}, 403)
     headers = dict(request.headers)
-    json_logs.begin_trace(headers)
+    telemetry.begin_trace(headers)
     body = b""
     try:
         app = current()

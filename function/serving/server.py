@@ -22,8 +22,9 @@ from waitress.server import create_server
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
 
+from function import telemetry
 from function.core.errors import SOON_S
-from function.serving import json_logs, shutdown
+from function.serving import shutdown
 from function.serving.payload import BODY_MAX_BYTES
 
 THREADS = 16
@@ -50,7 +51,7 @@ _log = logging.getLogger("function.serving.server")
 
 def serve() -> int:
     """Serve on $HOST and $PORT until SIGTERM; the exit code."""
-    json_logs.set_up()
+    telemetry.log_to_stderr()
     try:
         host, port, threads = (
             os.environ.get("HOST") or EVERYWHERE,

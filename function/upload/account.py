@@ -206,7 +206,7 @@ class AccountSession(msgspec.Struct, frozen=True, dict=True):
     def _drive(self, identity: str) -> Drive:
         from function.drive.google import GOOGLE, GoogleDrive
         from function.drive.http import Transport, pool
-        from function.pacing.rate_limiter import Pacer
+        from function.pacing import Pacer
 
         pace = self.settings.state / "pace" / f"{self.name}.json"
         if not pace.parent.is_dir():

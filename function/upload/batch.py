@@ -25,7 +25,7 @@ from function.drive.port import Drive
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
-from function.pacing.rate_limiter import shared_bandwidth
+from function.pacing import shared_bandwidth
 from function.protocol.plan import has_other_metadata, names_to_ask, outcome_done, unchanged_by_stat
 from function.protocol.steps import Wanted
 from function.state.log import UploadLog
@@ -33,6 +33,7 @@ from function.state.log_index import LogPosition
 from function.state.receipts import Receipts
 from function.upload.account import AccountSession, DriveSession
 from function.upload.item import Destination, Item, UploadContext, receipt_name
+from function.upload.one_processor import SMALL_MAX_BYTES, one_processor
 
 PARALLEL_MAX = 30
 """Transfers side by side; the pacer holds them back when Drive does. With more, two accounts keep the processor busy
@@ -81,7 +82,9 @@ class Batch(msgspec.Struct, dict=True):
                 item.fail(error, shared=self.shared)
             return
         if due:
-            self._run_rounds([(item, Upload(self._destination(item), _source(item))) for item in _in_turns(due)])
+            are_small = all(_source(item).stat.size <= SMALL_MAX_BYTES for item in due)
+            with one_processor() if are_small and len(due) > 1 else nullcontext():
+                self._run_rounds([(item, Upload(self._destination(item), _source(item))) for item in _in_turns(due)])
 
     @cached_property
     def session(self) -> DriveSession:

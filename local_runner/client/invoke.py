@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from function import telemetry
 from function.core.errors import SettingsError, UploadError
-from function.serving import json_logs
 from function.serving.app import current
 from function.serving.payload import BATCH_MAX_FILES, BODY_MAX_BYTES
 
@@ -69,7 +69,7 @@ class NotTheFunction(CallFailed):
 
 def in_process() -> Call:
     """The function in this process: what its HTTP entry does with a body, by the settings as they are at each call."""
-    json_logs.set_up()
+    telemetry.log_to_stderr()
 
     def call(body: bytes, progress: Progress) -> Reply:
         try:

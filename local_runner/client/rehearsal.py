@@ -20,13 +20,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from function import telemetry
 from function.core.errors import NotFound, SessionLost
 from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, FileId, NewFile, RemoteFile, Usage
 from function.drive.port import Drive
 from function.drive.query import Query
 from function.home.settings import Settings
-from function.serving import json_logs
 from function.serving.app import open_app
 from local_runner.client.invoke import Call, CallFailed, Progress, Reply
 
@@ -199,7 +199,7 @@ def rehearsing(settings: Settings) -> Iterator[Call]:
 
     Raises CallFailed.
     """
-    json_logs.set_up()
+    telemetry.log_to_stderr()
     with _copied(settings) as folder:
         app = open_app(msgspec.structs.replace(settings, state_root=folder), Rehearsal)
 

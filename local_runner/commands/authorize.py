@@ -13,8 +13,7 @@ import click
 from function.core.errors import CredentialsError, SettingsError, UploadError
 from function.credentials import token_checks, token_file
 from function.credentials.token_file import GOOGLE_TOKEN_URI
-from function.home.network import emulator
-from function.home.settings import HOME, PATHS, AccountConfig, load
+from function.home.settings import HOME, PATHS, AccountConfig, emulator, load
 from function.state import files
 from local_runner.client.invoke import WrongSettings
 from local_runner.client.sign_in import SCOPES, AuthorizationFailed, read_client, sign_in
@@ -104,11 +103,11 @@ def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
     """The emulator's base URL, if one is named, and the path of the token file. Raises SettingsError."""
     try:
         if token is not None:
-            return emulator(os.environ), token
+            return emulator(), token
         settings = load()
     except SettingsError as error:
         if account is None and isinstance(error.__cause__, FileNotFoundError):  # nobody has written settings yet
-            return emulator(os.environ), Path(os.environ.get(HOME, ""), "drive_token.json")
+            return emulator(), Path(os.environ.get(HOME, ""), "drive_token.json")
         raise
     names = ", ".join(each.name for each in settings.accounts)
     if account is None and len(settings.accounts) > 1:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(PROJECT))
 
 from function.core.errors import DeadlineExceeded, TransientDriveError  # noqa: E402
 from function.core.retry import Deadline, call  # noqa: E402
-from function.pacing.rate_limiter import Pacer  # noqa: E402
+from function.pacing import Pacer  # noqa: E402
 from local_runner.drive_emulator import DriveEmulator  # noqa: E402
 
 LATE_S = 1.0

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from function import pacing
 from function.core import retry
-from function.pacing import limit
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FAULT_BASE_S", "RATE_BASE_S", "LONGEST_S"):
         monkeypatch.setattr(retry, name, getattr(retry, name) / 100)
     for name in ("FIRST_PROBE_S", "PROBE_EVERY_S", "PROBE_LATER_EVERY_S"):
-        monkeypatch.setattr(limit, name, getattr(limit, name) / 100)
+        monkeypatch.setattr(pacing, name, getattr(pacing, name) / 100)
 
 
 @pytest.fixture

@@ -142,10 +142,10 @@ def _warm(document: dict[str, Any]) -> bool:
 
 def _pace_quickly() -> None:
     """Let a refusal for the rate cost milliseconds; how Drive's quota is kept to is tried elsewhere."""
-    from function.pacing import limit
+    from function import pacing
 
     short = {"FIRST_PROBE_S": 0.01, "PROBE_EVERY_S": 0.02, "PROBE_LATER_EVERY_S": 0.02, "PROBE_ANSWER_S": 0.1}
-    vars(limit).update(short | {"STEADY_WITHIN_S": 1e9, "GENTLE_PER_S": limit.FREE_PER_S, "GROW_S": 0.01})
+    vars(pacing).update(short | {"STEADY_WITHIN_S": 1e9, "GENTLE_PER_S": pacing.FREE_PER_S, "GROW_S": 0.01})
 
 
 def _make(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from function.core.types import FileId
 from function.drive.google import GoogleDrive
 from function.drive.http import Transport, pool
 from function.drive.port import Drive
-from function.pacing.rate_limiter import Pacer
+from function.pacing import Pacer
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.memory_drive import MemoryDrive
 

@@ -18,7 +18,7 @@ from function.core.types import FileId, NewFile, RemoteFile, Usage
 from function.drive.google import GoogleDrive
 from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked
-from function.pacing.rate_limiter import Pacer
+from function.pacing import Pacer
 from local_runner.drive_emulator import DriveEmulator
 from tests.port.conftest import google_drive
 

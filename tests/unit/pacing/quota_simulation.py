@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from function.pacing.rate_limiter import LOOK_EVERY_S, Pacer
+from function.pacing import LOOK_EVERY_S, Pacer
 
 START = 1_800_000_000.0
 

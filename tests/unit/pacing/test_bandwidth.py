@@ -3,7 +3,7 @@
 import pytest
 
 from function.core.errors import DeadlineExceeded
-from function.pacing.rate_limiter import BandwidthLimit, shared_bandwidth
+from function.pacing import BandwidthLimit, shared_bandwidth
 
 
 class Clock:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from function.pacing.limit import (
+from function.pacing import (
     FIRST_PROBE_S,
     FORGET_S,
     FREE_PER_S,

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from function.core.errors import DeadlineExceeded
 from function.core.retry import Deadline
-from function.pacing.limit import RateLimit
-from function.pacing.rate_limiter import UNASKED, Pacer
+from function.pacing import UNASKED, Pacer, RateLimit
 from tests.unit.pacing.quota_simulation import (
     START,
     FixedMinute,
@@ -401,7 +400,7 @@ import sys, threading, time
 from pathlib import Path
 from function.core.retry import Deadline
 from function.core.errors import DeadlineExceeded
-from function.pacing.rate_limiter import Pacer
+from function.pacing import Pacer
 
 pacer, sent, seconds = Pacer(Path(sys.argv[1])), [], float(sys.argv[2])
 print("ready", flush=True)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from function.core.errors import VolumeUnavailable
-from function.serving.json_logs import JsonLines
+from function.telemetry import JsonLines
 
 CANARY = "ya29.canary-3f9a1c"
 
@@ -41,7 +41,7 @@ def test_a_traceback_without_the_texts_of_errors() -> None:
     assert CANARY not in json.dumps(shown)
     assert "ValueError" in trace
     assert "VolumeUnavailable: Our own sentence." in trace
-    assert "test_json_logs.py" in trace
+    assert "test_json_lines.py" in trace
 
 
 def test_a_librarys_record_without_its_values() -> None:

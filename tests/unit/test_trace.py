@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from function.serving.json_logs import JsonLines, begin_trace
+from function.telemetry import JsonLines, begin_trace
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
