@@ -20,19 +20,8 @@ import msgspec
 from msgspec.structs import replace
 
 from function import telemetry
-from function.core import retry
-from function.core.errors import (
-    AlreadyExists,
-    BadRequest,
-    DriveError,
-    Locked,
-    NotFound,
-    SessionLost,
-    SourceError,
-    TransientDriveError,
-    UploadError,
-    VolumeUnavailable,
-)
+from function.core import errors, retry
+from function.core.errors import DriveError, UploadError
 from function.core.naming import metadata_digest
 from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Sending
 from function.core.types import (
@@ -51,31 +40,10 @@ from function.core.types import (
 from function.drive.move import move
 from function.drive.port import Drive
 from function.home.source import Source
+from function.protocol import steps
 from function.protocol.next_step import next_step
 from function.protocol.plan import count_numbered, outcome_done
-from function.protocol.steps import (
-    Done,
-    Facts,
-    Finish,
-    Log,
-    Move,
-    NeedDigests,
-    NeedFile,
-    NeedFolder,
-    NeedId,
-    NeedListing,
-    NeedLogEntry,
-    NeedRevisions,
-    Rename,
-    Send,
-    Skip,
-    Step,
-    Trash,
-    UpdateMetadata,
-    Wanted,
-    WriteClaim,
-    WriteDone,
-)
+from function.protocol.steps import Facts, Step, Wanted
 from function.state.locks import HeldLock
 from function.state.receipts import ReceiptWriter, Superseded
 from function.upload.item import Destination, is_new
@@ -134,7 +102,7 @@ class ContentUpload(msgspec.Struct):
             if isinstance(progress, RemoteFile):
                 return progress
             if progress <= offset:
-                raise TransientDriveError("Drive keeps nothing of what is sent; call again later.")
+                raise errors.TransientDriveError("Drive keeps nothing of what is sent; call again later.")
             offset, self.has_progressed = progress, True
 
     def _hash_ahead(self) -> None:
@@ -208,7 +176,7 @@ class Upload(msgspec.Struct, dict=True):
             for _ in range(STEPS_MAX):
                 self.to.context.deadline.check()
                 step = self.next_step()
-                if isinstance(step, NeedListing) and step.begun_after >= round_began:
+                if isinstance(step, steps.NeedListing) and step.begun_after >= round_began:
                     return None
                 try:
                     outcome = self.take(step, lock)
@@ -217,7 +185,7 @@ class Upload(msgspec.Struct, dict=True):
                     continue
                 if outcome:
                     return outcome
-        raise Locked(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
+        raise errors.Locked(f"{self.to.label()}: its receipt or its folder keeps changing; call again.")
 
     def count_attempt(self) -> int | None:
         """Count this invocation's attempt, made in vain; its number, or None where the receipt isn't ours to write.
@@ -225,7 +193,7 @@ class Upload(msgspec.Struct, dict=True):
         Every write of a receipt is made under the destination's lock. Where another has it now, it is left to that one.
         """
         receipt = self.receipt
-        with suppress(Superseded, Locked, VolumeUnavailable):
+        with suppress(Superseded, errors.Locked, errors.VolumeUnavailable):
             if not receipt.is_counted:
                 with self.to.context.lock(self.to.receipt_name, retry.Deadline.after(0)):
                     receipt.count_attempt(self.source.fingerprint)
@@ -254,17 +222,18 @@ class Upload(msgspec.Struct, dict=True):
     def take(self, step: Step, lock: HeldLock) -> Outcome | None:
         """Answer a question, do an effect, or end. Raises Superseded where somebody else has written the receipt."""
         match step:
-            case Done(upload):
-                return self._outcome(upload)
-            case Skip(file):
+            case steps.Done(upload):
+                status = Status.UPLOADED if self.facts.entry_written else Status.UNCHANGED
+                return outcome_done(self.to.path, upload, status, self._message)
+            case steps.Skip(file):
                 return self._skipped(file)
-            case WriteClaim(claim, discards_ids):
+            case steps.WriteClaim(claim, discards_ids):
                 self._write_claim(claim, discards_ids=discards_ids)
-            case WriteDone(done, strays):
+            case steps.WriteDone(done, strays):
                 self.receipt.correct(done, strays)
-            case Finish(file, content, has_our_metadata):
+            case steps.Finish(file, content, has_our_metadata):
                 self._finish(file, content, has_our_metadata=has_our_metadata)
-            case Send() | Move() | Rename() | Trash() | UpdateMetadata() | Log():
+            case steps.Send() | steps.Move() | steps.Rename() | steps.Trash() | steps.UpdateMetadata() | steps.Log():
                 lock.check()
                 self.receipt.check()
                 self._act(step)
@@ -277,47 +246,43 @@ class Upload(msgspec.Struct, dict=True):
     def _learn(self, step: Step) -> None:
         facts, context = self.facts, self.to.context
         match step:
-            case NeedDigests(shown_by):
-                facts.digests = self._digests(shown_by)
-            case NeedFolder():
+            case steps.NeedDigests(shown_by):
+                facts.digests = self.source.digests(context.deadline.check, shown_by)
+            case steps.NeedFolder():
                 self.to.folder.ready()
-            case NeedId():
+            case steps.NeedId():
                 facts.fresh_id, facts.nonce = context.take_id(), uuid4().hex
-            case NeedListing(names, begun_after):
+            case steps.NeedListing(names, begun_after):
                 facts.listing = self.to.folder.look(names, begun_after).about(names, self.to.key)
                 numbered = count_numbered(self.wanted, self.receipt.current.done, names)
                 facts.names_asked = max(facts.names_asked, numbered)
                 facts.looks_at_name += 1
-            case NeedFile(file_id):
+            case steps.NeedFile(file_id):
                 facts.files[file_id] = context.drive.get(file_id)
                 claim = self.receipt.current.claim
                 if claim and claim.id == file_id:
                     facts.answered_at = time.monotonic()
-            case NeedRevisions(file_id):
+            case steps.NeedRevisions(file_id):
                 facts.revisions[file_id] = context.drive.count_revisions(file_id)
-            case NeedLogEntry(file_id, since):
+            case steps.NeedLogEntry(file_id, since):
                 facts.logged[file_id] = context.logged_upload(file_id, since)
-
-    def _digests(self, shown_by: RemoteFile | None) -> Digests:
-        check = self.to.context.deadline.check
-        return self.source.digests_shown_by(shown_by, check) if shown_by else self.source.digests(check)
 
     # --- effects
 
     def _act(self, step: Step) -> None:
         facts, drive = self.facts, self.to.context.drive
         match step:
-            case Send(claim):
+            case steps.Send(claim):
                 self._send(claim)
-            case Move(file, folder):
+            case steps.Move(file, folder):
                 self._answered(move(file, folder, drive))
-            case Rename(file, name):
+            case steps.Rename(file, name):
                 self._answered(drive.update(file, name=name))
-            case Trash(file):
+            case steps.Trash(file):
                 facts.files[file.id] = drive.trash(file)
-            case UpdateMetadata(done):
+            case steps.UpdateMetadata(done):
                 self._update_metadata(done)
-            case Log(file, content, since):
+            case steps.Log(file, content, since):
                 facts.entry_written = self._log(file, content, since)
 
     def _answered(self, file: RemoteFile) -> None:
@@ -353,14 +318,14 @@ class Upload(msgspec.Struct, dict=True):
         facts.files.pop(claim.id, None)
         try:
             file, was_sent = self._sent(claim)
-        except TransientDriveError as error:
+        except errors.TransientDriveError as error:
             self._pause(error)
-        except AlreadyExists as error:
+        except errors.AlreadyExists as error:
             facts.in_use.add(claim.id)
             self._pause_if_repeated(error)
-        except SessionLost as error:
+        except errors.SessionLost as error:
             self._lose_session(error)
-        except NotFound as error:
+        except errors.NotFound as error:
             self._lose_folder(claim)
             self._pause_if_repeated(error)
         except DriveError as error:
@@ -385,7 +350,7 @@ class Upload(msgspec.Struct, dict=True):
         """
         try:
             self.source.check_unchanged()
-        except SourceError:
+        except errors.SourceError:
             if is_new(claim):
                 mend = Mend(claim.id, claim.nonce, claim.name, claim.folder, Fingerprint(self.source.stat))
                 self.receipt.claim(replace(mend, log_position=claim.log_position, wrong=file.head_revision_id))
@@ -423,7 +388,7 @@ class Upload(msgspec.Struct, dict=True):
         claim = self.receipt.current.claim
         return None if isinstance(claim, LoseTo) else claim
 
-    def _pause(self, error: TransientDriveError) -> None:
+    def _pause(self, error: errors.TransientDriveError) -> None:
         self._failures = 0 if self.content.has_progressed else self._failures
         retry.pause(self._failures, error, self.to.context.deadline)
         self._failures += 1
@@ -431,13 +396,13 @@ class Upload(msgspec.Struct, dict=True):
     def _pause_if_repeated(self, error: DriveError) -> None:
         """The first such answer leads to a look at once; where that doesn't help, Drive isn't asked in a rush."""
         if self._failures:
-            retry.pause(self._failures - 1, TransientDriveError(error.message), self.to.context.deadline)
+            retry.pause(self._failures - 1, errors.TransientDriveError(error.message), self.to.context.deadline)
         self._failures += 1
 
-    def _lose_session(self, error: SessionLost) -> None:
+    def _lose_session(self, error: errors.SessionLost) -> None:
         self._sessions_lost += 1
         if self._sessions_lost >= SESSIONS_MAX:
-            raise TransientDriveError("Drive keeps losing the upload's session; call again later.") from error
+            raise errors.TransientDriveError("Drive keeps losing the upload's session; call again later.") from error
         claim = self._current_claim()
         assert claim
         self._keep_session(claim, None)
@@ -450,7 +415,7 @@ class Upload(msgspec.Struct, dict=True):
 
     def _take_refusal(self, refusal: DriveError) -> None:
         """Let the next step look at the id where the refusal would be final. Raises one that another call gets past."""
-        if refusal.is_retryable and not isinstance(refusal, BadRequest):
+        if refusal.is_retryable and not isinstance(refusal, errors.BadRequest):
             raise refusal
         self._refusal = refusal
         claim = self._current_claim()
@@ -463,7 +428,7 @@ class Upload(msgspec.Struct, dict=True):
         Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other.
         """
         self._refusal = None
-        if not isinstance(refusal, BadRequest):
+        if not isinstance(refusal, errors.BadRequest):
             raise refusal
         if self._sends_metadata and self.to.metadata:
             self._sends_metadata = False
@@ -495,19 +460,14 @@ class Upload(msgspec.Struct, dict=True):
                 said = description if says else "" if done.has_description else None
                 drive.update(file, properties={**properties, **cleared}, description=said)
                 self._message = "Its metadata on Drive was updated."
-        except BadRequest:
+        except errors.BadRequest:
             self._message = "Drive doesn't take its metadata."
-        except TransientDriveError:
+        except errors.TransientDriveError:
             raise
         except DriveError as error:
             self._message = f"Its metadata on Drive was not updated; the next call tries again. {error.message}"
             return
-        told = replace(
-            done,
-            metadata=self.wanted.metadata,
-            properties=tuple(properties),
-            has_description=says,
-        )
+        told = replace(done, metadata=self.wanted.metadata, properties=tuple(properties), has_description=says)
         current = self.receipt.current
         self.receipt.correct(tuple(told if each.id == done.id else each for each in current.done), current.strays)
 
@@ -542,10 +502,6 @@ class Upload(msgspec.Struct, dict=True):
             facts.entry_written = None
 
     # --- the end
-
-    def _outcome(self, done: CompletedUpload) -> Outcome:
-        status = Status.UPLOADED if self.facts.entry_written else Status.UNCHANGED
-        return outcome_done(self.to.path, done, status, self._message)
 
     def _skipped(self, file: RemoteFile) -> Outcome:
         return Outcome(

@@ -78,11 +78,15 @@ class Source(msgspec.Struct):
         """What is known of the content so far; the digests only once they were asked for."""
         return Fingerprint(self.stat, self._digests)
 
-    def digests(self, check: Callable[[], None] = lambda: None) -> Digests:
+    def digests(self, check: Callable[[], None] = lambda: None, shown_by: RemoteFile | None = None) -> Digests:
         """MD5 and SHA-256 of the content, which the file still has. `check` is called between blocks and may raise.
 
-        Raises SourceError.
+        Of a file on Drive that shows them the MD5 is taken over when its SHA-256 proves that its content is this:
+        SHA-256 takes a third of the time of MD5 on today's processors. Raises SourceError.
         """
+        if shown_by and shown_by.md5 and shown_by.size == self.stat.size and shown_by.sha256 == self.sha256(check):
+            with self._lock:
+                self._digests = self._digests or Digests(shown_by.md5, self.sha256(check))
         with self._lock:
             if self._digests is not None:
                 self.check_unchanged()
@@ -93,17 +97,6 @@ class Source(msgspec.Struct):
                 self._check_large()
                 self._digests = Digests(md5.hexdigest(), self.sha256(check))
             return self._digests
-
-    def digests_shown_by(self, remote: RemoteFile, check: Callable[[], None]) -> Digests:
-        """The digests, where Drive's MD5 is taken over when its SHA-256 proves that its content is this.
-
-        SHA-256 takes a third of the time of MD5 on today's processors. Raises SourceError.
-        """
-        sha256 = self.sha256(check)
-        with self._lock:
-            if self._digests is None and remote.sha256 == sha256 and remote.size == self.stat.size and remote.md5:
-                self._digests = Digests(remote.md5, sha256)
-        return self.digests(check)
 
     def sha256(self, check: Callable[[], None] = lambda: None) -> str:
         """SHA-256 alone; what was read is hashed already. Raises SourceError."""

@@ -19,6 +19,7 @@ from function.core.types import (
     RemoteFile,
     replace_files,
 )
+from function.protocol import steps
 from function.protocol.plan import (
     as_create,
     ask_for_more_names,
@@ -34,24 +35,7 @@ from function.protocol.plan import (
     trash_duplicate,
     trash_younger,
 )
-from function.protocol.steps import (
-    Facts,
-    Finish,
-    Log,
-    Move,
-    NeedDigests,
-    NeedFile,
-    NeedListing,
-    NeedLogEntry,
-    NeedRevisions,
-    Rename,
-    Send,
-    Step,
-    Trash,
-    Wanted,
-    WriteClaim,
-    WriteDone,
-)
+from function.protocol.steps import Facts, Step, Wanted
 
 
 def next_step(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step:
@@ -71,17 +55,17 @@ def _claimed(wanted: Wanted, receipt: Receipt, claim: Sending, facts: Facts) -> 
     is_own = facts.is_own_claim and not facts.was_superseded
     if not is_own:
         if claim.id not in facts.logged:
-            return NeedLogEntry(claim.id, claim.log_position)
+            return steps.NeedLogEntry(claim.id, claim.log_position)
         if logged := facts.logged[claim.id]:
             return _finish_as_logged(claim, logged)
     is_source = claim.content.same_content(content_of(wanted, facts))
     if claim.id not in facts.files:
         if claim.session and is_source:  # asking the session is the look
             return _resume(wanted, claim, facts)
-        return Send(claim) if is_own and facts.last_sent != claim else NeedFile(claim.id)
+        return steps.Send(claim) if is_own and facts.last_sent != claim else steps.NeedFile(claim.id)
     file = facts.files[claim.id]
     if file is not None and facts.digests is None and file.size == wanted.stat.size:
-        return NeedDigests(shown_by=file)
+        return steps.NeedDigests(shown_by=file)
     match claim:
         case Create():
             return _created(wanted, receipt, claim, file, facts)
@@ -95,39 +79,39 @@ def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
     """It was logged, and not recorded: what its owner did to the file since is the owner's business."""
     is_claimed = claim.content.digests == logged.content.digests
     content = Fingerprint(claim.content.stat, logged.content.digests) if is_claimed else logged.content
-    return Finish(RemoteRef(claim.id, logged.name, logged.link), content)  # this call's metadata may be another
+    return steps.Finish(RemoteRef(claim.id, logged.name, logged.link), content)  # this call's metadata may be another
 
 
 def _resume(wanted: Wanted, claim: Sending, facts: Facts) -> Step:
     """Go on with a session, unless this call's policy doesn't want what the call did that began it."""
     if isinstance(claim, Revise) and wanted.policy is not Policy.NEW_REVISION:
-        return NeedFile(claim.id)
+        return steps.NeedFile(claim.id)
     if isinstance(claim, Create) and claim.name != wanted.name and wanted.policy is not Policy.KEEP_BOTH:
-        return NeedFile(claim.id)
+        return steps.NeedFile(claim.id)
     if isinstance(claim, Create) and wanted.policy in (Policy.SKIP, Policy.FAIL):
         if step := stale_listing((claim.name,), facts):
             return step
         assert facts.listing
         if facts.listing.without(claim.id).named(claim.name):
-            return NeedFile(claim.id)
-    return Send(claim)
+            return steps.NeedFile(claim.id)
+    return steps.Send(claim)
 
 
 def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile | None, facts: Facts) -> Step:
     if file is None and claim.id in facts.in_use:  # it stood there, and was deleted for good
-        return WriteClaim(None)
+        return steps.WriteClaim(None)
     if file is None:
         return plan(wanted, receipt, facts, claim)
     if file.nonce != claim.nonce or (file.key != wanted.key and not file.gave_way):
-        return WriteClaim(None, discards_ids=True)
+        return steps.WriteClaim(None, discards_ids=True)
     if content := _standing(wanted, file, (claim.content, *claim.earlier), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if not facts.is_as_sent(file):  # is it ours to mend, or has somebody written to it since its create?
         if file.id not in facts.revisions:
-            return NeedRevisions(file.id)
+            return steps.NeedRevisions(file.id)
         if facts.revisions[file.id] != 1:
-            return WriteClaim(None)
-    return WriteClaim(_mend(claim, file, wanted, facts))
+            return steps.WriteClaim(None)
+    return steps.WriteClaim(_mend(claim, file, wanted, facts))
 
 
 def _mend(claim: Sending, file: RemoteFile, wanted: Wanted, facts: Facts) -> Mend:
@@ -137,7 +121,7 @@ def _mend(claim: Sending, file: RemoteFile, wanted: Wanted, facts: Facts) -> Men
 
 def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | None, facts: Facts) -> Step:
     if file is None or file.nonce != claim.nonce:
-        return WriteClaim(None)
+        return steps.WriteClaim(None)
     if file.head_revision_id == claim.wrong:
         if facts.was_mended and facts.is_as_sent(file):
             raise _damaged(wanted, file)
@@ -145,30 +129,30 @@ def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | No
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if facts.is_as_sent(file):  # damaged once more
-        return WriteClaim(_mend(claim, file, wanted, facts))
-    return WriteClaim(None)
+        return steps.WriteClaim(_mend(claim, file, wanted, facts))
+    return steps.WriteClaim(None)
 
 
 def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile | None, facts: Facts) -> Step:
     if file is None or file.gave_way:
-        return WriteClaim(None)
+        return steps.WriteClaim(None)
     if file.head_revision_id == claim.base:
         if facts.was_mended and facts.is_as_sent(file):
             raise _damaged(wanted, file)
         # The claim may be of a call with another policy, which is over: only this one's permits to change a file.
         is_wanted = wanted.policy is Policy.NEW_REVISION and claim.content.same_content(content_of(wanted, facts))
-        return _send_into(wanted, claim, facts) if is_wanted else WriteClaim(None)
+        return _send_into(wanted, claim, facts) if is_wanted else steps.WriteClaim(None)
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if facts.is_as_sent(file):  # damaged on the way: what was revised before is kept by Drive
-        return WriteClaim(replace(claim, base=file.head_revision_id, session=None))
-    return WriteClaim(None)
+        return steps.WriteClaim(replace(claim, base=file.head_revision_id, session=None))
+    return steps.WriteClaim(None)
 
 
 def _send_into(wanted: Wanted, claim: Mend | Revise, facts: Facts) -> Step:
     """Send the source's content into an existing file; a session that brought something else is of no use."""
     renewed = replace(claim, content=content_of(wanted, facts), session=None)
-    return Send(claim) if renewed == claim else WriteClaim(renewed)
+    return steps.Send(claim) if renewed == claim else steps.WriteClaim(renewed)
 
 
 def _damaged(wanted: Wanted, file: RemoteFile) -> IntegrityError:
@@ -192,7 +176,7 @@ def settle(
     if facts.entry_written is not None:
         # What an earlier invocation sent went with its own metadata.
         was_sent = facts.is_own_claim and facts.last_sent is not None and facts.last_sent.id == claim.id
-        return Finish(reference(file), content, has_our_metadata=was_sent and content.digests == facts.digests)
+        return steps.Finish(reference(file), content, has_our_metadata=was_sent and content.digests == facts.digests)
     # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
     beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])
     names = (claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked), *beside)
@@ -215,14 +199,14 @@ def settle(
             or _lose_to_older(wanted, claim, file, content, others)
             or _named(wanted, receipt, claim, file, content, facts)
         )
-    return step or Log(file, content, claim.log_position)
+    return step or steps.Log(file, content, claim.log_position)
 
 
 def _binned(wanted: Wanted, file: RemoteFile, content: Fingerprint, others: FolderListing) -> Step | None:
     """By a racer, whose equal file is adopted where it stands; or by its owner, who decides."""
     if winner := next(iter(_live_with(wanted, content, others)), None):
-        return Finish(reference(winner), content)
-    return WriteClaim(None) if file.gave_way else None
+        return steps.Finish(reference(winner), content)
+    return steps.WriteClaim(None) if file.gave_way else None
 
 
 def _lose_to_older(
@@ -232,9 +216,11 @@ def _lose_to_older(
     return _lose_to(older[0], claim, content) if older else None
 
 
-def _lose_to(winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, adopts: bool = True) -> WriteClaim:
+def _lose_to(
+    winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, adopts: bool = True
+) -> steps.WriteClaim:
     """With the digests, which a large content has only now: they tell whether ours, and the winner, still hold it."""
-    return WriteClaim(LoseTo(replace(as_create(claim), content=content), reference(winner), adopts=adopts))
+    return steps.WriteClaim(LoseTo(replace(as_create(claim), content=content), reference(winner), adopts=adopts))
 
 
 def _named(
@@ -243,7 +229,7 @@ def _named(
     """Give the file its name, or another one. Under a name that no claim says its owner has renamed it: that stays."""
     assert facts.listing
     if claim.renaming == file.name:
-        return Rename(file, claim.name)
+        return steps.Rename(file, claim.name)
     if file.name != claim.name:
         return None
     namesakes = facts.listing.without(file.id).named(file.name)
@@ -259,7 +245,7 @@ def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
     is_there = leaf in file.parents or (leaf == "root" and not file.trashed)
     if is_there or file.explicitly_trashed or any(each.id == file.id for each in facts.listing.files):
         return None
-    return Move(file, leaf) if file.trashed or claim.folder in file.parents else None
+    return steps.Move(file, leaf) if file.trashed or claim.folder in file.parents else None
 
 
 def _give_way(
@@ -279,14 +265,14 @@ def _give_way(
     assert facts.listing
     is_oldest = all(file.seniority < each.seniority for each in rivals)
     if is_oldest and facts.looks_at_name < 2:
-        return NeedListing(tuple(sorted(facts.listing.names or ())) or (file.name,), facts.listing.began)
+        return steps.NeedListing(tuple(sorted(facts.listing.names or ())) or (file.name,), facts.listing.began)
     if wanted.policy is not Policy.KEEP_BOTH:
         return None if is_oldest else _lose_to(rivals[0], claim, content, adopts=False)
     ahead = sum(each.key == wanted.key and each.seniority < file.seniority for each in rivals[1:])
     free = free_names(wanted, receipt, facts.listing, facts)
     if len(free) <= ahead:
         return ask_for_more_names(wanted, receipt, facts)
-    return WriteClaim(replace(claim, name=free[ahead], renaming=file.name))
+    return steps.WriteClaim(replace(claim, name=free[ahead], renaming=file.name))
 
 
 def lose(claim: LoseTo, facts: Facts) -> Step:
@@ -296,10 +282,14 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
     if ours is None or ours.nonce != claim.create.nonce or not _holds(ours, content):  # binned, or written to since
-        return Finish(claim.winner, content) if claim.adopts and not (winner and winner.gave_way) else WriteClaim(None)
+        return (
+            steps.Finish(claim.winner, content)
+            if claim.adopts and not (winner and winner.gave_way)
+            else steps.WriteClaim(None)
+        )
     if winner is None or winner.trashed or (claim.adopts and not _holds(winner, content)):  # ours is the only one
-        return WriteClaim(claim.create)
-    return Trash(ours)
+        return steps.WriteClaim(claim.create)
+    return steps.Trash(ours)
 
 
 def _holds(file: RemoteFile, content: Fingerprint) -> bool:
@@ -320,16 +310,16 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     if not isinstance(sent, Create):
         return None
     if sent.id not in facts.files:
-        return NeedFile(sent.id)
+        return steps.NeedFile(sent.id)
     ours = facts.files[sent.id]
     if ours is None or ours.trashed or ours.nonce != sent.nonce:
         return None
     if receipt.claim is None:
         done = next((each for each in receipt.done if each.content.same_content(sent.content)), None)
-        return trash_younger(ours, done.id, receipt, facts) if done else WriteClaim(sent)
+        return trash_younger(ours, done.id, receipt, facts) if done else steps.WriteClaim(sent)
     step = trash_younger(ours, receipt.claim.id, receipt, facts)
     if step is None and sent.id not in receipt.strays:
-        return WriteDone(receipt.done, (*receipt.strays, sent.id))
+        return steps.WriteDone(receipt.done, (*receipt.strays, sent.id))
     if step is None:
         raise Locked(f"{wanted.label}: another invocation took it over; call again.")
     return step
@@ -345,7 +335,7 @@ def _log_as_found(sent: Sending, done: CompletedUpload, facts: Facts) -> Step | 
     if step := look_at((sent.id,), facts):
         return step
     file = facts.files[sent.id]
-    return Log(file, done.content, sent.log_position) if file and file.holds(done.content) else None
+    return steps.Log(file, done.content, sent.log_position) if file and file.holds(done.content) else None
 
 
 def _live_with(wanted: Wanted, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:

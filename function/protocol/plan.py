@@ -28,31 +28,14 @@ from function.core.types import (
     duplicates,
     replace_files,
 )
-from function.protocol.steps import (
-    Done,
-    Facts,
-    Finish,
-    NeedDigests,
-    NeedFile,
-    NeedFolder,
-    NeedId,
-    NeedListing,
-    Send,
-    Skip,
-    Step,
-    Trash,
-    UpdateMetadata,
-    Wanted,
-    WriteClaim,
-    WriteDone,
-)
+from function.protocol import steps
+from function.protocol.steps import Facts, Step, Wanted
 
 LISTING_LAG_NS = 3600 * 10**9
 """How long a listing may not show what we made: rclone's manual says to wait an hour."""
 
 LOOKED_AT_MAX = 8
 """Files that are looked at by their ids where the log alone tells of them: the newest."""
-
 
 NAMES_AT_ONCE = 6
 """Names `Name (n)` asked for at first when a free one is searched; twice as many each time that all are taken."""
@@ -79,16 +62,16 @@ def as_create(claim: Sending) -> Create:
 def stale_listing(names: Iterable[str], facts: Facts) -> Step | None:
     """A question, unless there is a listing of these names that began after Drive's last answer."""
     if facts.leaf is None:
-        return NeedFolder()
+        return steps.NeedFolder()
     names = tuple(dict.fromkeys(names))
     if facts.listing and facts.listing.serves(names, facts.answered_at):
         return None
-    return NeedListing(names, facts.answered_at)
+    return steps.NeedListing(names, facts.answered_at)
 
 
 def look_at(ids: Iterable[FileId], facts: Facts) -> Step | None:
     """A question, unless all of these ids were looked at."""
-    return next((NeedFile(each) for each in ids if each not in facts.files), None)
+    return next((steps.NeedFile(each) for each in ids if each not in facts.files), None)
 
 
 def hidden_ids(receipt: Receipt, facts: Facts) -> list[FileId]:
@@ -167,7 +150,7 @@ def free_names(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: 
 def ask_for_more_names(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step:
     """The question for names beyond those that are taken."""
     more = max(NAMES_AT_ONCE, 2 * facts.names_asked)
-    return NeedListing(names_to_ask(wanted, receipt.done, more), facts.answered_at)
+    return steps.NeedListing(names_to_ask(wanted, receipt.done, more), facts.answered_at)
 
 
 def trash_duplicate(
@@ -191,7 +174,7 @@ def trash_duplicate(
 def trash_younger(one: RemoteFile, other_id: FileId, receipt: Receipt, facts: Facts) -> Step | None:
     """Trash the younger of two files of ours; None unless both were looked at, are live and hold one content."""
     if other_id not in facts.files:
-        return NeedFile(other_id)
+        return steps.NeedFile(other_id)
     other = facts.files[other_id]
     if other is None or other.id == one.id or one.trashed or other.trashed or one.key != other.key:
         return None
@@ -205,8 +188,8 @@ def trash_younger(one: RemoteFile, other_id: FileId, receipt: Receipt, facts: Fa
             if each.id != oldest.id
         )
         kept = (each for each in receipt.strays if each not in (oldest.id, younger.id))
-        return WriteDone(stays, (*kept, younger.id))
-    return Trash(younger)
+        return steps.WriteDone(stays, (*kept, younger.id))
+    return steps.Trash(younger)
 
 
 RACY_NS = 2_000_000_000
@@ -253,8 +236,9 @@ def plan(wanted: Wanted, receipt: Receipt, facts: Facts, unused: Create | None) 
     if done:
         return _unchanged(wanted, receipt, done, facts)
     logged = [each for each in _logged_before(wanted, receipt, facts) if each.size == wanted.stat.size]
-    if facts.digests is None and (logged or _may_be_done(wanted, receipt)):
-        return NeedDigests()
+    may_be_done = any(each.content.stat.size == wanted.stat.size for each in _counting(receipt, wanted.policy))
+    if facts.digests is None and (logged or may_be_done):
+        return steps.NeedDigests()
     known = next((each for each in reversed(logged) if each.content.digests == facts.digests), None)
     if known is None and _may_create_unseen(wanted, receipt, facts):
         return _create(wanted, receipt, wanted.name, facts, unused)
@@ -269,13 +253,13 @@ def _stray_settled(receipt: Receipt, facts: Facts) -> Step:
     """A file whose claim was overtaken: where its content is done under another id, the younger one goes to the bin."""
     stray, *others = receipt.strays
     if stray not in facts.files:
-        return NeedFile(stray)
+        return steps.NeedFile(stray)
     file = facts.files[stray]
     for each in receipt.done if file and not file.trashed else ():
         is_same = file and each.id != stray and file.holds(each.content)
         if is_same and file and (step := trash_younger(file, each.id, receipt, facts)):
             return step
-    return WriteDone(receipt.done, tuple(others))
+    return steps.WriteDone(receipt.done, tuple(others))
 
 
 def _by_listing(
@@ -291,11 +275,11 @@ def _by_listing(
         return step
     shows_size = any(each.size == wanted.stat.size for each in (*listing.files, *listing.elsewhere))
     if facts.digests is None and (wanted.is_small or shows_size):
-        return NeedDigests()
+        return steps.NeedDigests()
     if same := _same_content(wanted, content_of(wanted, facts), listing):
-        return NeedFile(same.id) if unused and same.id == unused.id else _adopt(wanted, same, same.name, facts)
+        return steps.NeedFile(same.id) if unused and same.id == unused.id else _adopt(wanted, same, same.name, facts)
     if known and known.file_id not in facts.files:
-        return NeedFile(known.file_id)
+        return steps.NeedFile(known.file_id)
     file = facts.files[known.file_id] if known else None
     # The log doesn't know of which Drive it speaks: it may be another account's, which this one is shared with.
     if known and file and file.may_be_from(facts.leaf) and (file.key == wanted.key or file.holds(known.content)):
@@ -309,7 +293,7 @@ def _by_policy(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: 
     if not held:
         return _create(wanted, receipt, wanted.name, facts, unused)
     if wanted.policy is Policy.SKIP:
-        return Skip(held[0])
+        return steps.Skip(held[0])
     if wanted.policy is Policy.KEEP_BOTH:
         free = free_names(wanted, receipt, listing, facts)
         if not free:
@@ -326,7 +310,7 @@ def _by_policy(wanted: Wanted, receipt: Receipt, listing: FolderListing, facts: 
 
 def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: Create | None) -> Step:
     if wanted.is_small and facts.digests is None:
-        return NeedDigests()
+        return steps.NeedDigests()
     assert facts.leaf
     content = content_of(wanted, facts)
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
@@ -335,34 +319,34 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
             unused, name=name, folder=facts.leaf, content=content, earlier=earlier, session=None, renaming=None
         )
     elif facts.fresh_id is None:
-        return NeedId()
+        return steps.NeedId()
     else:
         claim = Create(facts.fresh_id, facts.nonce, name, facts.leaf, content, facts.log_position)
-    return Send(claim) if claim == receipt.claim else WriteClaim(claim)
+    return steps.Send(claim) if claim == receipt.claim else steps.WriteClaim(claim)
 
 
 def _revise(wanted: Wanted, file: RemoteFile, facts: Facts) -> Step:
     if wanted.is_small and facts.digests is None:
-        return NeedDigests()
+        return steps.NeedDigests()
     assert facts.leaf
     content, position = content_of(wanted, facts), facts.log_position
     claim = Revise(file.id, facts.nonce, file.name, facts.leaf, content, position, base=file.head_revision_id)
-    return WriteClaim(claim)
+    return steps.WriteClaim(claim)
 
 
 def _adopt(wanted: Wanted, file: RemoteFile, name: str, facts: Facts) -> Step:
-    return Finish(RemoteRef(file.id, name, file.link), content_of(wanted, facts))
+    return steps.Finish(RemoteRef(file.id, name, file.link), content_of(wanted, facts))
 
 
 def _unchanged(wanted: Wanted, receipt: Receipt, done: CompletedUpload, facts: Facts) -> Step:
     if receipt.claim is not None:  # the source is again what was done before the claim
-        return WriteClaim(None)
+        return steps.WriteClaim(None)
     if has_other_metadata(done, wanted) and not facts.was_told:
-        return UpdateMetadata(done)
+        return steps.UpdateMetadata(done)
     if facts.digests and done.content != content_of(wanted, facts):  # known by its digests: learn the new stat
         fresh = replace(done, content=content_of(wanted, facts), at_ns=facts.now_ns)
-        return WriteDone(tuple(fresh if each.id == done.id else each for each in receipt.done), receipt.strays)
-    return Done(done)
+        return steps.WriteDone(tuple(fresh if each.id == done.id else each for each in receipt.done), receipt.strays)
+    return steps.Done(done)
 
 
 def _counting(receipt: Receipt, policy: Policy) -> Sequence[CompletedUpload]:
@@ -373,11 +357,6 @@ def _counting(receipt: Receipt, policy: Policy) -> Sequence[CompletedUpload]:
 def _done_with(wanted: Wanted, receipt: Receipt, digests: Digests | None) -> CompletedUpload | None:
     counting = _counting(receipt, wanted.policy)
     return next((each for each in counting if digests and each.content.digests == digests), None)
-
-
-def _may_be_done(wanted: Wanted, receipt: Receipt) -> bool:
-    """Whether the digests are worth computing: something of that size is done."""
-    return any(each.content.stat.size == wanted.stat.size for each in _counting(receipt, wanted.policy))
 
 
 def _logged_before(wanted: Wanted, receipt: Receipt, facts: Facts) -> Sequence[LoggedUpload]:

@@ -212,12 +212,6 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 Question: TypeAlias = NeedDigests | NeedFolder | NeedId | NeedListing | NeedFile | NeedRevisions | NeedLogEntry
-
-
 Effect: TypeAlias = WriteClaim | WriteDone | Send | Move | Rename | Trash | UpdateMetadata | Log | Finish
-
-
 End: TypeAlias = Done | Skip
-
-
 Step: TypeAlias = Question | Effect | End

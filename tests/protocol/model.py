@@ -177,12 +177,9 @@ class StillSource:
     def fingerprint(self) -> Fingerprint:
         return Fingerprint(self.stat, self._digests)
 
-    def digests(self, check: Callable[[], None]) -> Digests:
+    def digests(self, check: Callable[[], None], shown_by: RemoteFile | None) -> Digests:
         self._digests = digests_of(self.content)
         return self._digests
-
-    def digests_shown_by(self, remote: RemoteFile, check: Callable[[], None]) -> Digests:
-        return self.digests(check)
 
     def sha256(self, check: Callable[[], None]) -> str:
         return digests_of(self.content).sha256

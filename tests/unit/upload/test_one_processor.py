@@ -11,7 +11,8 @@ from function.upload.one_processor import SMALL_MAX_BYTES, one_processor
 from tests.support.home import Home
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors to choose from"
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two processors to choose from",
 )
 
 
