@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cached_property
 from uuid import uuid4
 
 import msgspec
@@ -21,6 +20,7 @@ from msgspec.structs import replace
 
 from function import telemetry
 from function.core import errors, retry
+from function.core.cached import cached_property
 from function.core.errors import DriveError, UploadError
 from function.core.naming import metadata_digest
 from function.core.receipt import Claim, CompletedUpload, Create, LoseTo, Mend, Receipt, RemoteRef, Sending
@@ -279,11 +279,20 @@ class Upload(msgspec.Struct, dict=True):
             case steps.Rename(file, name):
                 self._answered(drive.update(file, name=name))
             case steps.Trash(file):
-                facts.files[file.id] = drive.trash(file)
+                self._trash(file)
             case steps.UpdateMetadata(done):
                 self._update_metadata(done)
             case steps.Log(file, content, since):
                 facts.entry_written = self._log(file, content, since)
+
+    def _trash(self, file: RemoteFile) -> None:
+        try:
+            self.facts.files[file.id] = self.to.context.drive.trash(file)
+        except DriveError as error:
+            if error.reason != "permission_denied":
+                raise
+            self.facts.cannot_bin.add(file.id)
+            self._message = f"A second copy stays, file {file.id}: this account may not put it into the bin."
 
     def _answered(self, file: RemoteFile) -> None:
         """Drive has made or changed our file: what a listing shows of it must be younger."""
@@ -315,7 +324,6 @@ class Upload(msgspec.Struct, dict=True):
         if self._refusal and self._is_dropped_after(self._refusal, claim):
             return
         facts.was_mended |= claim.id in facts.arrived
-        facts.files.pop(claim.id, None)
         try:
             file, was_sent = self._sent(claim)
         except errors.TransientDriveError as error:
@@ -359,7 +367,10 @@ class Upload(msgspec.Struct, dict=True):
     def _sent(self, claim: Sending) -> tuple[RemoteFile, bool]:
         drive, content = self.to.context.drive, self.content
         before = next((each for each in self.receipt.current.done if each.id == claim.id), None)
-        file = self.to.new_file(claim, self.source.stat, with_metadata=self._sends_metadata, before=before)
+        standing = self.facts.take_file(claim.id)
+        file = self.to.new_file(
+            claim, self.source.stat, with_metadata=self._sends_metadata, before=before, standing=standing
+        )
         self.facts.last_sent = claim
         if claim.session:  # also of a small content, which an earlier version may have begun so
             return content.resume(drive, claim.session)
@@ -445,9 +456,7 @@ class Upload(msgspec.Struct, dict=True):
         Raises TransientDriveError: a queue calls again, and the next call tells it.
         """
         self.facts.was_told = True
-        properties, description = self.to.marks
         drive = self.to.context.drive
-        says = description is not None
         try:
             file = drive.get(done.id)
             if file is None or file.trashed:
@@ -455,10 +464,8 @@ class Upload(msgspec.Struct, dict=True):
             if file.key != self.to.key and self.to.policy is not Policy.NEW_REVISION:
                 self._message = "Its metadata was not changed: the file is not this job's."
             else:
-                cleared = dict.fromkeys(set(done.properties) - set(properties))
-                says = says and (done.has_description or not file.description)  # what others wrote there stays
-                said = description if says else "" if done.has_description else None
-                drive.update(file, properties={**properties, **cleared}, description=said)
+                properties, description = self.to.told(done, file)
+                drive.update(file, properties=properties, description=description)
                 self._message = "Its metadata on Drive was updated."
         except errors.BadRequest:
             self._message = "Drive doesn't take its metadata."
@@ -467,7 +474,7 @@ class Upload(msgspec.Struct, dict=True):
         except DriveError as error:
             self._message = f"Its metadata on Drive was not updated; the next call tries again. {error.message}"
             return
-        told = replace(done, metadata=self.wanted.metadata, properties=tuple(properties), has_description=says)
+        told = replace(done, metadata=self.wanted.metadata, properties=tuple(self.to.marks[0]))
         current = self.receipt.current
         self.receipt.correct(tuple(told if each.id == done.id else each for each in current.done), current.strays)
 
@@ -487,10 +494,7 @@ class Upload(msgspec.Struct, dict=True):
     def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
         facts, claim = self.facts, self.receipt.current.claim
         if has_our_metadata:
-            properties, description = self.to.marks
-            self.receipt.finish(
-                file, content, self.wanted.metadata, tuple(properties), has_description=description is not None
-            )
+            self.receipt.finish(file, content, self.wanted.metadata, tuple(self.to.marks[0]))
         else:
             self.receipt.finish(file, content)
         if claim is None:  # a content that no receipt knew

@@ -213,6 +213,21 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def description_to_tell(wanted: str | None, standing: str | None, told_before: str) -> str | None:
+    """The description to set beside one that stands there; None leaves it, "" takes ours away.
+
+    Ours is the JSON of the metadata that Drive was told before, of which `told_before` is the digest. What people wrote
+    there stays.
+    """
+    if not standing:
+        return wanted
+    try:
+        is_ours = metadata_digest(json.loads(standing)) == told_before
+    except (ValueError, AttributeError, RecursionError):  # a text, or JSON of something else
+        is_ours = False
+    return (wanted or "") if is_ours else None
+
+
 def metadata_digest(metadata: Mapping[str, Any]) -> str:
     """What tells one caller's metadata from another's; empty where there is none."""
     if not metadata:

@@ -107,8 +107,6 @@ class CompletedUpload(msgspec.Struct, frozen=True, omit_defaults=True):
     """The digest of the metadata that Drive was told."""
     properties: tuple[str, ...] = ()
     """Names of the public properties that were set with it."""
-    has_description: bool = False
-    """A description was set with it."""
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,12 +14,12 @@ look          what Drive shows: a listing, which may lag, or a file by its id, w
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
-from functools import cached_property
 from threading import Lock
 from typing import Any, Literal, NewType, TypeVar
 
 import msgspec
 
+from function.core.cached import cached_property
 from function.core.naming import same
 
 FileId = NewType("FileId", str)
@@ -310,11 +310,10 @@ class FolderListing(msgspec.Struct, frozen=True, dict=True):
         """The files of that name, spelled in any way that looks alike, oldest first."""
         return sorted((each for each in self.files if same(each.name) == same(name)), key=lambda each: each.seniority)
 
-    def holding(self, content: Fingerprint, name: str, key: str) -> list[RemoteFile]:
-        """The files of the folder that hold the content under the name or with our mark, oldest first."""
-        found = (
-            each for each in self.files if each.holds(content) and (same(each.name) == same(name) or each.key == key)
-        )
+    def holding(self, content: Fingerprint, names: Collection[str], key: str) -> list[RemoteFile]:
+        """The files of the folder that hold the content under one of the names or with our mark, oldest first."""
+        alike = {same(name) for name in names}
+        found = (each for each in self.files if each.holds(content) and (each.key == key or same(each.name) in alike))
         return sorted(found, key=lambda each: each.seniority)
 
     def holding_elsewhere(self, content: Fingerprint, key: str) -> list[RemoteFile]:

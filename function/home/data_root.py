@@ -9,13 +9,13 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
+from function.core.cached import cached_property
 from function.core.errors import SourceError, UploadError, VolumeUnavailable
 from function.core.naming import quoted
 from function.home.settings import Settings, default_credentials
@@ -178,10 +178,12 @@ _MORE_NAMES = {
 }
 """Names, as a regular expression, that an own file has besides."""
 
-_TOKEN_MAX_BYTES = 1024 * 1024
+_NAMED_MAX_BYTES = 1024 * 1024
+"""What is read of a file that may name others."""
 
-_FILES_OF_CREDENTIALS = ("file", "output_file", "certificate_config_location", "trust_chain_path")
-"""Keys of an `external_account` file that name files with secrets. Source: google-auth, identity_pool and pluggable."""
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_TOKEN_OF_SETTINGS = re.compile(r'"token"\s*:\s*' + _STRING.pattern)
+"""Strings of JSON, and what accounts call their tokens; also where the file is damaged, or half of it is written."""
 
 
 class OwnFiles(msgspec.Struct, dict=True):
@@ -221,15 +223,19 @@ class OwnFiles(msgspec.Struct, dict=True):
     @cached_property
     def _paths(self) -> list[Path]:
         settings = self.settings
-        tokens = [each.token for each in settings.accounts if not each.is_application_default]
+        # Variables may name other settings, and other tokens: what stands in the home is as secret.
+        written = {settings.paths_json, settings.home / "paths.json"}
+        tokens = [settings.home / "drive_token.json"]
+        tokens += [each.token for each in settings.accounts if not each.is_application_default]
+        tokens += [each for file in written for each in _named_in(file, _TOKEN_OF_SETTINGS, settings.home)]
         return [
-            settings.paths_json,
+            *written,
             settings.log,
             settings.state_root / "drive_upload.lock",
             settings.home / _CLIENT_SECRET,
             *tokens,
             *self._credentials,
-            *(each for token in (*tokens, *self._credentials) for each in _named_in(token)),
+            *_led_to([*tokens, *self._credentials]),
         ]
 
     @cached_property
@@ -325,25 +331,54 @@ def _identity_of(path: str | Path) -> Identity | None:
         return None
 
 
-def _named_in(token: Path) -> list[Path]:
-    """The files that a token file leads to, beside which it is worth nothing."""
-    try:
-        if not token.is_file():
-            return []
-        with token.open("rb") as file:
-            document = json.loads(file.read(_TOKEN_MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return []
-    found: list[Path] = []
-    left = [document]
+def _led_to(credentials: Iterable[Path]) -> list[Path]:
+    """The files that credentials lead to, and those that these lead to: tokens, keys, certificates, a command's files.
+
+    Whatever key names them. Source: google-auth, identity_pool, pluggable and _mtls_helper.
+    """
+    found: dict[Path, None] = {}
+    left = list(credentials)
     while left:
-        each = left.pop()
-        if isinstance(each, dict):
-            left += each.values()
-            found += [
-                Path(os.path.abspath(path)) for name in _FILES_OF_CREDENTIALS if isinstance(path := each.get(name), str)
-            ]
-    return found
+        named = [each for each in _named_in(left.pop(), _STRING, Path.cwd()) if each not in found]
+        found |= dict.fromkeys(named)
+        left += named
+    return list(found)
+
+
+def _named_in(file: Path, strings: re.Pattern[str], folder: Path) -> list[Path]:
+    """The files that strings of a JSON document name, alone or among other words; relative ones are in that folder."""
+    texts = (_unquoted(found[1]) for found in strings.finditer(_json_text(file)))
+    names = {name for text in texts if "://" not in text for name in (text, *text.split())}
+    paths = (folder / name for name in names if name and "\0" not in name)
+    return [Path(os.path.normpath(path)) for path in paths if _may_be_file(path)]
+
+
+def _json_text(file: Path) -> str:
+    try:
+        if not file.is_file():
+            return ""
+        with file.open("rb") as opened:
+            text = opened.read(_NAMED_MAX_BYTES).decode("utf-8", "surrogateescape")
+    except (OSError, ValueError):  # who uses the file is told
+        return ""
+    return text if text.lstrip("\ufeff \t\r\n").startswith("{") else ""
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"'))
+    except ValueError:
+        return text
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether it is one, or is out of reach."""
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except ValueError:  # half a character
+        return False
+    except OSError as error:
+        return error.errno not in (*_MISSING, errno.ELOOP)
 
 
 def _belongs_to(name: str, own: str) -> bool:

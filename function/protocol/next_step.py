@@ -204,7 +204,7 @@ def settle(
 
 def _binned(wanted: Wanted, file: RemoteFile, content: Fingerprint, others: FolderListing) -> Step | None:
     """By a racer, whose equal file is adopted where it stands; or by its owner, who decides."""
-    if winner := next(iter(_live_with(wanted, content, others)), None):
+    if winner := next(iter(_live_with(wanted, file.name, content, others)), None):
         return steps.Finish(reference(winner), content)
     return steps.WriteClaim(None) if file.gave_way else None
 
@@ -212,7 +212,7 @@ def _binned(wanted: Wanted, file: RemoteFile, content: Fingerprint, others: Fold
 def _lose_to_older(
     wanted: Wanted, claim: Create | Mend, file: RemoteFile, content: Fingerprint, others: FolderListing
 ) -> Step | None:
-    older = [each for each in _live_with(wanted, content, others) if each.seniority < file.seniority]
+    older = [each for each in _live_with(wanted, file.name, content, others) if each.seniority < file.seniority]
     return _lose_to(older[0], claim, content) if older else None
 
 
@@ -267,7 +267,7 @@ def _give_way(
     if is_oldest and facts.looks_at_name < 2:
         return steps.NeedListing(tuple(sorted(facts.listing.names or ())) or (file.name,), facts.listing.began)
     if wanted.policy is not Policy.KEEP_BOTH:
-        return None if is_oldest else _lose_to(rivals[0], claim, content, adopts=False)
+        return None if is_oldest or file.id in facts.cannot_bin else _lose_to(rivals[0], claim, content, adopts=False)
     ahead = sum(each.key == wanted.key and each.seniority < file.seniority for each in rivals[1:])
     free = free_names(wanted, receipt, facts.listing, facts)
     if len(free) <= ahead:
@@ -289,6 +289,8 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
         )
     if winner is None or winner.trashed or (claim.adopts and not _holds(winner, content)):  # ours is the only one
         return steps.WriteClaim(claim.create)
+    if ours.id in facts.cannot_bin:  # both stay
+        return steps.Finish(claim.winner, content) if claim.adopts else steps.WriteClaim(claim.create)
     return steps.Trash(ours)
 
 
@@ -338,8 +340,8 @@ def _log_as_found(sent: Sending, done: CompletedUpload, facts: Facts) -> Step | 
     return steps.Log(file, done.content, sent.log_position) if file and file.holds(done.content) else None
 
 
-def _live_with(wanted: Wanted, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:
-    """The other files that hold the content and stay, oldest first."""
-    found = (*others.holding(content, wanted.name, wanted.key), *others.holding_elsewhere(content, wanted.key))
+def _live_with(wanted: Wanted, name: str, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:
+    """The other files that hold the content, of this name or ours, and stay; oldest first."""
+    found = (*others.holding(content, (wanted.name, name), wanted.key), *others.holding_elsewhere(content, wanted.key))
     live = (each for each in found if not each.trashed and not gives_way(wanted, each, others))
     return sorted(live, key=lambda each: each.seniority)

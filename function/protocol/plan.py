@@ -181,6 +181,8 @@ def trash_younger(one: RemoteFile, other_id: FileId, receipt: Receipt, facts: Fa
     if not one.is_equal_to(other):
         return None
     oldest, younger = sorted((one, other), key=lambda each: each.seniority)
+    if younger.id in facts.cannot_bin:
+        return None
     if any(each.id == younger.id for each in receipt.done):  # written before it is done
         stays = tuple(
             replace(each, id=oldest.id, link=oldest.link, name=oldest.name) if each.id == younger.id else each
@@ -375,7 +377,7 @@ def _may_create_unseen(wanted: Wanted, receipt: Receipt, facts: Facts) -> bool:
 
 
 def _same_content(wanted: Wanted, content: Fingerprint, listing: FolderListing) -> RemoteFile | None:
-    found = listing.holding(content, wanted.name, wanted.key)
+    found = listing.holding(content, (wanted.name,), wanted.key)
     equal = [each for each in found if not gives_way(wanted, each, listing)]
     if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds now counts
         return next((each for each in equal if same(each.name) == same(wanted.name)), None)

@@ -77,6 +77,8 @@ class Facts(msgspec.Struct):
     revisions: dict[FileId, int] = msgspec.field(default_factory=dict)
     logged: dict[FileId, LoggedUpload | None] = msgspec.field(default_factory=dict)
     """What the log tells of an id since its claim."""
+    cannot_bin: set[FileId] = msgspec.field(default_factory=set)
+    """Files that Drive doesn't let this account put into the bin: another user's, or a shared drive's."""
     was_told: bool = False
     """This invocation has tried to update the metadata of what is done."""
     was_mended: bool = False
@@ -86,6 +88,11 @@ class Facts(msgspec.Struct):
     def is_as_sent(self, file: RemoteFile) -> bool:
         """Whether nobody has written to the file since this invocation did: what is wrong with it came on the way."""
         return file.id in self.arrived and file.head_revision_id == self.arrived[file.id]
+
+    def take_file(self, file_id: FileId) -> RemoteFile | None:
+        """What is known of a file that is about to change: from now on it isn't."""
+        shown = next((each for each in self.listing.files if each.id == file_id), None) if self.listing else None
+        return self.files.pop(file_id, None) or shown
 
     def forget(self) -> None:
         """Drop what Drive, the receipt and the log may contradict by now."""

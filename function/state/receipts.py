@@ -230,8 +230,6 @@ class ReceiptWriter(msgspec.Struct):
         content: Fingerprint,
         metadata: str = "",
         properties: tuple[str, ...] = (),
-        *,
-        has_description: bool = False,
     ) -> None:
         """Record a content as done under that file, with what was told with it, and drop the claim."""
         counted = self._counted(content)
@@ -244,7 +242,6 @@ class ReceiptWriter(msgspec.Struct):
             file.link,
             metadata,
             properties,
-            has_description,
         )
         receipt, claim = finished(counted, done), self.current.claim
         is_logged = claim is not None and not isinstance(claim, LoseTo) and claim.id == file.id

@@ -4,11 +4,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
+from function.core.cached import cached_property
 from function.core.errors import UploadError, VolumeUnavailable
 from function.core.naming import state_key
 from function.core.receipt import FolderReceipt, Receipt

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain, zip_longest
 
 import msgspec
 
 from function import telemetry
+from function.core.cached import cached_property
 from function.core.errors import Locked, UploadError
 from function.core.naming import metadata_digest, ownership_mark, same
 from function.core.receipt import Receipt

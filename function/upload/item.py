@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from function.core.cached import cached_property
 from function.core.errors import DriveError, Locked, UploadError
-from function.core.naming import drive_name, metadata_marks, mime_type, ownership_mark, state_key
+from function.core.naming import description_to_tell, drive_name, metadata_marks, mime_type, ownership_mark, state_key
 from function.core.receipt import CompletedUpload, Create, Mend, Receipt, Revise, Sending
 from function.core.request import FileRequest
 from function.core.retry import Deadline
@@ -25,6 +25,7 @@ from function.core.types import (
     Outcome,
     Policy,
     ProgressCallback,
+    RemoteFile,
     Status,
     Usage,
 )
@@ -98,18 +99,31 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
         """The caller's metadata as Drive takes it: public properties and a description."""
         return metadata_marks(self.metadata)
 
+    def told(
+        self, before: CompletedUpload | None, standing: RemoteFile | None
+    ) -> tuple[dict[str, str | None], str | None]:
+        """Properties and description for a file that stands there, None for what is cleared or left as it is."""
+        properties, description = self.marks
+        cleared = dict.fromkeys(before.properties if before else ())
+        said = description_to_tell(
+            description, standing.description if standing else None, before.metadata if before else ""
+        )
+        return {**cleared, **properties}, said
+
     def new_file(
-        self, claim: Sending, stat: FileStat, *, with_metadata: bool, before: CompletedUpload | None = None
+        self,
+        claim: Sending,
+        stat: FileStat,
+        *,
+        with_metadata: bool,
+        before: CompletedUpload | None = None,
+        standing: RemoteFile | None = None,
     ) -> NewFile:
         """What Drive is told of the file besides its content. A revised file of others stays its owner's.
 
         Of what was told with the content `before` a revision clears what this call doesn't say.
         """
-        told, description = self.marks if with_metadata else ({}, None)
-        properties: dict[str, str | None] = dict(told)
-        if before and with_metadata:
-            properties = dict.fromkeys(before.properties) | properties
-            description = description or ("" if before.has_description else None)
+        properties, description = self.told(before, standing) if with_metadata else ({}, None)
         is_ours = isinstance(claim, Create | Mend)
         return NewFile(
             claim.id,

@@ -1,6 +1,7 @@
 """An invocation whose time is up before its files have ended: what it answers, and what becomes of them."""
 
 import fcntl
+import json
 import math
 import os
 import threading
@@ -82,6 +83,22 @@ def test_who_waits_in_vain_for_a_destination_writes_nothing_of_it(home: Home, po
     assert (failed.entry["attempt"], waited.entry["attempt"], again.entry["attempt"]) == (1, None, 2)
     assert waited.entry["reason"] == "locked"
     assert unwritten == before
+
+
+def test_an_account_whose_token_does_not_come_holds_up_no_other(home: Home, post: Post) -> None:
+    """What it waits for here is a workload's own token, in a pipe that nobody writes to."""
+    home.settings(deadline_s=1, accounts={"bad": {"token": "bad.json"}, "good": {"token": "drive_token.json"}})
+    pipe, path = home.folder / "subject", home.put()
+    os.mkfifo(pipe)
+    workload = {"type": "external_account", "audience": "a", "subject_token_type": "t", "token_url": home.drive.url}
+    home.write("bad.json", json.dumps(workload | {"credential_source": {"file": str(pipe)}}))
+
+    late = post(home, {"path": path, "account": "bad"})
+    good = post(home, {"path": path, "account": "good"})
+
+    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))  # fails where nobody waits for it any more
+    assert (late.code, late.entry["reason"]) == (503, "deadline_exceeded")
+    assert good.body["status"] == "uploaded", good.entry["message"]
 
 
 HANGING: dict[str, tuple[Any, str, str, str]] = {

@@ -115,17 +115,52 @@ def test_the_credentials_of_gcloud(home: Home, post: Post, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     "source",
-    [{"file": "SUBJECT"}, {"executable": {"command": "get", "output_file": "SUBJECT"}}],
-    ids=["file", "program"],
+    [
+        {"file": "SUBJECT"},
+        {"executable": {"command": "get", "output_file": "SUBJECT"}},
+        {"executable": {"command": "get --key SUBJECT"}},
+        {"certificate": {"certificate_config_location": "HOME/certificates.json"}},
+    ],
+    ids=["file", "program's output", "program's key", "a file that names it"],
 )
 def test_what_a_workloads_credentials_lead_to(home: Home, post: Post, source: dict[str, object]) -> None:
     """The token of another provider, which an external account's file names: it is exchanged for Google's."""
     subject = home.write("Data/Meta/subject", "canary")
     workload = {"type": "external_account", "credential_source": source}
-    home.write("workload.json", json.dumps(workload).replace("SUBJECT", str(subject)))
+    home.write("certificates.json", json.dumps({"cert_configs": {"workload": {"key_path": str(subject)}}}))
+    text = json.dumps(workload).replace("SUBJECT", str(subject)).replace("HOME", str(home.folder))
+    home.write("workload.json", text)
     home.settings(accounts={"workload": {"token": "workload.json"}})
 
     forbidden(home, post, "Data/Meta/subject")
+
+
+@pytest.mark.parametrize("named", ['"a\\u0000b"', '"\\ud800"', '"' + 5000 * "a" + '"', "[]"])
+def test_credentials_that_lead_to_what_can_not_be_stop_nobody(home: Home, post: Post, named: str) -> None:
+    """Another account's broken file is that account's own matter."""
+    home.write("bad.json", f'{{"type": "external_account", "credential_source": {{"file": {named}}}}}')
+    home.settings(accounts={"bad": {"token": "bad.json"}, "good": {"token": "drive_token.json"}})
+
+    answer = post(home, {"path": home.put(), "account": "good"})
+
+    assert answer.body["status"] == "uploaded", answer.entry["message"]
+
+
+@pytest.mark.parametrize("written", ["paths.json", "elsewhere.json"])
+def test_tokens_that_a_variable_hides_are_no_sources(
+    home: Home, post: Post, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """The settings in the home, and those that are read, name tokens that DRIVE_UPLOAD_ACCOUNTS leaves unused."""
+    home.write("Data/secrets/me.json", "canary")
+    home.settings(accounts={"me": {"token": "Data/secrets/me.json"}})
+    if written != "paths.json":
+        home.environ["DRIVE_UPLOAD_PATHS"] = str(home.folder / written)
+        home.write(written, '{"drive_root": "MemoryVDB"}')
+        home.environ["DRIVE_UPLOAD_HOME"] = str(home.folder)
+    home.environ["DRIVE_UPLOAD_ACCOUNTS"] = '{"default": {"token": "other.json"}}'
+    home.drive.write_token(home.folder / "other.json")
+
+    forbidden(home, post, "Data/secrets/me.json")
 
 
 def test_credentials_that_are_out_of_reach_stop_nobody(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,19 @@ def test_a_drive_is_hidden_from_its_hider_alone(drive: DriveEmulator, api: Api) 
     assert [one.get(f"drives/{team}", fields="hidden").json()["hidden"] for one in (api, reader)] == [False, True]
 
 
+def test_what_lies_in_a_folder_is_listed_to_its_owner(drive: DriveEmulator, api: Api) -> None:
+    """Whoever has put it there, who owns it."""
+    drive.add_account("writer@example.com")
+    folder = api.folder()
+    grant = {"type": "user", "role": "writer", "emailAddress": "writer@example.com"}
+    api.call("POST", f"/drive/v3/files/{folder}/permissions", json=grant)
+    file = Api(drive, "writer@example.com").made({"name": "theirs", "parents": [folder]})
+
+    listed = api.get("files", q=f"'{folder}' in parents").json()["files"]
+
+    assert [each["id"] for each in listed] == [file["id"]]
+
+
 @pytest.mark.parametrize("scope", ["drive.metadata", "drive.metadata.readonly"])
 def test_a_token_for_metadata_downloads_nothing(drive: DriveEmulator, api: Api, scope: str) -> None:
     """Drive guide "Choose Google Drive API scopes": it shows files, never what is in them."""

@@ -19,7 +19,7 @@ from unittest import mock
 from msgspec.structs import replace
 
 from function import drive_upload
-from function.core.errors import Locked, TransientDriveError, UploadError
+from function.core.errors import DriveError, Locked, TransientDriveError, UploadError
 from function.core.naming import ownership_mark
 from function.core.receipt import Create, Receipt
 from function.core.types import (
@@ -106,6 +106,8 @@ class Scenario:
     damaged: int = 0
     others: tuple[str, ...] = ()
     """What others do, each once at any time: edit, trash, rename, delete, foreign, trash_folder, lose_state, backup."""
+    may_bin: bool = True
+    """Drive lets the account put its own files into the bin: not who may only add to a shared drive."""
     hides: bool = False
     """Listings hide what is new until the end."""
 
@@ -421,13 +423,20 @@ def _looked_at(call: Call) -> str | None:
 LOCK = SimpleNamespace(check=lambda: None)
 
 
+class _ForContributors(MemoryDrive, frozen=True):
+    """A shared drive for who may only add files."""
+
+    def trash(self, file: RemoteFile) -> RemoteFile:
+        raise DriveError(f"{file.name}: may not be put into the bin", reason="permission_denied")
+
+
 class World:
     """All that there is."""
 
     def __init__(self, scenario: Scenario, chooser: Chooser) -> None:
         self.scenario, self.chooser = scenario, chooser
         self.clock = Clock()
-        self.drive = MemoryDrive()
+        self.drive = MemoryDrive() if scenario.may_bin else _ForContributors()
         self.ids = 0
         self.leaf: FileId = self.drive.put("MemoryVDB").id
         if scenario.hides:

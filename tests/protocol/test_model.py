@@ -54,6 +54,10 @@ SCENARIOS = [
     Scenario("racers with sessions that skip", homes=2, calls=1, contents=2, is_large=True, policy=Policy.SKIP),
     Scenario("racers with sessions that fail", homes=2, calls=1, contents=2, is_large=True, policy=Policy.FAIL),
     Scenario("racers with sessions that revise", homes=2, calls=1, contents=2, is_large=True, policy=REVISIONS),
+    Scenario("racers that may bin nothing", homes=2, calls=2, may_bin=False, kills=1),
+    Scenario("racers of other contents that may bin nothing", homes=2, calls=1, contents=2, may_bin=False),
+    Scenario("racers that skip and may bin nothing", homes=2, contents=2, policy=Policy.SKIP, may_bin=False),
+    Scenario("racers that fail and may bin nothing", homes=2, contents=2, policy=Policy.FAIL, may_bin=False),
     Scenario("racers, one of which dies", homes=2, calls=1, contents=2, kills=1),
     Scenario("three racers", homes=3, calls=1, contents=3),
     Scenario("racers beside a foreign file", homes=2, calls=1, contents=2, others=("foreign",)),
@@ -86,7 +90,7 @@ SCENARIOS = [
 
 def broken(world: World) -> Iterator[str]:
     """What is wrong in the end; nothing, where the promise was kept."""
-    last = finish(world)
+    last, may_bin = finish(world), world.scenario.may_bin
     files, contents = world.drive.store.files, world.drive.store.contents
     for file_id, content in world.theirs.items():
         is_kept = file_id not in files or (contents[file_id] == content and not files[file_id].explicitly_trashed)
@@ -95,7 +99,7 @@ def broken(world: World) -> Iterator[str]:
     live = [each for each in files.values() if each.size is not None and not world.drive._is_trashed(each)]
     ours = [each for each in live if each.key == KEY and each.id not in world.theirs]
     names = Counter(each.name for each in ours if each.id not in world.put_away)
-    yield from (f"{count} files of ours are called {name}" for name, count in names.items() if count > 1)
+    yield from (f"{count} files of ours are called {name}" for name, count in names.items() if count > 1 and may_bin)
     yield from (f"{each.id} holds what nobody wanted" for each in ours if contents[each.id] not in world.contents)
     if world.scenario.policy is not REVISIONS and not world.put_away and not world.theirs:
         arrived = {each for file in ours for each in world.drive.store.revisions[file.id]} & {*world.contents}
@@ -116,7 +120,8 @@ def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
         return
     copies = [each for each in ours if world.drive.store.contents[each.id] == call.source.content]
     others_may_have_it = bool(world.put_away) or EDITED in world.theirs.values() or world.scenario.policy is REVISIONS
-    if len(copies) > 1 or (not copies and not others_may_have_it and call.outcome.status is not Status.SKIPPED):
+    is_doubled = len(copies) > 1 and world.scenario.may_bin
+    if is_doubled or (not copies and not others_may_have_it and call.outcome.status is not Status.SKIPPED):
         yield f"{call.source.content!r} is there {len(copies)} times"
     is_kept = any(call.source.content in world.drive.store.revisions[each.id] for each in ours)
     if world.scenario.policy is REVISIONS and not is_kept and not (world.put_away or world.theirs):

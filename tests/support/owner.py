@@ -58,6 +58,11 @@ class Owner:
         permission = {"role": "writer", "type": "user", "emailAddress": email}
         self._call("POST", f"/drive/v3/files/{file_id}/permissions", json=permission)
 
+    def move(self, file_id: str, source: str, target: str) -> None:
+        """Take it from one folder into another."""
+        parents = {"removeParents": source, "addParents": target}
+        self._call("PATCH", f"/drive/v3/files/{file_id}", params=parents, json={})
+
     def shared_drive(self, name: str) -> str:
         """A new shared drive; its id."""
         return str(self._call("POST", "/drive/v3/drives", params={"requestId": name}, json={"name": name})["id"])

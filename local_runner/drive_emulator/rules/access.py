@@ -93,12 +93,13 @@ def is_listed(store: Store, viewer: Viewer, record: FileRecord) -> bool:
     """Whether a search may show a file to this viewer (links that anyone may follow aren't found by searching)."""
     if not app_sees(viewer, record):
         return False
-    if record.owner == viewer.email:
-        return True
     if record.drive_id or viewer.email == ANYONE:  # who has a key only is shown the public folder that they name
         return role_of(store, viewer.email, record) is not None
     shares = [record, *store.ancestors(record)]
-    return any(grant.email == viewer.email for share in shares for grant in share.permissions)
+    return any(
+        share.owner == viewer.email or any(grant.email == viewer.email for grant in share.permissions)
+        for share in shares
+    )
 
 
 def app_sees(viewer: Viewer, record: FileRecord) -> bool:
