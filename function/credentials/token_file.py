@@ -412,7 +412,7 @@ def read_cache(path: Path, identity: str) -> AccessToken | None:
     """The token that another process kept for the same grant, or None."""
     try:
         kept = json.loads(path.read_bytes())
-        if kept["identity"] == identity:
+        if kept["identity"] == identity and kept["token"] and token_checks.is_word(kept["token"]):
             return AccessToken(str(kept["token"]), float(kept["expires_at"]), float(kept["lifetime_s"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         # A cache that is missing or damaged costs one renewal, and that mends it.

@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 import msgspec
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.exceptions import HTTPError, ProxyError, SSLError
 
 from function import __version__, telemetry
 from function.core.errors import HOUR_S, SettingsError, TransientDriveError
@@ -156,6 +156,12 @@ class Connections:
                 found.ConnectionCls = _SecureInTime if url.scheme == "https" else _InTime
                 self._hosts[url.scheme, url.netloc] = found
             return found
+
+    def renew(self) -> None:
+        """Trust anew: which authorities the machine trusts, or a bundle holds, may have been mended since."""
+        with self._lock:
+            self._managers.clear()
+            self._hosts.clear()
 
     def _manager(self, proxy: Proxy | None, *, is_secure: bool) -> urllib3.PoolManager:
         if (proxy, is_secure) not in self._managers:
@@ -414,6 +420,8 @@ class Transport(msgspec.Struct, frozen=True):
                 outcome.status = response.status
                 content = self._read(response)
             except (HTTPError, OSError) as error:
+                if isinstance(error, SSLError):
+                    self.connections.renew()
                 self.deadline.check()
                 # The cause isn't kept: it names the URI, and a session's URI is a secret.
                 raise _unreachable(error, proxy_for(uri), self.where) from None

@@ -90,9 +90,10 @@ def proxy_for(url: str) -> Proxy | None:
     """The proxy for requests to that URL; None for the direct way. Raises SettingsError, without any password."""
     target = urlsplit(url)
     host = target.hostname or ""
+    port = target.port or (443 if target.scheme == "https" else 80)
     variables = (f"{target.scheme}_proxy", "all_proxy")
     variable = next((each for each in variables if _setting(each)), None)
-    if variable is None or _is_direct(host) or _is_excepted(host, target.port, _setting("no_proxy")):
+    if variable is None or _is_direct(host) or _is_excepted(host, port, _setting("no_proxy")):
         return None
     return _parsed(variable.upper(), _setting(variable))
 
@@ -113,15 +114,26 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
+def _is_excepted(host: str, port: int, exceptions: str) -> bool:
     for entry in filter(None, (each.strip().lower() for each in exceptions.split(","))):
-        name, _, only_port = entry.rpartition(":") if entry.count(":") == 1 else (entry, "", "")
-        if only_port and only_port != str(port or ""):
+        name, only_port = _host_and_port(entry)
+        if only_port and only_port != str(port):
             continue
-        name = name.strip("[]").removeprefix("*").lstrip(".")
-        if name in ("", host) or host.endswith(f".{name}") or _is_within(host, name):
+        if name == "*":
+            return True
+        name = name.removeprefix("*").lstrip(".")
+        if name and (name == host or host.endswith(f".{name}") or _is_within(host, name)):
             return True
     return False
+
+
+def _host_and_port(entry: str) -> tuple[str, str]:
+    """Of `a.example`, `a.example:443`, `fd00::5` or `[fd00::5]:443`; an empty port is any."""
+    if entry.startswith("["):
+        name, _, rest = entry[1:].partition("]")
+        return name, rest.removeprefix(":")
+    name, _, port = entry.partition(":") if entry.count(":") == 1 else (entry, "", "")
+    return name, port
 
 
 def _is_within(host: str, network: str) -> bool:

@@ -74,24 +74,26 @@ def _answered(request: Request) -> Response:
         return _json({"status": "failed", "message": "Web pages can't call this service; call it from a program."}, 403)
     headers = dict(request.headers)
     telemetry.begin_trace(headers)
-    body = b""
     try:
         app = current()
         body = _body(request)
-    except InvalidPayload as error:
-        return _response(app.refuse(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
+    except InvalidPayload as error:  # 400 to a queue as well, which sends the whole again
+        return _response(app.refuse(uuid.uuid4().hex, error, from_queue=False))
     except UploadError as error:
         _log.error("%s", error.message)
-        return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, body)))
+        return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, b"")))
     return _response(app.handle(body, headers, since=since))
 
 
 def _body(request: Request) -> bytes:
-    """The whole body, or one byte more than is allowed. Raises InvalidPayload."""
+    """The whole body, or one byte more than is allowed. Raises InvalidPayload where it was cut on its way."""
     try:
-        return bytes(request.stream.read(BODY_MAX_BYTES + 1))
+        body = bytes(request.stream.read(BODY_MAX_BYTES + 1))
     except Exception as error:  # the server's own kinds, too: a bad chunk, a caller who is gone
         raise InvalidPayload("The body could not be read to its end; send it again.") from error
+    if len(body) < min(request.content_length or 0, BODY_MAX_BYTES):
+        raise InvalidPayload("The body ends before its Content-Length; send it again.")
+    return body
 
 
 def _pass_over_body(request: Request) -> None:

@@ -102,6 +102,28 @@ def test_certificates_by_any_usual_variable(office: Office, post: Post, variable
     assert second.entry["message"].startswith(f"{variable}: ")
 
 
+def test_a_bundle_that_was_mended_counts_at_once(office: Office, post: Post, tmp_path: Path) -> None:
+    """The process, and the account's Drive in it, stay; certificates are read again when one isn't believed."""
+    bundle, elsewhere = tmp_path / "bundle.pem", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with TlsFront("http://127.0.0.1:1", elsewhere) as other:
+        right, wrong = office.authority.read_bytes(), other.authority.read_bytes()
+    bundle.write_bytes(right)
+    trust = {"SSL_CERT_FILE": "", "REQUESTS_CA_BUNDLE": str(bundle)}
+    office.environ(HTTPS_PROXY=f"http://{QUOTED}@{office.proxy.address}", **trust)
+    post(office.home, {"path": office.home.put()})
+    office.home.settings(deadline_s=3)
+    bundle.write_bytes(wrong)
+
+    first = post(office.home, {"path": office.home.put(content="other")})
+    bundle.write_bytes(right)
+    office.home.settings(deadline_s=3)
+    second = post(office.home, {"path": "Data/Meta/note.txt"})
+
+    assert (first.code, first.entry["reason"]) == (503, "network")
+    assert second.body["status"] == "uploaded", second.entry["message"]
+
+
 def test_this_machine_is_reached_without_a_proxy(home: Home, post: Post) -> None:
     """An emulator on loopback, whatever proxies there are."""
     home.environ.update(dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1"))

@@ -139,6 +139,16 @@ def test_a_service_account_key_is_traded_and_left_alone(drive: DriveEmulator, so
     assert renewals(drive) == 1
 
 
+@pytest.mark.parametrize("kept", ["ya29.a\nb", "ya29.…", "", ["x"], None])
+def test_a_damaged_cache_costs_a_renewal(drive: DriveEmulator, source: Source, token_path: Path, kept: object) -> None:
+    """What is no token never goes into a header."""
+    source(drive.service_account(), cached=True).access_token(Deadline.after(10))
+    cache = token_path.parent / "state" / "access_token.json"
+    cache.write_text(json.dumps(json.loads(cache.read_text()) | {"token": kept}))
+
+    assert works(drive, source(cached=True).access_token(Deadline.after(10)))
+
+
 @pytest.mark.parametrize("form", [expired, by_pydrive2])
 @pytest.mark.parametrize("how", ["link", "mode"])
 def test_a_read_only_token_is_kept_in_memory_and_cache(

@@ -17,7 +17,7 @@ import requests
 
 from function.serving.payload import BODY_MAX_BYTES
 from tests.support.home import PROJECT, Home
-from tests.support.served import BY_FRAMEWORK, Served, serving
+from tests.support.served import BY_FRAMEWORK, BY_US, Served, serving
 
 MEMORY_MAX_BYTES = 200 * 1024 * 1024
 
@@ -91,6 +91,23 @@ def test_bodies_of_every_kind(home: Home, served: Served) -> None:
     assert (chunked.status_code, chunked.json()["status"]) == (200, "uploaded")
     assert (too_long.status_code, too_long.json()["results"][0]["reason"]) == (400, "invalid_payload")
     assert after.json()["status"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"Content-Length: 30\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1e\r\n{"],
+    ids=["by its length", "by its chunk"],
+)
+@pytest.mark.parametrize("command", [BY_US, BY_FRAMEWORK], ids=["our server", "functions-framework's"])
+def test_a_queue_sends_what_was_cut_again(home: Home, command: tuple[str, ...], sent: bytes) -> None:
+    """It takes 2xx for done, and would forget a file whose request did not come through whole."""
+    with serving(home, command=command) as server, socket.create_connection(("127.0.0.1", server.port)) as caller:
+        caller.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-CloudTasks-TaskName: t\r\n" + sent)
+        caller.shutdown(socket.SHUT_WR)
+        caller.settimeout(20)
+        answer = caller.makefile("rb").readline()
+
+    assert not answer.startswith(b"HTTP/1.1 2")
 
 
 def test_other_pages_are_json_too(served: Served) -> None:

@@ -65,6 +65,10 @@ def test_the_proxy_of_a_url(
         ("b.example, A.example", True),
         ("a.example:443", True),
         ("a.example:80", False),
+        ("*:443", True),
+        ("*:80", False),
+        (".", False),
+        ("[]", False),
         ("le", False),
         ("aa.example", False),
         ("", False),
@@ -77,6 +81,7 @@ def test_exceptions_by_name(exceptions: str, is_direct: bool, monkeypatch: pytes
     monkeypatch.setenv("NO_PROXY", exceptions)
 
     assert (proxy_for("https://a.example:443/x") is None) == is_direct
+    assert (proxy_for("https://a.example/x") is None) == is_direct
 
 
 @pytest.mark.parametrize(
@@ -89,6 +94,18 @@ def test_exceptions_by_address(exceptions: str, is_direct: bool, monkeypatch: py
     monkeypatch.setenv("NO_PROXY", exceptions)
 
     assert (proxy_for("http://10.1.2.3/") is None) == is_direct
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "is_direct"),
+    [("fd00::5", True), ("[fd00::5]", True), ("[fd00::5]:443", True), ("[fd00::5]:80", False), ("fd00::/8", True)],
+)
+def test_exceptions_by_address_of_version_6(exceptions: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In brackets where a port follows."""
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("NO_PROXY", exceptions)
+
+    assert (proxy_for("https://[fd00::5]/") is None) == is_direct
 
 
 def test_a_login_is_decoded_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
