@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -198,11 +199,20 @@ def test_every_python_block_is_python(page: Path) -> None:
         ast.parse(block.text)
 
 
+def headings(page: Path) -> list[str]:
+    """The page's headings, of every level, in their order."""
+    return re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+
+
 def anchors(page: Path) -> set[str]:
     """The page's headings, as GitHub addresses them."""
-    text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in titles}
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings(page)}
+
+
+@pytest.mark.parametrize("page", [each for each in PAGES if each.name != "CHANGELOG.md"], ids=name)
+def test_no_heading_occurs_twice(page: Path) -> None:
+    """A section is there once. A changelog has the same headings below each version."""
+    assert [each for each, count in Counter(headings(page)).items() if count > 1] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
