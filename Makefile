@@ -38,8 +38,8 @@ chaos: .venv/requirements-dev.installed  ## the long campaign of faults, kills a
 hostile: .venv/requirements-dev.installed  ## an afternoon of odd requests, damaged files and odd answers: SEED=1
 	$(PY) -m tests.hostile $(if $(SEED),--seed $(SEED))
 
-peers: .venv/requirements-dev.installed  ## the same faults for other uploaders, as a table
-	$(PY) -m tests.peers_under_faults
+peers: .venv/requirements-dev.installed  ## the same faults for other uploaders, as a table; WRITE=--write puts it into docs/
+	$(PY) -m tests.peers_under_faults $(WRITE)
 
 slow: .venv/requirements-dev.installed  ## real input: a file of 2 GB, Python's whole library
 	$(PY) -m pytest -m slow -n 0 -s
