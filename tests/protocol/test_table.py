@@ -1,5 +1,6 @@
-"""docs/protocol.md shows what becomes of a claim by what stands under its id; the table there is what the code does."""
+"""docs/protocol.md: the table of what becomes of a claim is what the code does; the tests that it names are there."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,12 @@ from function.protocol.next_step import next_step
 from function.protocol.steps import Facts, Finish, Log, Send, Trash, Wanted, WriteClaim, WriteDone
 from tests.support.digests import digests_of
 
-PAGE = Path(__file__).parents[2] / "docs/protocol.md"
+PROJECT = Path(__file__).parents[2]
+
+PAGE = PROJECT / "docs/protocol.md"
+
+NAMED = re.compile(r"`(?P<test>test_\w+)(?P<more>…?)`(?: \(`(?P<file>tests/[^`]+)`\))?")
+"""A test that the page names, cut short or not; the file where it isn't the one with the actors."""
 
 ID, FOLDER, NAME, KEY = FileId("id"), FileId("folder"), "zones.txt", "key"
 
@@ -101,6 +107,17 @@ def table() -> str:
 def test_the_page_shows_what_the_code_does() -> None:
     """Each cell of the table is a step that `next_step` gives."""
     assert table() in PAGE.read_text(encoding="utf-8"), f"docs/protocol.md should have this table:\n\n{table()}"
+
+
+def test_the_tests_that_the_page_names_are_there() -> None:
+    """Each is in the file that the page says, one of that name."""
+    missing = []
+    for each in NAMED.finditer(PAGE.read_text(encoding="utf-8")):
+        text = (PROJECT / (each["file"] or "tests/crash/test_actors.py")).read_text(encoding="utf-8")
+        if text.count(f"\ndef {each['test']}{'' if each['more'] else '('}") != 1:
+            missing.append(each[0])
+
+    assert missing == []
 
 
 LOSING = LoseTo(Create(ID, "nonce", NAME, FOLDER, SOURCE), RemoteRef(FileId("winner"), NAME))
