@@ -56,7 +56,7 @@ class ContentUpload(msgspec.Struct):
     check: Callable[[], None]
     """Called between blocks; may raise (the deadline)."""
     progress: ProgressCallback
-    pace: Callable[[int], None]
+    wait_for_bytes: Callable[[int], None]
     """Waits until so many bytes may be sent; may raise (the deadline)."""
     before_end: Callable[[], None]
     """Called before the last block of a session; may raise."""
@@ -77,7 +77,7 @@ class ContentUpload(msgspec.Struct):
     def create(self, drive: Drive, file: NewFile) -> RemoteFile:
         """A new file, in one request. Raises what `drive.create` raises, SourceError, and what `check` raises."""
         content = self.source.read(self.check)
-        self.pace(self.size)
+        self.wait_for_bytes(self.size)
         created = drive.create(file, content)
         self.progress(self.size, self.size)
         return created
@@ -114,7 +114,7 @@ class ContentUpload(msgspec.Struct):
 
     def _blocks(self, offset: int) -> Iterator[memoryview]:
         for block in self.source.blocks(offset, self.check):
-            self.pace(len(block))
+            self.wait_for_bytes(len(block))
             if offset + len(block) == self.size:
                 self.before_end()
             yield block
@@ -161,7 +161,9 @@ class Upload(msgspec.Struct, dict=True):
     def content(self) -> ContentUpload:
         """The source's content."""
         context = self.to.context
-        return ContentUpload(self.source, context.deadline.check, self.to.progress, context.pace, self.keep_digest)
+        return ContentUpload(
+            self.source, context.deadline.check, self.to.progress, context.wait_for_bytes, self.keep_digest
+        )
 
     def advance(self, round_began: float) -> Outcome | None:
         """Go as far as this round of the batch allows; None where a listing is needed that begins in the next one.

@@ -176,7 +176,9 @@ class Batch(msgspec.Struct, dict=True):
             logged_uploads=lambda: self.account.memory.uploads_from(self.account.name, item.path),
             record=partial(self._record, item),
             deadline=self.deadline,
-            pace=partial(shared_bandwidth(self.account.settings.bandwidth_limit).take, check=self.deadline.check),
+            wait_for_bytes=partial(
+                shared_bandwidth(self.account.settings.bandwidth_limit).take, check=self.deadline.check
+            ),
         )
         return Destination(
             context,

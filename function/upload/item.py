@@ -58,7 +58,7 @@ class UploadContext(msgspec.Struct, frozen=True, dict=True):
     """Makes `uploaded` durable in the log, unless an entry behind that position says so of the file and content;
     whether it was written."""
     deadline: Deadline
-    pace: Callable[[int], None]
+    wait_for_bytes: Callable[[int], None]
     """Waits until so many bytes may be sent (`bandwidth_limit`); may raise (the deadline)."""
 
     @cached_property

@@ -286,18 +286,18 @@ class Call:
             logged_uploads=lambda: [self._entry(at) for at in range(len(home.log))],
             record=self._record,
             deadline=cast(Any, SimpleNamespace(check=lambda: None, remaining_s=lambda: 300.0)),
-            pace=lambda count: None,
+            wait_for_bytes=lambda count: None,
         )
         self.upload = Upload(
             Destination(
-                context,
-                cast(FolderView, self.view),
-                "MemoryVDB",
-                NAME,
-                "receipt",
-                world.scenario.policy,
-                {},
-                lambda sent, size: None,
+                context=context,
+                folder=cast(FolderView, self.view),
+                path="MemoryVDB",
+                local_name=NAME,
+                receipt_name="receipt",
+                policy=world.scenario.policy,
+                metadata={},
+                progress=lambda sent, size: None,
             ),
             cast(Source, self.source),
         )
