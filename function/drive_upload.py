@@ -476,7 +476,7 @@ class Upload(msgspec.Struct, dict=True):
         except DriveError as error:
             self._message = f"Its metadata on Drive was not updated; the next call tries again. {error.message}"
             return
-        told = replace(done, metadata=self.wanted.metadata, properties=tuple(self.to.marks[0]))
+        told = replace(done, metadata=self.wanted.metadata, properties=tuple(self.to.metadata_for_drive[0]))
         current = self.receipt.current
         self.receipt.correct(tuple(told if each.id == done.id else each for each in current.done), current.strays)
 
@@ -496,7 +496,7 @@ class Upload(msgspec.Struct, dict=True):
     def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
         facts, claim = self.facts, self.receipt.current.claim
         if has_our_metadata:
-            self.receipt.finish(file, content, self.wanted.metadata, tuple(self.to.marks[0]))
+            self.receipt.finish(file, content, self.wanted.metadata, tuple(self.to.metadata_for_drive[0]))
         else:
             self.receipt.finish(file, content)
         if claim is None:  # a content that no receipt knew

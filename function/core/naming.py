@@ -178,7 +178,7 @@ def mime_type(name: str) -> str | None:
     return _TYPE_OF.get(suffix.lower()) if stem else None
 
 
-def metadata_marks(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+def metadata_for_drive(metadata: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
     """Metadata as (properties, description): what fits Drive's limits, and the whole where not all of it fits."""
     texts = ((_text(key), _property(value)) for key, value in metadata.items())
     fitting = {
@@ -232,4 +232,4 @@ def metadata_digest(metadata: Mapping[str, Any]) -> str:
     """What tells one caller's metadata from another's; empty where there is none."""
     if not metadata:
         return ""
-    return hashlib.sha256(json.dumps(metadata_marks(metadata), sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(metadata_for_drive(metadata), sort_keys=True).encode()).hexdigest()[:32]

@@ -143,7 +143,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
             "name": name,
             "mimeType": FOLDER_MIME_TYPE,
             "parents": [parent],
-            "appProperties": _mark(file_id, key),
+            "appProperties": _ownership_mark(file_id, key),
         }
         return self._send(self._api.files.create(body=body, **_ALL), WRITE_UNITS, _remote)
 
@@ -171,7 +171,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
         media = Media(file.mime_type or UNKNOWN_TYPE, size)
         files = self._api.files
         if revises:
-            request = files.update(fileId=file.id, body=_marks(file), media_body=media, **_ALL)
+            request = files.update(fileId=file.id, body=_told(file), media_body=media, **_ALL)
         else:
             request = files.create(body=_new(file), media_body=media, **_ALL)
         request.resumable = None
@@ -302,23 +302,26 @@ def _read(read: Callable[[dict[str, Any]], T], answer: object) -> T:
 def _new(file: NewFile) -> dict[str, Any]:
     """The resource of a file to be."""
     mime_type = {"mimeType": file.mime_type} if file.mime_type else {}
-    return {"id": file.id, "name": file.name, "parents": [file.folder]} | mime_type | _marks(file)
+    return {"id": file.id, "name": file.name, "parents": [file.folder]} | mime_type | _told(file)
 
 
-def _mark(file_id: FileId, key: str) -> dict[str, str]:
+def _ownership_mark(file_id: FileId, key: str) -> dict[str, str]:
     return {KEY_PROPERTY: key, ID_PROPERTY: file_id}
 
 
-def _marks(file: NewFile) -> dict[str, Any]:
-    ours = (_mark(file.id, file.key) if file.key else {}) | ({CLAIM_PROPERTY: file.nonce} if file.nonce else {})
-    marks: dict[str, Any] = {"appProperties": ours} if ours else {}
+def _told(file: NewFile) -> dict[str, Any]:
+    """What creates and revisions say of a file: our mark and nonce, its time, the caller's metadata."""
+    ours = (_ownership_mark(file.id, file.key) if file.key else {}) | (
+        {CLAIM_PROPERTY: file.nonce} if file.nonce else {}
+    )
+    told: dict[str, Any] = {"appProperties": ours} if ours else {}
     if file.modified_time:
-        marks["modifiedTime"] = file.modified_time
+        told["modifiedTime"] = file.modified_time
     if file.properties:
-        marks["properties"] = dict(file.properties)
+        told["properties"] = dict(file.properties)
     if file.description is not None:
-        marks["description"] = file.description
-    return marks
+        told["description"] = file.description
+    return told
 
 
 _Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
@@ -356,8 +359,8 @@ class _Resource(msgspec.Struct, rename="camel"):
     shortcut_details: _Shortcut = _Shortcut()
 
     @property
-    def marks(self) -> dict[str, str]:
-        """Our marks on what we made; none on an owner's copy of it, which takes them along under another id."""
+    def our_properties(self) -> dict[str, str]:
+        """Our properties of what we made; none of an owner's copy of it, which takes them along under another id."""
         return self.app_properties if self.app_properties.get(ID_PROPERTY, self.id) == self.id else {}
 
 
@@ -401,8 +404,8 @@ def _remote(answer: dict[str, Any]) -> RemoteFile:
         sha256=resource.sha256_checksum,
         created_time=resource.created_time,
         modified_time=resource.modified_time,
-        key=resource.marks.get(KEY_PROPERTY),
-        nonce=resource.marks.get(CLAIM_PROPERTY),
+        key=resource.our_properties.get(KEY_PROPERTY),
+        nonce=resource.our_properties.get(CLAIM_PROPERTY),
         head_revision_id=resource.head_revision_id,
         version=resource.version,
         properties=resource.properties,

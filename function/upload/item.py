@@ -11,7 +11,7 @@ import msgspec
 
 from function.core.cached import cached_property
 from function.core.errors import DriveError, Locked, UploadError
-from function.core.naming import description_to_tell, drive_name, metadata_marks, mime_type, ownership_mark, state_key
+from function.core.naming import description_to_tell, drive_name, metadata_for_drive, mime_type, ownership_mark, state_key
 from function.core.receipt import CompletedUpload, Create, Mend, Receipt, Revise, Sending
 from function.core.request import FileRequest
 from function.core.retry import Deadline
@@ -95,15 +95,15 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
         return f"{self.path}/{name or self.name}".lstrip("/")
 
     @cached_property
-    def marks(self) -> tuple[dict[str, str], str | None]:
+    def metadata_for_drive(self) -> tuple[dict[str, str], str | None]:
         """The caller's metadata as Drive takes it: public properties and a description."""
-        return metadata_marks(self.metadata)
+        return metadata_for_drive(self.metadata)
 
     def told(
         self, before: CompletedUpload | None, standing: RemoteFile | None
     ) -> tuple[dict[str, str | None], str | None]:
         """Properties and description for a file that stands there, None for what is cleared or left as it is."""
-        properties, description = self.marks
+        properties, description = self.metadata_for_drive
         cleared = dict.fromkeys(before.properties if before else ())
         said = description_to_tell(
             description, standing.description if standing else None, before.metadata if before else ""

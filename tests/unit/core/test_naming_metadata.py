@@ -19,7 +19,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text(st.characters(), max_size=130), VALUES, max_size=40))
 def test_metadata_fits_drives_limits(metadata: dict[str, object]) -> None:
     """30 properties of 124 bytes; the whole in the description where something was left out; always text."""
-    properties, description = naming.metadata_marks(metadata)
+    properties, description = naming.metadata_for_drive(metadata)
 
     assert len(properties) <= 30
     assert all(name and len(f"{name}{value}".encode()) <= 124 for name, value in properties.items())
