@@ -59,7 +59,7 @@ def job_options(command: F) -> F:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Upload files of the local zone to Google Drive."""
+    """Upload files of the data root to Google Drive."""
 
 
 @cli.command()

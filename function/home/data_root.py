@@ -73,7 +73,7 @@ def _look_in_folder(path: str) -> os.stat_result:
 
 
 class DataRoot(msgspec.Struct, dict=True):
-    """The local zone as one invocation sees it: each folder is resolved once, each file looked at once."""
+    """The data root as one invocation sees it: each folder is resolved once, each file looked at once."""
 
     home: Path
     path: Path

@@ -83,7 +83,7 @@ class PathsJson(msgspec.Struct, frozen=True, kw_only=True):
             '`{"folder_id": "…"}`, or `{"drive_id": "…", "path": "…"}` for a shared drive'
         ),
     ]
-    data_root: Annotated[_Text, _says("the local zone; nothing outside is ever read for upload")] = "Data"
+    data_root: Annotated[_Text, _says("where files come from; nothing outside is ever read for upload")] = "Data"
     state_root: Annotated[_Text, _says("where the log, the locks and `.drive_upload/` live")] = "."
     accounts: Annotated[
         dict[str, AccountEntry],

@@ -1,4 +1,4 @@
-"""What lies in the home: the local zone, and the log."""
+"""What lies in the home: the data root, and the log."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from local_runner.log import reader
 
 
 def check_data(settings: Settings) -> Finding:
-    """Whether the local zone is there."""
+    """Whether the data root is there."""
     root = settings.data_root
     try:
         is_folder = root.is_dir()
@@ -24,14 +24,14 @@ def check_data(settings: Settings) -> Finding:
     if inside := [path.name for path in _own_files(settings) if _lies_in(path, root)]:
         return warn(
             "data",
-            f"{root} is the local zone, with {', '.join(inside)} in it: never uploaded, but what lies beside is",
+            f"{root} is the data root, with {', '.join(inside)} in it: never uploaded, but what lies beside is",
             "set data_root to a folder that holds nothing but what is to be uploaded",
         )
-    return ok("data", f"{root} is the local zone")
+    return ok("data", f"{root} is the data root")
 
 
 def _own_files(settings: Settings) -> Iterator[Path]:
-    """What a local zone that is the home, or holds it, has in it; a token that is elsewhere can lie in it, too."""
+    """What a data root that is the home, or holds it, has in it; a token that is elsewhere can lie in it, too."""
     yield from (settings.paths_json, settings.log, settings.state_folder)
     yield from (each.token for each in settings.accounts if not each.is_application_default)
 

@@ -51,7 +51,7 @@ def own_file(home: Home, which: str) -> Path:
 
 @pytest.mark.parametrize("which", OWN)
 @pytest.mark.parametrize("data_root", [".", "/", ".drive_upload/.."])
-def test_own_files_in_the_local_zone(home: Home, post: Post, which: str, data_root: str) -> None:
+def test_own_files_in_the_data_root(home: Home, post: Post, which: str, data_root: str) -> None:
     """A data_root that holds the home: what is not the job's own goes up, the rest doesn't."""
     home.settings(data_root=data_root)
     assert post(home, {"path": home.put()}).code == 200
@@ -62,7 +62,7 @@ def test_own_files_in_the_local_zone(home: Home, post: Post, which: str, data_ro
 @pytest.mark.parametrize("which", OWN)
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 def test_own_files_by_another_name(home: Home, post: Post, which: str, link: Callable[[Path, Path], None]) -> None:
-    """A hard link or a symbolic link in the local zone leads to the same file."""
+    """A hard link or a symbolic link in the data root leads to the same file."""
     post(home, {"path": home.put()})
     if link is os.symlink:
         home.settings(data_root=".")
@@ -81,7 +81,7 @@ def test_what_belongs_to_own_files(home: Home, post: Post, name: str) -> None:
     forbidden(home, post, name)
 
 
-def test_state_and_token_below_the_local_zone(home: Home, post: Post) -> None:
+def test_state_and_token_below_the_data_root(home: Home, post: Post) -> None:
     """Settings that put them there are no way out either; another file in the same folder is one."""
     (home.folder / "Data/secrets").mkdir()
     shutil.move(home.folder / "drive_token.json", home.folder / "Data/secrets/token.json")
@@ -100,7 +100,7 @@ def test_the_credentials_of_the_environment(home: Home, post: Post, monkeypatch:
     forbidden(home, post, "Data/key.json")
 
 
-@pytest.mark.parametrize("is_linked", [False, True], ids=["in the local zone", "by a hard link"])
+@pytest.mark.parametrize("is_linked", [False, True], ids=["in the data root", "by a hard link"])
 def test_the_credentials_of_gcloud(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch, *, is_linked: bool) -> None:
     """What lies where CLOUDSDK_CONFIG says, whether an account uses it or not."""
     place = home.folder / ("gcloud" if is_linked else "Data/gcloud")

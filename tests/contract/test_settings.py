@@ -109,7 +109,7 @@ def test_an_environment_that_is_refused(home: Home, post: Post, name: str, value
 
 
 def test_an_empty_variable_counts_as_not_set(home: Home, post: Post) -> None:
-    """As compose files leave them: nothing but the local zone is read."""
+    """As compose files leave them: nothing but the data root is read."""
     home.environ.update(dict.fromkeys(VARIABLES.values(), ""))
 
     assert post(home, {"path": home.put()}).code == 200

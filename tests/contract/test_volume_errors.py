@@ -112,7 +112,7 @@ def test_a_link_that_appears_while_it_is_looked_for_is_not_followed(
     assert home.stored() == {}
 
 
-def test_a_local_zone_that_is_not_mounted(home: Home, post: Post) -> None:
+def test_a_data_root_that_is_not_mounted(home: Home, post: Post) -> None:
     """That is nobody's mistake in the request: 503 until the mount is there."""
     (home.folder / "Data").rmdir()
 
@@ -123,7 +123,7 @@ def test_a_local_zone_that_is_not_mounted(home: Home, post: Post) -> None:
     assert post(home, {"path": home.put()}).code == 200
 
 
-def test_the_whole_file_system_as_local_zone(home: Home, post: Post) -> None:
+def test_the_whole_file_system_as_data_root(home: Home, post: Post) -> None:
     """Names keep all their letters."""
     home.settings(data_root="/")
 

@@ -99,7 +99,7 @@ def test_broken_settings_are_named(home: Path, drive: DriveEmulator, run: Run, s
         ({}, None),
     ],
 )
-def test_a_local_zone_that_holds_the_homes_own_files_is_a_warning(
+def test_a_data_root_that_holds_the_homes_own_files_is_a_warning(
     home: Path, drive: DriveEmulator, run: Run, settings: dict[str, Any], inside: str | None
 ) -> None:
     """The home itself, a folder around it, or one own file: they are never uploaded, and what lies beside them is."""
@@ -112,7 +112,7 @@ def test_a_local_zone_that_holds_the_homes_own_files_is_a_warning(
     assert found[0]["mend"] or not inside
 
 
-def test_a_local_zone_that_cant_be_reached_is_named(home: Path, drive: DriveEmulator, run: Run) -> None:
+def test_a_data_root_that_cant_be_reached_is_named(home: Path, drive: DriveEmulator, run: Run) -> None:
     """It lies in a folder that may not be entered: a finding, as any other."""
     (home / "closed").mkdir(mode=0)
     (home / "paths.json").write_text('{"drive_root": "M", "data_root": "closed/Data"}', encoding="utf-8")

@@ -174,7 +174,7 @@ def test_a_link_that_cant_be_followed_fails_alone(home: Path, drive: DriveEmulat
 
 
 def test_a_folder_around_data_root_stands_for_it(drive: DriveEmulator, run: Run) -> None:
-    """`upload .` in the home takes the local zone and says so."""
+    """`upload .` in the home takes the data root and says so."""
     document = json.loads(run("upload", ".", "--json").stdout)
 
     assert document["totals"]["uploaded"] == 3

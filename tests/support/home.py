@@ -35,7 +35,7 @@ class Home:
         return file
 
     def put(self, path: str = "Data/Meta/note.txt", content: str | bytes = b"remember me\n") -> str:
-        """A file of the local zone; its path, to be named in a payload."""
+        """A file of the data root; its path, to be named in a payload."""
         self.write(path, content)
         return path
 
