@@ -30,7 +30,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "md5": {"description": "MD5 of the content, hex, as Drive reports it.", "pattern": "^[0-9a-f]{32}$"},
     "duration_s": {"description": "Seconds from the request to the entry.", "minimum": 0},
     "requests": {
-        "description": "Requests sent to Drive; what was asked for several files of a batch is counted once.",
+        "description": "Requests sent to Drive; those for several files of a batch are in the entry written next.",
         "minimum": 0,
     },
     "units": {
