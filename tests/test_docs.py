@@ -237,6 +237,17 @@ def test_the_index_has_every_page() -> None:
         assert {each.name for each in index.parent.glob("*.md")} - {"README.md"} <= linked
 
 
+def test_architecture_has_every_part_of_the_job() -> None:
+    """Each package and module of function/ has its row in the table of the layers."""
+    text = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folder = PROJECT / "function"
+
+    rows = {one for cell in re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE) for one in re.findall(r"`(\S+)`", cell)}
+
+    packages = {f"{each.parent.name}/" for each in folder.glob("*/__init__.py")}
+    assert rows == packages | {each.name for each in folder.glob("*.py")} - {"__init__.py"}
+
+
 def test_troubleshooting_has_every_reason() -> None:
     """Each reason of the contract, in its order, with its code and the advice that the commands give."""
     text = (PROJECT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
