@@ -11,7 +11,14 @@ import msgspec
 
 from function.core.cached import cached_property
 from function.core.errors import DriveError, Locked, UploadError
-from function.core.naming import description_to_tell, drive_name, metadata_for_drive, mime_type, ownership_mark, state_key
+from function.core.naming import (
+    description_to_tell,
+    drive_name,
+    metadata_for_drive,
+    mime_type,
+    ownership_mark,
+    state_key,
+)
 from function.core.receipt import CompletedUpload, Create, Mend, Receipt, Revise, Sending
 from function.core.request import FileRequest
 from function.core.retry import Deadline
