@@ -234,6 +234,39 @@ def test_what_others_say_of_their_file_stays(home: Home, post: Post, policy: str
     assert (remote["description"], remote["properties"]) == ("theirs", {"k": "theirs"})
 
 
+@pytest.mark.parametrize("policy", ["keep_both", "new_revision"])
+def test_a_description_that_its_owner_rewrote_stays(home: Home, post: Post, policy: str) -> None:
+    """Ours was there, and is gone: what stands there now is theirs, whatever this call brings."""
+    long = {"long": "y" * 500}
+    payload = {"path": home.put(content="one"), "if_exists": policy}
+    file_id = post(home, payload | {"metadata": long}).entry["file_id"]
+    owner = Owner(home.drive)
+    for metadata in ({"k": "short"}, {"longer": "z" * 500}):
+        owner.change(file_id, description='{"the": "owner\'s"}')
+        if policy == "new_revision":
+            home.put(content=str(metadata))
+
+        told = post(home, payload | {"metadata": metadata})
+
+        (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+        assert (told.code, remote["id"], remote["description"]) == (200, file_id, '{"the": "owner\'s"}')
+
+
+@pytest.mark.parametrize("policy", ["keep_both", "new_revision"])
+def test_a_description_of_ours_gives_way_to_the_next_call(home: Home, post: Post, policy: str) -> None:
+    """What this job told is replaced by what it tells now, and cleared where it tells none."""
+    payload = {"path": home.put(content="one"), "if_exists": policy}
+    descriptions = []
+    for number, metadata in enumerate([{"a": "y" * 500, "é": [1, 1e300, None]}, {"b": "z" * 500}, {"k": "short"}]):
+        if policy == "new_revision":
+            home.put(content=f"content {number}")
+        post(home, payload | {"metadata": metadata})
+        (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+        descriptions.append(json.loads(remote.get("description") or "null"))
+
+    assert descriptions == [{"a": "y" * 500, "é": [1, 1e300, None]}, {"b": "z" * 500}, None]
+
+
 def test_a_description_that_others_wrote_stays(home: Home, post: Post) -> None:
     """On our own file, too: we have never told one, so there is none of ours to clear."""
     path = {"path": home.put()}
