@@ -369,7 +369,9 @@ class Upload(msgspec.Struct, dict=True):
     def _sent(self, claim: Sending) -> tuple[RemoteFile, bool]:
         drive, content = self.to.context.drive, self.content
         before = next((each for each in self.receipt.current.done if each.id == claim.id), None)
-        standing = self.facts.take_file(claim.id)
+        listed = self.facts.listing.files if self.facts.listing else ()
+        shown = next((each for each in listed if each.id == claim.id), None)
+        standing = self.facts.files.pop(claim.id, None) or shown  # what is known of it will change
         file = self.to.new_file(
             claim, self.source.stat, with_metadata=self._sends_metadata, before=before, standing=standing
         )
@@ -495,10 +497,8 @@ class Upload(msgspec.Struct, dict=True):
 
     def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
         facts, claim = self.facts, self.receipt.current.claim
-        if has_our_metadata:
-            self.receipt.finish(file, content, self.wanted.metadata, tuple(self.to.metadata_for_drive[0]))
-        else:
-            self.receipt.finish(file, content)
+        told = (self.wanted.metadata, tuple(self.to.metadata_for_drive[0])) if has_our_metadata else ()
+        self.receipt.finish(file, content, *told)
         if claim is None:  # a content that no receipt knew
             self.to.folder.has_unknown_files()
         else:

@@ -4,7 +4,7 @@ Once our content stands there, it is settled with what else is there: keep | los
 give way to another content; then log, and record.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -216,9 +216,7 @@ def _lose_to_older(
     return _lose_to(older[0], claim, content) if older else None
 
 
-def _lose_to(
-    winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, adopts: bool = True
-) -> steps.WriteClaim:
+def _lose_to(winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, adopts: bool = True) -> Step:
     """With the digests, which a large content has only now: they tell whether ours, and the winner, still hold it."""
     return steps.WriteClaim(LoseTo(replace(as_create(claim), content=content), reference(winner), adopts=adopts))
 
@@ -227,14 +225,11 @@ def _named(
     wanted: Wanted, receipt: Receipt, claim: Create | Mend, file: RemoteFile, content: Fingerprint, facts: Facts
 ) -> Step | None:
     """Give the file its name, or another one. Under a name that no claim says its owner has renamed it: that stays."""
-    assert facts.listing
     if claim.renaming == file.name:
         return steps.Rename(file, claim.name)
     if file.name != claim.name:
         return None
-    namesakes = facts.listing.without(file.id).named(file.name)
-    rivals = [each for each in namesakes if not each.holds(content)]
-    return _give_way(wanted, receipt, claim, file, content, rivals, facts) if rivals else None
+    return _give_way(wanted, receipt, claim, file, content, facts)
 
 
 def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
@@ -249,20 +244,17 @@ def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
 
 
 def _give_way(
-    wanted: Wanted,
-    receipt: Receipt,
-    claim: Create | Mend,
-    file: RemoteFile,
-    content: Fingerprint,
-    rivals: Sequence[RemoteFile],
-    facts: Facts,
+    wanted: Wanted, receipt: Receipt, claim: Create | Mend, file: RemoteFile, content: Fingerprint, facts: Facts
 ) -> Step | None:
-    """Other content has our file's name. The younger file gives way at once: it came, or was renamed, later.
+    """Where other content has our file's name. The younger file gives way at once: it came, or was renamed, later.
 
     The oldest can't know whether the other has seen it, or was done before: a file that was renamed has an old
     creation time. So it looks once more, and gives way to what still stands there.
     """
     assert facts.listing
+    rivals = [each for each in facts.listing.without(file.id).named(file.name) if not each.holds(content)]
+    if not rivals:
+        return None
     is_oldest = all(file.seniority < each.seniority for each in rivals)
     if is_oldest and facts.looks_at_name < 2:
         return steps.NeedListing(tuple(sorted(facts.listing.names or ())) or (file.name,), facts.listing.began)

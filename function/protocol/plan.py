@@ -248,7 +248,7 @@ def plan(wanted: Wanted, receipt: Receipt, facts: Facts, unused: Create | None) 
         return step
     if step := look_at(hidden_ids(receipt, facts), facts):
         return step
-    return _by_listing(wanted, receipt, listing_with_hidden(receipt, facts), known, facts, unused)
+    return _by_listing(wanted, receipt, known, facts, unused)
 
 
 def _stray_settled(receipt: Receipt, facts: Facts) -> Step:
@@ -265,14 +265,10 @@ def _stray_settled(receipt: Receipt, facts: Facts) -> Step:
 
 
 def _by_listing(
-    wanted: Wanted,
-    receipt: Receipt,
-    listing: FolderListing,
-    known: LoggedUpload | None,
-    facts: Facts,
-    unused: Create | None,
+    wanted: Wanted, receipt: Receipt, known: LoggedUpload | None, facts: Facts, unused: Create | None
 ) -> Step:
     """What Drive shows decides, and where listings hide it, or its owner has put it elsewhere, what the log tells."""
+    listing = listing_with_hidden(receipt, facts)
     if step := trash_duplicate(wanted, receipt, listing, facts):
         return step
     shows_size = any(each.size == wanted.stat.size for each in (*listing.files, *listing.elsewhere))

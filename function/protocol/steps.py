@@ -89,11 +89,6 @@ class Facts(msgspec.Struct):
         """Whether nobody has written to the file since this invocation did: what is wrong with it came on the way."""
         return file.id in self.arrived and file.head_revision_id == self.arrived[file.id]
 
-    def take_file(self, file_id: FileId) -> RemoteFile | None:
-        """What is known of a file that is about to change: from now on it isn't."""
-        shown = next((each for each in self.listing.files if each.id == file_id), None) if self.listing else None
-        return self.files.pop(file_id, None) or shown
-
     def forget(self) -> None:
         """Drop what Drive, the receipt and the log may contradict by now."""
         self.was_superseded, self.is_own_claim = True, False
