@@ -9,6 +9,7 @@ import click
 from function.command_line import if_exists_option
 from function.core.errors import SettingsError
 from function.home.settings import EXCLUDE, documentation, load
+from function.state import files
 from local_runner.client.invoke import WrongSettings
 
 EXAMPLES = """\b
@@ -79,7 +80,7 @@ def init(drive_root: str, if_exists: str | None) -> None:
         (home / "Data").mkdir(exist_ok=True)
         load({"DRIVE_UPLOAD_PATHS": str(home / "paths.json")})
     except OSError as error:
-        raise CannotWrite(f"{error.filename}: can't be written ({error.strerror}).") from error
+        raise _cannot(Path(error.filename or home), error) from error
     except SettingsError as error:
         raise WrongSettings(error.message) from error
     _explain(home)
@@ -90,12 +91,19 @@ def _explained() -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    """Write the whole file or none, as readable as its folder is: the job may run as another user."""
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
+        files.create(path, text.encode())
+        path.chmod(path.parent.stat().st_mode & 0o644)
         click.echo(f"wrote {path}")
     except FileExistsError:
         click.echo(f"kept  {path}, which is there already")
+    except OSError as error:
+        raise _cannot(path, error) from error
+
+
+def _cannot(path: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(f"{path}: can't be written ({error.strerror}).")
 
 
 def _explain(home: Path) -> None:

@@ -1,6 +1,8 @@
 """`init`: a home from nothing, and nothing lost where there is one."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,3 +53,22 @@ def test_what_is_there_stays(empty: Path, run: Run) -> None:
     assert again.exit_code == 0
     assert "is there already" in again.stdout
     assert json.loads((empty / "paths.json").read_bytes()) == {"drive_root": "Mine", "if_exists": "skip"}
+
+
+def test_a_full_disk_leaves_nothing_half_written(empty: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is named, and the next init, with room, writes it whole."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        failed = run("--home", str(empty), "init")
+    left = list(empty.iterdir())
+    again = run("--home", str(empty), "init")
+
+    assert failed.exit_code == 65
+    assert failed.stderr == f"Error: {empty}/paths.json: can't be written (No space left on device).\n"
+    assert left == []
+    assert again.exit_code == 0
+    assert json.loads((empty / "paths.json").read_bytes()) == {"drive_root": "MemoryVDB"}
