@@ -64,21 +64,23 @@ class CannotWrite(click.ClickException):
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--drive-root", default="MemoryVDB", show_default=True, help="Folder on Drive, from My Drive's root.")
+@click.option("--drive-root", help="Folder on Drive, from My Drive's root (default: MemoryVDB).")
 @if_exists_option
-def init(drive_root: str, if_exists: str | None) -> None:
+def init(**options: str | None) -> None:
     """Make a home, here or in --home DIR: paths.json, SETTINGS.md that explains it, and Data/.
 
     What is there already stays as it is.
     """
     home = Path(os.environ.get("DRIVE_UPLOAD_HOME") or ".").absolute()
-    settings = {"drive_root": drive_root} | ({"if_exists": if_exists} if if_exists else {})
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = {"drive_root": "MemoryVDB"} | given
     try:
         home.mkdir(parents=True, exist_ok=True)
         _write(home / "paths.json", json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
         _write(home / "SETTINGS.md", _explained())
         (home / "Data").mkdir(exist_ok=True)
         load({"DRIVE_UPLOAD_PATHS": str(home / "paths.json")})
+        _tell_unapplied(home / "paths.json", given)
     except OSError as error:
         raise _cannot(Path(error.filename or home), error) from error
     except SettingsError as error:
@@ -104,6 +106,15 @@ def _write(path: Path, text: str) -> None:
 
 def _cannot(path: Path, error: OSError) -> CannotWrite:
     return CannotWrite(f"{path}: can't be written ({error.strerror}).")
+
+
+def _tell_unapplied(path: Path, given: dict[str, str]) -> None:
+    """Say which options a paths.json that was kept says otherwise."""
+    kept = json.loads(path.read_text(encoding="utf-8-sig"))
+    for name, value in given.items():
+        if kept.get(name) != value:
+            option = f"--{name.replace('_', '-')}"
+            click.echo(f"{option} was not applied, since {path} is kept: write {name} into it yourself.", err=True)
 
 
 def _explain(home: Path) -> None:

@@ -72,3 +72,15 @@ def test_a_full_disk_leaves_nothing_half_written(empty: Path, run: Run, monkeypa
     assert left == []
     assert again.exit_code == 0
     assert json.loads((empty / "paths.json").read_bytes()) == {"drive_root": "MemoryVDB"}
+
+
+def test_an_option_that_the_kept_settings_contradict_is_said_not_to_be_applied(empty: Path, run: Run) -> None:
+    """What paths.json says already needs no word."""
+    run("--home", str(empty), "init", "--if-exists", "skip")
+
+    again = run("--home", str(empty), "init", "--drive-root", "Other", "--if-exists", "skip")
+
+    assert again.exit_code == 0
+    assert again.stderr == (
+        f"--drive-root was not applied, since {empty}/paths.json is kept: write drive_root into it yourself.\n"
+    )
