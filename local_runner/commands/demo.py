@@ -16,8 +16,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from function.state import files
 from local_runner.client import invoke
-from local_runner.client.embedded import embedded_drive
+from local_runner.client.embedded import EmbeddedFailed, embedded_drive
 from local_runner.client.find_files import LeftOut, find
 from local_runner.client.function_process import PROJECT, FunctionFailed, function_process
 from local_runner.client.invoke import Entry
@@ -81,14 +82,24 @@ def demo(home: Path, data: Path) -> None:
 
 
 def _prepare(home: Path, data: Path) -> None:
-    """Make the demo's home: settings, and a link to the sample files. Raises UsageError where a real home is."""
+    """Make the demo's home: settings, and a link to the sample files.
+
+    Raises UsageError where a real home is, EmbeddedFailed where nothing can be written.
+    """
     link = home / "Data"
     if link.exists() and not link.is_symlink():
         raise click.UsageError(f"--home: {home} has files of its own in Data/; let the demo live in another folder.")
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "paths.json").write_text('{"drive_root": "MemoryVDB"}\n', encoding="utf-8")
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(data.resolve(), home.resolve()))
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        files.replace(home / "paths.json", b'{"drive_root": "MemoryVDB"}\n')
+        open(home / "function.log", "a", encoding="utf-8").close()
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(data.resolve(), home.resolve()))
+    except OSError as error:
+        raise EmbeddedFailed(
+            f"{home.absolute()}: the demo can't be kept there ({error.strerror}); make room or let it be written to,"
+            " or name another folder with --home."
+        ) from error
 
 
 def _own_environment(home: Path) -> dict[str, str]:

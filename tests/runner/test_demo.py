@@ -16,6 +16,7 @@ from click.testing import Result
 
 from local_runner.cli import COMMANDS
 from local_runner.client.function_process import PROJECT
+from tests.support.privileges import permissions_count
 
 Run = Callable[..., Result]
 
@@ -70,6 +71,22 @@ def test_a_demo_behind_a_proxy_stays_on_this_machine(tmp_path: Path, environment
     assert demo.returncode == 0, demo.stderr
     assert "1 files in 1 folder" in demo.stdout.replace("1 file in", "1 files in")
     assert "every file is there once, byte for byte." in demo.stdout
+
+
+def test_a_demo_where_nothing_can_be_written_says_so(tmp_path: Path, run: Run) -> None:
+    """One sentence that names the folder and the way out, whichever of its files is in the way."""
+    closed, odd = tmp_path / "closed", tmp_path / "odd"
+    closed.mkdir(mode=0o500)
+    (odd / "function.log").mkdir(parents=True)
+    (odd / "function.log").chmod(0o500)
+
+    with permissions_count():
+        results = [run("demo", "--home", str(each)) for each in (closed / "demo", odd)]
+
+    for result, home in zip(results, (closed / "demo", odd), strict=True):
+        assert result.exit_code == 75
+        assert result.stderr.startswith(f"Error: {home}: the demo can't be kept there (")
+        assert result.stderr.endswith("name another folder with --home.\n")
 
 
 def test_serve_answers_until_it_is_interrupted(home: Path, environment: dict[str, str]) -> None:
