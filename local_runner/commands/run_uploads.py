@@ -142,7 +142,7 @@ def run(
         from local_runner.terminal.screen import output
 
         duration_s = time.monotonic() - started
-        how = result_table.How(is_stopped=is_stopped(), only_failures=is_quiet(), dry_run=dry_run)
+        how = result_table.How(is_stopped(), only_failures=is_quiet(), dry_run=dry_run, call_failed=failure is not None)
         result_table.show(told, left_out, output(), duration_s, how)
     if failure:
         failure.show()

@@ -25,6 +25,8 @@ class How:
     is_stopped: bool = False
     only_failures: bool = False
     dry_run: bool = False
+    call_failed: bool = False
+    """Whether the function couldn't be asked, which is told after this."""
 
 
 def show(
@@ -50,6 +52,8 @@ def show(
         console.print(printable(sentence), style="yellow", markup=False)
     if how.is_stopped:
         console.print(_interrupted(tally), style="bold yellow", markup=False)
+    elif how.call_failed and not tally.count:
+        return
     elif how.dry_run:
         console.print(_planned(tally), markup=False)
     elif not how.only_failures:

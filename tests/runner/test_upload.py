@@ -307,6 +307,15 @@ def test_a_running_function_is_called_at_its_url(home: Path, drive: DriveEmulato
     assert len(live(drive)) == 3
 
 
+def test_where_nobody_answers_nothing_is_summed_up(run: Run) -> None:
+    """The error is all that is said, besides what was left out."""
+    result = run("upload", "Data", "Dta", "--url", "http://127.0.0.1:9", "--exclude", "a.txt")
+
+    assert result.exit_code == 75
+    assert result.stdout == "left out: 1 excluded (Data/Meta/a.txt)\n"
+    assert "is the function running there?" in result.stderr
+
+
 def test_a_stranger_at_the_url_is_told_apart(drive: DriveEmulator, run: Run) -> None:
     """Something else that answers there is named as what it isn't."""
     result = run("upload", "Data", "--url", f"{drive.url}/nowhere")
