@@ -15,6 +15,7 @@ from function.credentials import token_checks, token_file
 from function.credentials.token_file import GOOGLE_TOKEN_URI
 from function.home.settings import HOME, PATHS, AccountConfig, emulator, load
 from function.state import files
+from local_runner.client.home import account_named
 from local_runner.client.invoke import WrongSettings
 from local_runner.client.sign_in import SCOPES, AuthorizationFailed, read_client, sign_in
 
@@ -109,13 +110,10 @@ def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
         if account is None and isinstance(error.__cause__, FileNotFoundError):  # nobody has written settings yet
             return emulator(), Path(os.environ.get(HOME, ""), "drive_token.json")
         raise
-    names = ", ".join(each.name for each in settings.accounts)
     if account is None and len(settings.accounts) > 1:
+        names = ", ".join(each.name for each in settings.accounts)
         raise click.UsageError(f"--account: say for which of the settings' accounts: {names}.")
-    found = next((each for each in settings.accounts if account in (None, each.name)), None)
-    if found is None:
-        raise click.UsageError(f"--account: there is no account {account!r}; the settings have {names}.")
-    return settings.emulator, _token_of(found)
+    return settings.emulator, _token_of(settings.accounts[0] if account is None else account_named(settings, account))
 
 
 def _client_secret() -> Path:

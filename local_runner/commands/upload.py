@@ -11,7 +11,7 @@ import click
 from function.command_line import job_options
 from function.home.settings import EXCLUDE, Settings
 from local_runner.client.find_files import Found, find
-from local_runner.client.home import FOLDER, PATHS
+from local_runner.client.home import FOLDER, PATHS, account_named
 from local_runner.commands.run_uploads import function, run, where_options
 
 STATE_FILES = ("upload_log*.json*", "drive_upload.lock*")
@@ -50,6 +50,8 @@ def upload(
     common = {"metadata": metadata, "if_exists": if_exists, "account": account}
     given = {name: value for name, value in common.items() if value is not None}
     with function(**where, dry_run=dry_run) as (call, settings):
+        if account is not None and settings and not where["url"]:  # elsewhere there are other settings
+            account_named(settings, account)
         found = find_paths(paths, settings, exclude, is_elsewhere=bool(where["url"]))
         requests = [{"path": path, **given} for path in found.files]
         sys.exit(run(call, requests, found.left_out, settings, as_json=as_json, dry_run=dry_run))

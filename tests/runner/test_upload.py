@@ -214,6 +214,16 @@ def test_the_exit_code_is_that_of_the_worst(drive: DriveEmulator, run: Run, argu
     assert run("upload", *arguments).exit_code == code
 
 
+def test_an_account_that_the_settings_have_not_is_wrong_usage(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """It is said once, with the accounts that there are, before any file is called for or logged."""
+    result = run("upload", "Data", "--account", "me")
+
+    assert result.exit_code == 64
+    assert result.stdout == ""
+    assert "--account: there is no account 'me'; the settings have default.\n" in result.stderr
+    assert not (home / "upload_log.json").exists()
+
+
 def test_missing_credentials_are_for_later(home: Path, drive: DriveEmulator, run: Run) -> None:
     """Without a token nothing goes up, and trying again later can help."""
     (home / "drive_token.json").unlink()
