@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from local_runner.client.find_files import LeftOut
 from local_runner.client.invoke import Call, CallFailed, Entry, Request, WrongSettings
 from local_runner.client.over_http import over_http
 from local_runner.client.tally import Tally
+from local_runner.log import reader
 from local_runner.terminal import warnings_shown
 from local_runner.terminal.progress import Bars
 from local_runner.terminal.verbosity import is_quiet
@@ -142,12 +144,28 @@ def run(
         from local_runner.terminal.screen import output
 
         duration_s = time.monotonic() - started
-        how = result_table.How(is_stopped(), only_failures=is_quiet(), dry_run=dry_run, call_failed=failure is not None)
+        how = result_table.How(
+            is_stopped(),
+            only_failures=is_quiet(),
+            dry_run=dry_run,
+            call_failed=failure is not None,
+            logged=_logged(told, settings),
+        )
         result_table.show(told, left_out, output(), duration_s, how)
     if failure:
         failure.show()
         return max(failure.exit_code, told.exit_code(left_out))
     return EX_TEMPFAIL if is_stopped() else told.exit_code(left_out)
+
+
+def _logged(told: Tally, settings: Settings | None) -> set[object]:
+    """The invocations that the end of this home's log tells of: not those elsewhere, rehearsed, or of a full volume."""
+    if not (told.failures and settings):
+        return set()
+    try:
+        return {each.get("invocation_id") for each in islice(reader.newest_first(settings.log), told.count)}
+    except reader.NotALog:
+        return set()
 
 
 def _entries_expected(requests: Sequence[Request], settings: Settings | None) -> int:

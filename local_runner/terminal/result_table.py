@@ -1,7 +1,7 @@
 """How uploads ended, as a table for people."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -27,6 +27,8 @@ class How:
     dry_run: bool = False
     call_failed: bool = False
     """Whether the function couldn't be asked, which is told after this."""
+    logged: Collection[object] = ()
+    """The invocations that this home's log tells of: what failed in them is open there."""
 
 
 def show(
@@ -45,7 +47,7 @@ def show(
     for entry in shown:
         if entry.get("message"):
             console.print(printable(f"{entry.get('path') or 'request'}: {entry['message']}"), markup=False)
-    for sentence in _causes(rows, many):
+    for sentence in _causes(rows, many, how.logged):
         console.print(printable(sentence), style="bold red", markup=False)
     notes = [*_beside_others(rows, dry_run=how.dry_run), *_left_out(left_out, only_failures=how.only_failures)]
     for sentence in notes:
@@ -76,14 +78,15 @@ def _entries_table(entries: Sequence[Entry], *, dry_run: bool) -> Rows:
     return made
 
 
-def _causes(rows: Sequence[Entry], many: Iterable[object]) -> Iterator[str]:
+def _causes(rows: Sequence[Entry], many: Iterable[object], logged: Collection[object]) -> Iterator[str]:
     for reason in sorted(map(str, many)):
         failed = [each for each in rows if each.get("reason") == reason]
         if failed:
             first = failed[0]
+            is_open = first.get("path") is not None and first.get("invocation_id") in logged
             yield (
-                f"{len(failed)} failed with {reason}, the first {first.get('path')}: {first.get('message')} "
-                f"All of them: drive-upload status --open."
+                f"{len(failed)} failed with {reason}, the first {first.get('path') or 'request'}: {first.get('message')}"
+                f"{' All of them: drive-upload status --open.' if is_open else ''}"
             )
 
 

@@ -234,6 +234,24 @@ def test_missing_credentials_are_for_later(home: Path, drive: DriveEmulator, run
     assert "failed: credentials_missing" in result.stdout
 
 
+def test_where_all_failures_are_is_said_only_where_they_are(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """`status --open` shows what this home's log has: nothing of a dry run or of a full disk."""
+    (home / "drive_token.json").unlink()
+    (home / "Data/d.txt").touch()
+    advice = "All of them: drive-upload status --open."
+
+    rehearsed = run("upload", "Data", "--dry-run")
+    (home / "drive_upload.lock").mkdir()
+    unlogged = run("upload", "Data")
+    (home / "drive_upload.lock").rmdir()
+    logged = run("upload", "Data")
+
+    assert "4 failed with credentials_missing" in rehearsed.stdout
+    assert "4 failed with volume_unavailable" in unlogged.stdout
+    assert advice not in rehearsed.stdout + unlogged.stdout
+    assert advice in logged.stdout
+
+
 def test_missing_settings_are_named(home: Path, run: Run) -> None:
     """Without settings the file that is missing is named."""
     (home / "paths.json").unlink()
