@@ -54,9 +54,12 @@ def show(
         console.print(printable(sentence), style="yellow", markup=False)
     if how.is_stopped:
         console.print(_interrupted(tally), style="bold yellow", markup=False)
-    elif how.call_failed and not tally.count:
-        return
-    elif how.dry_run:
+    elif tally.count or not how.call_failed:
+        _show_totals(tally, console, duration_s, how)
+
+
+def _show_totals(tally: Tally, console: Console, duration_s: float, how: How) -> None:
+    if how.dry_run:
         console.print(_planned(tally), markup=False)
     elif not how.only_failures:
         console.print(_totals_line(tally, duration_s), markup=False)
@@ -82,12 +85,10 @@ def _causes(rows: Sequence[Entry], many: Iterable[object], logged: Collection[ob
     for reason in sorted(map(str, many)):
         failed = [each for each in rows if each.get("reason") == reason]
         if failed:
-            first = failed[0]
-            is_open = first.get("path") is not None and first.get("invocation_id") in logged
-            yield (
-                f"{len(failed)} failed with {reason}, the first {first.get('path') or 'request'}: {first.get('message')}"
-                f"{' All of them: drive-upload status --open.' if is_open else ''}"
-            )
+            path, message = failed[0].get("path"), failed[0].get("message")
+            is_open = path is not None and failed[0].get("invocation_id") in logged
+            advice = " All of them: drive-upload status --open." if is_open else ""
+            yield f"{len(failed)} failed with {reason}, the first {path or 'request'}: {message}{advice}"
 
 
 def _beside_others(rows: Sequence[Entry], *, dry_run: bool) -> Iterator[str]:
