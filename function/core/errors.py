@@ -203,10 +203,3 @@ class TransientDriveError(DriveError):
 
 class LookFailed(TransientDriveError):
     """A listing was not answered whole: it says nothing, and least of all that there is nothing."""
-
-
-def field_first(error: Exception) -> str:
-    """A validation error of msgspec, "what - at `$.field`", as the sentence "field: what."."""
-    what, _, where = str(error).partition(" - at ")
-    field = where.strip("`").removeprefix("$").removeprefix(".")
-    return f"{field + ': ' if field else ''}{what}."

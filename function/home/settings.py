@@ -12,11 +12,12 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from function.core.errors import SettingsError
+from function.core.misfit import misfit
 from function.core.naming import quoted
 from function.core.types import Policy, Root
 from function.home.network import EMULATOR_HOST, PLAIN_HTTP, emulator_url
@@ -58,19 +59,24 @@ _ID = re.compile(r"(?P<id>[A-Za-z0-9_-]+)(?:\?\S*)?")
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(?:www|drive|docs)\.google\.", re.IGNORECASE)
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Path = Annotated[str, msgspec.Meta(min_length=1, title="a path")]
+
+_Email = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320, title="an e-mail address")]
+
+_Pattern = Annotated[str, msgspec.Meta(min_length=1, title="a pattern of gitignore")]
 
 
 class AccountEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of `accounts`, as it is written."""
 
-    token: _Text
+    token: _Path
     drive_root: str | Root | None = None
-    subject: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)] | None = None
+    subject: _Email | None = None
 
 
-def _says(line: str) -> msgspec.Meta:
-    return msgspec.Meta(description=line)
+def _says(line: str, wanted: str | None = None) -> msgspec.Meta:
+    """A setting's line of documentation and, where its type doesn't say it, what it accepts."""
+    return msgspec.Meta(description=line, title=wanted)
 
 
 class PathsJson(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +89,8 @@ class PathsJson(msgspec.Struct, frozen=True, kw_only=True):
             '`{"folder_id": "…"}`, or `{"drive_id": "…", "path": "…"}` for a shared drive'
         ),
     ]
-    data_root: Annotated[_Text, _says("where files come from; nothing outside is ever read for upload")] = "Data"
-    state_root: Annotated[_Text, _says("where the log, the locks and `.drive_upload/` live")] = "."
+    data_root: Annotated[_Path, _says("where files come from; nothing outside is ever read for upload")] = "Data"
+    state_root: Annotated[_Path, _says("where the log, the locks and `.drive_upload/` live")] = "."
     accounts: Annotated[
         dict[str, AccountEntry],
         _says(
@@ -101,21 +107,34 @@ class PathsJson(msgspec.Struct, frozen=True, kw_only=True):
         Literal["native", "lease"], _says("`lease` for volumes without kernel locks, such as Cloud Run's NFS mounts")
     ] = "native"
     deadline_s: Annotated[
-        float, msgspec.Meta(gt=0, le=86400), _says("seconds for one invocation; the answer comes at most 5 s later")
+        float,
+        msgspec.Meta(gt=0, le=86400),
+        _says(
+            "seconds for one invocation; the answer comes at most 5 s later",
+            "a number of seconds, above 0 and up to 86400",
+        ),
     ] = 300
     exclude: Annotated[
-        list[_Text],
+        list[_Pattern],
         _says(
-            "gitignore patterns of what a walk over a folder leaves out; a file that is named itself is never left out"
+            "gitignore patterns of what a walk over a folder leaves out; a file that is named itself is never left out",
+            "a list of patterns",
         ),
     ] = msgspec.field(default_factory=lambda: list(EXCLUDE))
     bandwidth_limit: Annotated[
-        str | None, _says('bytes a second for all transfers of a process, as rclone writes it: `"4M"`, `"512K"`')
+        str | None,
+        _says(
+            'bytes a second for all transfers of a process, as rclone writes it: `"4M"`, `"512K"`',
+            'a text such as "4M", or null',
+        ),
     ] = None
     log_max_mb: Annotated[
         float,
         msgspec.Meta(gt=0, le=1_000_000),
-        _says("a longer log is closed, kept as `upload_log-<time>.json`, and a new one begun"),
+        _says(
+            "a longer log is closed, kept as `upload_log-<time>.json`, and a new one begun",
+            "a number of megabytes, above 0 and up to 1000000",
+        ),
     ] = 256
 
 
@@ -327,20 +346,8 @@ def _converted(document: Mapping[str, Any], where: Mapping[str, str]) -> PathsJs
 def _checked(kind: Any, value: object, where: str) -> Any:
     try:
         return msgspec.convert(value, kind)
-    except UnicodeError as error:
-        raise SettingsError(f"{where}: holds characters that are not text (lone surrogates).") from error
-    except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at ")
-        accepted = get_args(kind)[0]
-        choices = (
-            list(accepted)
-            if accepted is Policy
-            else get_args(accepted)
-            if accepted == Literal["native", "lease"]
-            else ()
-        )
-        hint = f"; give one of {', '.join(choices)}" if choices else ""
-        raise SettingsError(f"{where}{place.strip('`').removeprefix('$')[:80]}: {what[:200]}{hint}.") from error
+    except (msgspec.ValidationError, UnicodeError) as error:
+        raise SettingsError(misfit(value, kind, where)) from error
 
 
 def _resolved(

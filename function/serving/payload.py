@@ -14,10 +14,9 @@ from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
-from function.core.errors import InvalidPayload, field_first
-from function.core.naming import quoted
+from function.core.errors import InvalidPayload
+from function.core.misfit import misfit
 from function.core.request import FileRequest, Job
-from function.core.types import Policy
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
 """Longest body accepted: Pub/Sub's limit for a message, the largest of those who call."""
@@ -139,28 +138,8 @@ def _convert(document: dict[str, Any], kind: type[T]) -> T:
             del each["metadata"]
     try:
         return msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidPayload(_short(field_first(error))) from error
-    except UnicodeError as error:  # msgspec meets a lone surrogate, as a key or where it compares texts
-        raise InvalidPayload(_surrogate(document)) from error
-
-
-def _short(sentence: str) -> str:
-    return sentence if len(sentence) <= 300 else f"{sentence[:300]}…."
-
-
-def _surrogate(document: dict[str, Any]) -> str:
-    """The sentence about what isn't text: a key, a choice, or what stands in another thing's place."""
-    files = document.get("files")
-    for each in [document, *(files if isinstance(files, list) else ())]:
-        for key, value in each.items() if isinstance(each, dict) else ():
-            if key not in ("path", "metadata", "account", "if_exists", "files"):
-                return f"{quoted(key)}: there is no such field."
-            if key == "if_exists" and isinstance(value, str) and value not in list(Policy):
-                return f"if_exists: {quoted(value)} is no choice; give one of {', '.join(Policy)}."
-            if key in ("metadata", "files") and isinstance(value, str):
-                return f"{key}: is a text; give {'an object' if key == 'metadata' else 'a list of files'}."
-    return "The payload holds characters that are not text (lone surrogates) where they can't be."
+    except (msgspec.ValidationError, UnicodeError) as error:  # the latter where it meets a lone surrogate
+        raise InvalidPayload(misfit(document, kind)) from error
 
 
 def _checked(request: FileRequest, field: str) -> FileRequest:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import urllib3
 
-from function.core.errors import HTTP_CODE, UploadError, field_first
+from function.core.errors import HTTP_CODE, UploadError
 from function.core.types import Status
 from function.serving.app import refused_entry
 from local_runner.client.invoke import Call, CallFailed, Entry, NotTheFunction, Progress, Reply, Request
@@ -156,7 +156,9 @@ def _said(error: Exception) -> str:
         return "it holds what is no text"
     if not isinstance(error, msgspec.ValidationError):
         return str(error)
-    return field_first(error).removesuffix(".")[:SAID_MAX]
+    what, _, where = str(error).partition(" - at ")
+    field = where.strip("`").removeprefix("$").removeprefix(".")
+    return f"{field}: {what}"[:SAID_MAX] if field else what[:SAID_MAX]
 
 
 def _is_refusal(result: _Result) -> bool:

@@ -262,6 +262,18 @@ def test_missing_settings_are_named(home: Path, run: Run) -> None:
     assert "paths.json: no such settings file" in result.stderr
 
 
+def test_settings_that_are_wrong_are_named_with_what_is_accepted(home: Path, run: Run) -> None:
+    """By the key's path, in words that are no programmer's."""
+    (home / "paths.json").write_text('{"drive_root": "M", "accounts": {"a": {"tokn": "t"}}}', encoding="utf-8")
+
+    result = run("upload", "Data")
+
+    assert result.exit_code == 78
+    assert result.stderr == (
+        f"Error: {home}/paths.json: accounts.a.tokn: there is no such field; known here: token, drive_root, subject.\n"
+    )
+
+
 def test_the_embedded_drive_is_the_same_one_next_time(home: Path, run: Run) -> None:
     """A second run with --emulator finds everything uploaded; the home's own token is not touched or made."""
     first = json.loads(run("upload", "Data", "--emulator", "--json").stdout)
