@@ -1,5 +1,6 @@
 """What the state's volume can do, by doing it: in a folder of its own that goes afterwards."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -14,6 +15,10 @@ from local_runner.doctor import mount as check_mount
 from local_runner.doctor.findings import Finding, fail, ok
 
 AREA = "volume"
+
+MAKE_ROOM = "make room on that volume"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _TAKE_LOCK = """
 import fcntl, sys
@@ -44,7 +49,8 @@ def _tried(settings: Settings) -> Iterator[Finding]:
         folder.mkdir(parents=True)
     except OSError as error:
         mend = f"make it writable for user id {os.geteuid()}, or set state_root elsewhere"
-        yield fail(AREA, f"{settings.state_root}: nothing can be written there ({error.strerror})", mend)
+        what = f"{settings.state_root}: nothing can be written there ({error.strerror})"
+        yield fail(AREA, what, MAKE_ROOM if error.errno in _FULL else mend)
         return
     try:
         trials = [each for each in _TRIALS if settings.lock == "native" or each is not _flock]
@@ -59,9 +65,11 @@ def _one(trial: Callable[[Path], None], folder: Path) -> Finding | None:
     mend = 'put state_root on another volume, or set lock to "lease"' if trial is _flock else "put state_root elsewhere"
     try:
         trial(folder)
-    except (OSError, _Unfit) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return fail(AREA, f"{folder.parent.parent}: {trial.__doc__} doesn't work ({why})", mend)
+    except OSError as error:
+        what = f"{folder.parent.parent}: {trial.__doc__} doesn't work ({error.strerror})"
+        return fail(AREA, what, MAKE_ROOM if error.errno in _FULL else mend)
+    except _Unfit as error:
+        return fail(AREA, f"{folder.parent.parent}: {trial.__doc__} doesn't work ({error})", mend)
     return None
 
 

@@ -1,5 +1,6 @@
 """The command `doctor` on good homes and broken ones."""
 
+import errno
 import fcntl
 import json
 import os
@@ -122,6 +123,22 @@ def test_a_data_root_that_cant_be_reached_is_named(home: Path, drive: DriveEmula
 
     assert result.exit_code == 65
     assert f"{home}/closed/Data: can't be looked at (Permission denied)" in failures(result)
+
+
+@pytest.mark.parametrize("call", ["mkdir", "link"])
+def test_a_full_volume_wants_room(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Another volume isn't needed for that, whether the first thing that finds no room is a folder or a file."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, full)
+    found = [each for each in findings(run("doctor", "--json")) if each["area"] == "volume" and each["level"] == "fail"]
+
+    assert ["No space left on device" in each["what"] for each in found] == [True]
+    assert [each["mend"] for each in found] == ["make room on that volume"]
 
 
 def change_token(home: Path, **fields: Any) -> None:
