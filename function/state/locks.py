@@ -97,13 +97,13 @@ class Locks(msgspec.Struct, frozen=True):
                 held = acquire(deadline)
         except PermissionError as error:
             raise VolumeUnavailable(
-                f"{path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
+                f"{error.filename or path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
             ) from error
         except OSError as error:
             why = error.strerror or error
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             mend = "make room" if is_full else "mend the volume, or set lock to 'lease' where it has no locks"
-            raise VolumeUnavailable(f"{path}: can't be locked ({why}); {mend}.") from error
+            raise VolumeUnavailable(f"{error.filename or path}: can't be locked ({why}); {mend}.") from error
         if held is None:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.")
         return held
@@ -120,8 +120,10 @@ def _native(path: str, lock: Callable[[int], bool], deadline: Deadline) -> HeldL
                 return None
             time.sleep(min(wait_s, deadline.remaining_s()))
             wait_s = min(_POLL_S, 1.5 * wait_s)
-    except BaseException:
+    except BaseException as error:
         os.close(fd)
+        if isinstance(error, OSError):  # a call on a descriptor names no file
+            error.filename = path
         raise
     return HeldLock(os.path.basename(path), lambda: os.close(fd))
 

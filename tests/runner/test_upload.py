@@ -1,5 +1,7 @@
 """The command `upload`: what goes up, what is said, and how it exits."""
 
+import errno
+import fcntl
 import json
 import os
 import random
@@ -250,6 +252,30 @@ def test_where_all_failures_are_is_said_only_where_they_are(home: Path, drive: D
     assert "4 failed with volume_unavailable" in unlogged.stdout
     assert advice not in rehearsed.stdout + unlogged.stdout
     assert advice in logged.stdout
+
+
+@pytest.mark.parametrize("is_opened", [False, True])
+def test_a_lock_that_cant_be_had_is_named_by_its_file(
+    home: Path, drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch, is_opened: bool
+) -> None:
+    """It is the one that all destinations share, whether it can't be opened or the volume refuses to lock it."""
+    lock = home / ".drive_upload/locks/destinations.lock"
+    if is_opened:
+        real = fcntl.fcntl
+
+        def refused(fd: int, *arguments: Any) -> Any:
+            if os.readlink(f"/proc/self/fd/{fd}") == str(lock):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(fd, *arguments)
+
+        monkeypatch.setattr(fcntl, "fcntl", refused)
+    else:
+        lock.mkdir(parents=True)
+
+    result = run("upload", "Data/Meta/a.txt")
+
+    assert result.exit_code == 75
+    assert f"Data/Meta/a.txt: {lock}: can't be locked (" in result.stdout
 
 
 def test_missing_settings_are_named(home: Path, run: Run) -> None:
