@@ -1,5 +1,6 @@
 """The function as it runs in production: `python -m function serve`, a process of its own that speaks real HTTP."""
 
+import errno
 import json
 import os
 import signal
@@ -46,7 +47,7 @@ def function_process(
 
     Raises FunctionFailed.
     """
-    port = _free_port(host, port)
+    port = free_port(host, port)
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "function", "serve"],
         env={**os.environ, **environment, "HOST": host, "PORT": str(port), "PYTHONPATH": _python_path()},
@@ -63,15 +64,20 @@ def function_process(
         _stop(process)
 
 
-def _free_port(host: str, port: int) -> int:
-    """The port itself where it is free: what answers there later must be ours."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise FunctionFailed(f"{host}:{port} can't be listened on ({error.strerror}); choose another.") from error
-        return int(probe.getsockname()[1])
+def free_port(host: str, port: int) -> int:
+    """The port itself where it is free: what answers there later must be ours. Raises FunctionFailed."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((host, port), family=family) as probe:
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise FunctionFailed(
+                f"Port {port} of {host} is taken: name another with --port, or 0 for a free one."
+            ) from error
+        raise FunctionFailed(
+            f"Port {port} of {host} can't be listened on ({error.strerror}); name another --host or --port."
+        ) from error
 
 
 def _python_path() -> str:

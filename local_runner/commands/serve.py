@@ -13,7 +13,7 @@ from function.command_line import run_server
 from function.core.errors import SettingsError
 from local_runner.client.embedded import Embedded, embedded_drive
 from local_runner.client.find_files import find
-from local_runner.client.function_process import FunctionFailed, function_process
+from local_runner.client.function_process import FunctionFailed, free_port, function_process
 from local_runner.client.home import settings
 from local_runner.client.invoke import WrongSettings
 
@@ -28,11 +28,19 @@ Exit codes: 0 it was ended, 64 wrong usage, 75 it can't run now, 78 the settings
 
 @click.command(epilog=EXAMPLES)
 @click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address of the function.")
-@click.option("--port", envvar="PORT", default=8080, show_default=True, help="Its port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    envvar="PORT",
+    default=8080,
+    show_default=True,
+    help="Its port; 0 takes a free one.",
+)
 @click.option("--emulator/--no-emulator", help="With an embedded Drive behind it, kept in the home's .drive_emulator/.")
 def serve(host: str, port: int, emulator: bool) -> None:
     """Serve the HTTP function until Ctrl-C or SIGTERM: POST / uploads, GET / says that it is there."""
     if not emulator:
+        free_port(host, port)
         os.environ.update(HOST=host, PORT=str(port))
         run_server()
     ended = threading.Event()

@@ -111,13 +111,24 @@ def test_serve_answers_until_it_is_interrupted(home: Path, environment: dict[str
         urllib3.request("GET", url, timeout=2, retries=False)
 
 
-def test_serve_refuses_a_port_that_is_taken(home: Path, run: Run) -> None:
-    """What answers there would be someone else's."""
+@pytest.mark.parametrize("behind", ["--emulator", "--no-emulator"])
+def test_serve_refuses_a_port_that_it_cant_have(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
+    """What answers there would be someone else's; the option that mends it is named."""
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the server was started in this process's place"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = run("serve", "--emulator", "--port", str(taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        result = run("serve", behind, "--port", str(port))
+    beyond = run("serve", behind, "--port", "99999")
+    nowhere = run("serve", behind, "--host", "192.0.2.1")
 
-    assert result.exit_code == 75
-    assert "can't be listened on" in result.stderr
+    assert (result.exit_code, beyond.exit_code, nowhere.exit_code) == (75, 64, 75)
+    assert result.stderr == (
+        f"Error: Port {port} of 127.0.0.1 is taken: name another with --port, or 0 for a free one.\n"
+    )
+    assert "--port" in beyond.stderr
+    assert "Port 8080 of 192.0.2.1 can't be listened on (" in nowhere.stderr
 
 
 def test_only_one_command_has_the_embedded_drive_up(home: Path, environment: dict[str, str], run: Run) -> None:
