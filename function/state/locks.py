@@ -97,7 +97,8 @@ class Locks(msgspec.Struct, frozen=True):
                 held = acquire(deadline)
         except PermissionError as error:
             raise VolumeUnavailable(
-                f"{error.filename or path}: user {os.getuid()} may not write there; give it the right, or run as the folder's owner."
+                f"{error.filename or path}: user {os.getuid()} may not write there; give it the right, or run as the"
+                " folder's owner."
             ) from error
         except OSError as error:
             why = error.strerror or error

@@ -2,8 +2,8 @@
 
 A relative path means what it names where it was typed; where nothing of data_root has that name, it is relative to the
 home, as in a request. What is missing in data_root is passed on, so that the job logs it; what is missing elsewhere was
-mistyped, and is said to be. Walks and globs leave out what the setting `exclude` matches; a file that is named itself
-is never left out.
+mistyped, and is said to be, as is a glob that matches nothing. Walks and globs leave out what the setting `exclude`
+matches; a file that is named itself is never left out.
 """
 
 import difflib
@@ -111,6 +111,8 @@ def _meant(argument: str, cwd: str, found: Found) -> tuple[list[str], bool]:
             matches = glob.glob(argument, root_dir=base, recursive=True, include_hidden=True)
             if matches:
                 return [os.path.join(base, each) for each in sorted(matches)], False
+        if found.data_root and os.path.isdir(found.data_root) and not found.is_elsewhere:
+            return _missing(argument, cwd, found), False
     return [path for path in places if _touches(path, found.data_root)][:1] or _missing(argument, cwd, found), True
 
 
@@ -120,7 +122,8 @@ def _missing(argument: str, cwd: str, found: Found) -> list[str]:
         return [os.path.join(found.home, argument)]
     meant = _near(argument, cwd) or _near(argument, found.home)
     hint = f"; did you mean {meant}?" if meant else ""
-    found.leave_out(argument, f"no such file or folder{hint}", is_failure=True)
+    what = "matches nothing" if glob.has_magic(argument) else "no such file or folder"
+    found.leave_out(argument, f"{what}{hint}", is_failure=True)
     return []
 
 

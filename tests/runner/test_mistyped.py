@@ -22,7 +22,9 @@ Run = Callable[..., Result]
         ("./Dta", "./Dta: no such file or folder; did you mean Data?"),
         ("../nowhere/a.txt", "../nowhere/a.txt: no such file or folder"),
         ("Other/Note/d.txt", "Other/Note/d.txt: no such file or folder; did you mean Other/Notes/d.txt?"),
-        ("Dta/*.txt", "Dta/*.txt: no such file or folder; did you mean Data?"),
+        ("Dta/*.txt", "Dta/*.txt: matches nothing; did you mean Data?"),
+        ("*.nomatch", "*.nomatch: matches nothing"),
+        ("Data/*.nomatch", "Data/*.nomatch: matches nothing"),
         ("/nowhere/a.txt", "/nowhere/a.txt: no such file or folder"),
         ("paths.json/a", "paths.json/a: no such file or folder"),
     ],
@@ -82,10 +84,11 @@ def test_a_data_root_that_is_missing_is_no_typo(home: Path, drive: DriveEmulator
     """The volume may not be mounted: the same call can succeed later."""
     (home / "Data").rename(home / "unmounted")
 
-    result = run("upload", "Data", "--json")
+    for named in ("Data", "Data/*.txt"):
+        result = run("upload", named, "--json")
 
-    assert result.exit_code == 75
-    assert [each["reason"] for each in json.loads(result.stdout)["results"]] == ["volume_unavailable"]
+        assert result.exit_code == 75
+        assert [each["reason"] for each in json.loads(result.stdout)["results"]] == ["volume_unavailable"]
 
 
 def test_what_was_mistyped_is_not_queued(home: Path, drive: DriveEmulator, run: Run) -> None:
