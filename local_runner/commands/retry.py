@@ -23,6 +23,7 @@ from local_runner.log.advice import ADVICE
 from local_runner.log.open_failures import OpenFailure, open_failures, spelled
 from local_runner.terminal import open_table
 from local_runner.terminal.printable import printable
+from local_runner.terminal.verbosity import is_quiet
 
 FORGET_TIME_S = 30.0
 
@@ -73,10 +74,12 @@ def retry(
     now = datetime.now(UTC)
     waiting = [each.due for each in meant if each.due and each.due > now and not (at_once or paths)]
     due = [each for each in meant if each.due not in waiting]
-    if dry_run:
+    _tell_waiting(waiting)
+    if not (due or paths or where["as_json"]):
+        _tell_nothing(sum(each.due is None for each in open_))
+    elif dry_run:
         open_table.show(due, as_json=where["as_json"])
     else:
-        _tell_waiting(waiting)
         _try(home, due, {"if_exists": if_exists} if if_exists else {}, **where)
 
 
@@ -131,6 +134,12 @@ def _tell_waiting(waiting: Sequence[datetime]) -> None:
         click.echo(
             f"{len(waiting)} not due yet, the first at {first:%Y-%m-%d %H:%M:%S}; --all tries them now.", err=True
         )
+
+
+def _tell_nothing(final: int) -> None:
+    rest = f"; {final} failed for good, which `drive-upload retry --failed` tries once more" if final else ""
+    if final or not is_quiet():
+        click.echo(f"Nothing is due{rest}.")
 
 
 def _forget(home: Settings, closed: Sequence[OpenFailure], *, dry_run: bool, as_json: bool) -> None:

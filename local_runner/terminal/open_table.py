@@ -40,8 +40,14 @@ def _show(found: Sequence[OpenFailure]) -> None:
         console.print()
         console.print(cell(reason, "bold").append(f": {advice.for_reason(reason)}"))
         console.print(printable(f"  {first.get('message') or ''}"), markup=False)
-    console.print(f"\n{len(found)} open. `drive-upload retry --all` tries what can succeed; "
-                  "`retry --forget PATH` closes one for good.", markup=False)  # fmt: skip
+    console.print(f"\n{len(found)} open. {_ways_out(found)}", markup=False)
+
+
+def _ways_out(found: Sequence[OpenFailure]) -> str:
+    is_final = [each.due is None for each in found]
+    ways = [] if all(is_final) else ["`drive-upload retry --all` tries what can succeed"]
+    ways += ["`drive-upload retry --failed` tries what failed for good"] if any(is_final) else []
+    return "; ".join([*ways, "`retry --forget PATH` closes one for good."])
 
 
 def next_try(failure: OpenFailure) -> str:

@@ -123,6 +123,23 @@ def test_retry_waits_until_it_is_due_unless_told_otherwise(
     assert all(each["properties"] == {"tag": "kept"} for each in drive.files() if each["size"] is not None)
 
 
+def test_where_nothing_is_due_what_failed_for_good_is_told(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """With the option that tries it, by `retry` and by `status --open`, which offers --all only where that helps."""
+    nothing = run("retry")
+    run("upload", "Data/gone.txt")
+    final, rehearsed, shown = run("retry"), run("retry", "--dry-run"), run("status", "--open")
+    (home / "drive_token.json").unlink()
+    run("upload", "Data/Meta/a.txt")
+    both = run("status", "--open")
+
+    assert nothing.stdout == "Nothing is due.\n"
+    assert rehearsed.stdout == final.stdout
+    assert final.stdout == "Nothing is due; 1 failed for good, which `drive-upload retry --failed` tries once more.\n"
+    assert nothing.exit_code == final.exit_code == 0
+    assert "1 open. `drive-upload retry --failed` tries what failed for good" in shown.stdout
+    assert "2 open. `drive-upload retry --all` tries what can succeed; `drive-upload retry --failed`" in both.stdout
+
+
 def test_retry_keeps_the_policy_of_the_call(home: Path, drive: DriveEmulator, run: Run, log: Log) -> None:
     """What was to be skipped where its name is taken is not uploaded beside it later."""
     run("upload", "Data/Meta/b.txt")
