@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from function.command_line import if_exists_option
+from function.command_line import EX_DATAERR, if_exists_option
 from function.core.errors import UploadError
 from function.core.retry import Deadline
 from function.home.settings import Settings
@@ -64,11 +64,11 @@ def retry(
     home = settings()
     open_ = _open(home)
     meant = [each for each in open_ if _is_meant(each, home.home, paths, reasons)]
-    _tell_unknown(paths, open_, home.home)
+    is_unknown = _tell_unknown(paths, open_, home.home)
     if forget:
         closed = [each for each in meant if paths or reasons or each.due is None]
         _forget(home, closed, dry_run=dry_run, as_json=where["as_json"])
-        return
+        sys.exit(EX_DATAERR if is_unknown or (paths and not closed) else 0)
     if not (failed or paths or reasons):
         meant = [each for each in meant if each.due]
     now = datetime.now(UTC)
@@ -106,13 +106,14 @@ def _is_meant(failure: OpenFailure, home: Path, paths: Sequence[str], reasons: S
     return any(path == each or path.startswith(f"{each}/") for each in named)
 
 
-def _tell_unknown(paths: Sequence[str], open_: Sequence[OpenFailure], home: Path) -> None:
-    """Say which of the paths name nothing that is open: what arrived, or what was mistyped."""
-    for path in paths:
-        if not any(_is_meant(each, home, [path], ()) for each in open_):
-            near = difflib.get_close_matches(path, [spelled(each.entry["path"], home) for each in open_], 1, cutoff=0.7)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            click.echo(printable(f"{path}: nothing of that name is open{hint}"), err=True)
+def _tell_unknown(paths: Sequence[str], open_: Sequence[OpenFailure], home: Path) -> bool:
+    """Say which of the paths name nothing that is open, what arrived or what was mistyped; whether any does."""
+    unknown = [path for path in paths if not any(_is_meant(each, home, [path], ()) for each in open_)]
+    for path in unknown:
+        near = difflib.get_close_matches(path, [spelled(each.entry["path"], home) for each in open_], 1, cutoff=0.7)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        click.echo(printable(f"{path}: nothing of that name is open{hint}"), err=True)
+    return bool(unknown)
 
 
 def _possible(due: Sequence[OpenFailure], accounts: Collection[str]) -> tuple[list[OpenFailure], list[LeftOut]]:

@@ -110,7 +110,7 @@ def test_a_home_that_is_nowhere_is_said_to_be(run: Run, tmp_path: Path) -> None:
 
 
 def test_retry_says_which_path_is_not_open(drive: DriveEmulator, run: Run) -> None:
-    """It may have arrived, or it was mistyped: what is open and spelled almost so is named."""
+    """It may have arrived, or it was mistyped: what is open and spelled almost so is named. --forget then fails."""
     run("upload", "Data/Meta/gone.txt")
 
     mistyped, arrived = run("retry", "--forget", "Data/Meta/gnoe.txt"), run("retry", "Data/Notes")
@@ -118,7 +118,10 @@ def test_retry_says_which_path_is_not_open(drive: DriveEmulator, run: Run) -> No
     assert mistyped.stderr == "Data/Meta/gnoe.txt: nothing of that name is open; did you mean Data/Meta/gone.txt?\n"
     assert mistyped.stdout == "0 closed.\n"
     assert "Data/Notes: nothing of that name is open" in arrived.stderr
-    assert run("retry", "--forget", "Data").stderr == ""
+    assert (mistyped.exit_code, arrived.exit_code) == (65, 0)
+    assert run("retry", "--forget", "Data", "--reason", "network").exit_code == 65
+    closed = run("retry", "--forget", "Data")
+    assert (closed.stderr, closed.exit_code) == ("", 0)
 
 
 def test_a_function_elsewhere_may_have_it(home: Path, drive: DriveEmulator, run: Run) -> None:
