@@ -209,14 +209,18 @@ class OwnFiles(msgspec.Struct, dict=True):
                 reason="source_forbidden",
             )
 
+    def has_name_of_one(self, path: str) -> bool:
+        """Whether a path without links is one of theirs by its name alone, as it would be refused whatever it holds."""
+        folder, name = os.path.split(path)
+        return _leads_to(self._state, path) or any(
+            folder == own_folder and _belongs_to(name, own) for own_folder, own in self._places
+        )
+
     def _hold(self, path: str, status: os.stat_result) -> bool:
         """Raises OSError where that can't be known, as where one of the files' folders is out of reach."""
-        if _identity(status) in self._identities or _leads_to(self._state, path):
+        if _identity(status) in self._identities or self.has_name_of_one(path):
             return True
-        folder, name = os.path.split(path)
-        if any(folder == own_folder and _belongs_to(name, own) for own_folder, own in self._places):
-            return True
-        if self._is_mounted_apart(path) and self._is_folder_of_state(folder):
+        if self._is_mounted_apart(path) and self._is_folder_of_state(os.path.dirname(path)):
             return True
         return self._may_have_another_name(path, status) and _identity(status) in self._all_files
 

@@ -11,9 +11,12 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from function.home.data_root import OwnFiles
 
 if TYPE_CHECKING:
     from pathspec import PathSpec
@@ -41,6 +44,8 @@ class Found:
     data_root: str | None
     """None where the function runs elsewhere and this machine has no settings."""
     exclude: "PathSpec[Any]"
+    own: OwnFiles | None = None
+    """The job's own files, which it refuses, so that a walk doesn't offer them."""
     is_elsewhere: bool = False
     """Whether the function has another home, in which there may be what isn't there here."""
     files: dict[str, None] = field(default_factory=dict)
@@ -59,7 +64,8 @@ class Found:
 
     def is_excluded(self, path: str, *, is_folder: bool = False) -> bool:
         """Whether a walk leaves it out: the patterns see its path below data_root. It is then told as left out."""
-        if self.exclude.match_file(os.path.relpath(path, self.data_root or self.home) + ("/" if is_folder else "")):
+        shown = os.path.relpath(path, self.data_root or self.home) + ("/" if is_folder else "")
+        if self.exclude.match_file(shown) or (self.own and self.own.has_name_of_one(_without_links(path))):
             self.leave_out(path, EXCLUDED)
             return True
         return False
@@ -78,6 +84,7 @@ def find(
     home: Path,
     data_root: Path | None,
     exclude: Sequence[str] = (),
+    own: OwnFiles | None = None,
     *,
     is_elsewhere: bool = False,
 ) -> Found:
@@ -88,7 +95,7 @@ def find(
     from pathspec import PathSpec
 
     found = Found(
-        str(home), str(data_root) if data_root else None, PathSpec.from_lines("gitignore", exclude), is_elsewhere
+        str(home), str(data_root) if data_root else None, PathSpec.from_lines("gitignore", exclude), own, is_elsewhere
     )
     for argument in arguments:
         paths, is_named = _meant(argument, str(cwd), found)
@@ -98,6 +105,14 @@ def find(
             elif is_named or not found.is_excluded(path):
                 found.add(path)
     return found
+
+
+def _without_links(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(_real_folder(folder), name)
+
+
+_real_folder = lru_cache(os.path.realpath)
 
 
 def _meant(argument: str, cwd: str, found: Found) -> tuple[list[str], bool]:

@@ -9,12 +9,11 @@ from typing import Any
 import click
 
 from function.command_line import job_options
+from function.home.data_root import OwnFiles
 from function.home.settings import EXCLUDE, Settings
 from local_runner.client.find_files import Found, find
 from local_runner.client.home import FOLDER, PATHS, account_named
 from local_runner.commands.run_uploads import function, run, where_options
-
-STATE_FILES = ("upload_log*.json*", "drive_upload.lock*")
 
 EXAMPLES = """\b
 Examples:
@@ -57,15 +56,11 @@ def upload(
         sys.exit(run(call, requests, found.left_out, settings, as_json=as_json, dry_run=dry_run))
 
 
-def _own_files(settings: Settings) -> Iterator[str]:
-    """Patterns of the job's own files that lie in data_root: it refuses each, so a walk doesn't offer them."""
-    tokens = [each.token for each in settings.accounts if not each.is_application_default]
-    files = [settings.paths_json, settings.home / "paths.json", settings.home / PATHS, settings.home / FOLDER, *tokens]
-    for own in [*files, settings.state_folder, settings.state_root]:
+def _embedded_drive(settings: Settings) -> Iterator[str]:
+    """Patterns of what a home keeps for its embedded Drive, and of its settings while that is up."""
+    for own in (settings.home / FOLDER, settings.home / PATHS, settings.home / "paths.json"):
         if own.is_relative_to(settings.data_root):
-            path = re.sub(r"([\\*?\[\]!# ])", r"\\\1", own.relative_to(settings.data_root).as_posix())
-            path = "" if path == "." else f"/{path}"
-            yield from (f"{path}/{each}" for each in STATE_FILES) if own == settings.state_root else (path,)
+            yield "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", own.relative_to(settings.data_root).as_posix())
 
 
 def find_paths(
@@ -76,7 +71,8 @@ def find_paths(
     try:
         if settings is None:
             return find(paths, cwd, cwd, None, [*EXCLUDE, *exclude])
-        patterns = [*settings.exclude, *exclude, *_own_files(settings)]
-        return find(paths, cwd, settings.home, settings.data_root, patterns, is_elsewhere=is_elsewhere)
+        patterns = [*settings.exclude, *exclude, *_embedded_drive(settings)]
+        own = OwnFiles(settings)
+        return find(paths, cwd, settings.home, settings.data_root, patterns, own, is_elsewhere=is_elsewhere)
     except ValueError as error:
         raise click.UsageError(f"--exclude, or the setting exclude: no pattern of gitignore ({error}).") from error
