@@ -31,7 +31,7 @@ def _object(context: click.Context, parameter: click.Parameter, value: str | Non
     if value is None:
         return None
     try:
-        document = loads(value)
+        document = loads(value, "the text")
     except Exception as error:
         raise click.BadParameter(str(error)) from error
     if not isinstance(document, dict):

@@ -85,25 +85,25 @@ def parse_files(document: object) -> tuple[FileRequest, ...]:
     return tuple(_checked(each, f"files[{index}].path") for index, each in enumerate(files))
 
 
-def loads(body: bytes | str) -> object:
+def loads(body: bytes | str, shown: str = "The body") -> object:
     """Strict JSON: no NaN, no Infinity, not nested too deeply, not too many values. Raises InvalidPayload."""
-    _check_count(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
+    _check_count(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"), shown)
     try:
         document = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise InvalidPayload(f"The body is not valid JSON ({str(error)[:200]}).") from error
-    _check_depth(document)
+        raise InvalidPayload(f"{shown} is not valid JSON ({str(error)[:200]}).") from error
+    _check_depth(document, shown)
     return document
 
 
-def _check_count(body: bytes) -> None:
+def _check_count(body: bytes, shown: str) -> None:
     if sum(map(body.count, (b",", b"[", b"{"))) <= VALUES_MAX:
         return
     count = 0
     for found in _STRUCTURAL.finditer(body):
         count += body[found.start()] != ord('"')
         if count > VALUES_MAX:
-            raise InvalidPayload(f"The body holds more than {VALUES_MAX} values; send fewer files or less metadata.")
+            raise InvalidPayload(f"{shown} holds more than {VALUES_MAX} values; send fewer files or less metadata.")
 
 
 def _refuse_constant(name: str) -> None:
@@ -117,7 +117,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def _check_depth(document: object) -> None:
+def _check_depth(document: object, shown: str) -> None:
     level = [document]
     for _ in range(DEPTH_MAX):
         level = [
@@ -128,7 +128,7 @@ def _check_depth(document: object) -> None:
         ]
         if not level:
             return
-    raise InvalidPayload(f"The body is nested more than {DEPTH_MAX} levels deep.")
+    raise InvalidPayload(f"{shown} is nested more than {DEPTH_MAX} levels deep.")
 
 
 def _convert(document: dict[str, Any], kind: type[T]) -> T:

@@ -216,6 +216,16 @@ def test_the_exit_code_is_that_of_the_worst(drive: DriveEmulator, run: Run, argu
     assert run("upload", *arguments).exit_code == code
 
 
+@pytest.mark.parametrize("text", ["{a}", "[" * 100, "[0" + ",0" * 100_000 + "]"])
+def test_metadata_that_is_no_json_is_called_by_its_option(run: Run, text: str) -> None:
+    """There is no body that it could stand in."""
+    result = run("upload", "Data", "--metadata", text)
+
+    assert result.exit_code == 64
+    assert "Invalid value for '--metadata': the text " in result.stderr
+    assert "body" not in result.stderr
+
+
 def test_an_account_that_the_settings_have_not_is_wrong_usage(home: Path, drive: DriveEmulator, run: Run) -> None:
     """It is said once, with the accounts that there are, before any file is called for or logged."""
     result = run("upload", "Data", "--account", "me")
