@@ -99,8 +99,20 @@ def _usage_errors() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        error.show()
+        _placed(error).show()
         raise click.exceptions.Exit(EX_USAGE) from error
+
+
+def _placed(error: click.UsageError) -> click.UsageError:
+    """The error; of an option that is none of the command's because it stands before it, where it stands."""
+    if isinstance(error, click.NoSuchOption):
+        for option in cli.params:
+            if error.option_name in option.opts:
+                shown = " ".join(filter(None, (error.option_name, option.metavar)))
+                return click.UsageError(
+                    f"{error.option_name} stands before the command: drive-upload {shown} COMMAND …", error.ctx
+                )
+    return error
 
 
 def _go_home(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:

@@ -152,3 +152,20 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
     """--help works for each, and unknown commands are usage errors."""
     assert run(name, "--help").exit_code == 0
     assert run(f"{name}x").exit_code == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("upload", "Data", "--home", "."), "--home stands before the command: drive-upload --home DIR COMMAND …"),
+        (("status", "-q"), "-q stands before the command: drive-upload -q COMMAND …"),
+        (("retry", "--verbose"), "--verbose stands before the command: drive-upload --verbose COMMAND …"),
+    ],
+)
+def test_an_option_behind_the_command_is_told_where_it_stands(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    """What belongs to all commands stands before each."""
+    result = run(*arguments)
+
+    assert result.exit_code == 64
+    assert result.stderr.endswith(f"Error: {said}\n")
+    assert run("status", "--unknown").stderr.endswith("No such option '--unknown'.\n")
