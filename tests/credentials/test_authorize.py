@@ -223,8 +223,19 @@ def test_the_client_secret_is_looked_for_in_the_home(
     in_both = asked()
 
     assert f"{home / 'client_secret.json'}: no such client secret" in nowhere
-    assert "Error: client_secret.json: is no OAuth client secret" in only_here
+    assert f"Error: {here / 'client_secret.json'}: is no OAuth client secret" in only_here
     assert f"Error: {home / 'client_secret.json'}: is no OAuth client secret" in in_both
+
+
+def test_without_a_home_the_client_secret_is_named_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file is looked for, from the root on, and the page that says how to get it."""
+    monkeypatch.chdir(tmp_path)
+
+    outcome = CliRunner().invoke(authorize.command, ["--scope", "drive"], env={"DRIVE_EMULATOR_HOST": None})
+
+    assert outcome.exit_code == 65
+    assert f"Error: {tmp_path}/client_secret.json: no such client secret; make one" in outcome.stderr
+    assert "docs/google-setup.md" in outcome.stderr
 
 
 TWO_ACCOUNTS = {
