@@ -221,7 +221,11 @@ class _Kind(msgspec.Struct, frozen=True):
     """The fields that say whom its access tokens act for."""
     can_act_for_others: bool = False
     """Whether a `subject` means something. Source: Google, domain-wide delegation of service accounts."""
+    mend: str = AUTHORIZE
+    """What gets a whole one."""
 
+
+_DOWNLOAD: Final = "put its JSON there whole, as it was downloaded, or make a new one in the Google Cloud console"
 
 _WHERE: Final = ("token_uri", "token_url")
 """Where the access tokens of any kind come from: an emulator's user is nobody at Google."""
@@ -256,6 +260,7 @@ _KINDS: Final = (
         needs=("_service_account_email", "token_uri", "_private_key_pkcs8_pem|_private_key_pkcs12"),
         who=("_service_account_email", "_scopes", "_kwargs"),
         can_act_for_others=True,
+        mend=_DOWNLOAD,
     ),
     _Kind(
         "service_account",
@@ -263,6 +268,7 @@ _KINDS: Final = (
         needs=("client_email", "private_key"),
         who=("client_email",),
         can_act_for_others=True,
+        mend=_DOWNLOAD,
     ),
     _Kind(
         "external_account",
@@ -270,12 +276,14 @@ _KINDS: Final = (
         needs=("audience", "subject_token_type", "token_url", "credential_source"),
         who=("audience", "service_account_impersonation_url", "credential_source"),
         can_act_for_others=True,
+        mend=_DOWNLOAD,
     ),
     _Kind(
         "external_account_authorized_user",
         _has_type("external_account_authorized_user"),
         needs=("token_url", "refresh_token", "client_id", "client_secret"),
         who=("audience", "client_id", "refresh_token"),
+        mend=_DOWNLOAD,
     ),
     _Kind(
         "impersonated_service_account",
@@ -283,6 +291,7 @@ _KINDS: Final = (
         needs=("source_credentials", "service_account_impersonation_url"),
         who=("source_credentials", "service_account_impersonation_url", "delegates"),
         can_act_for_others=True,
+        mend=_DOWNLOAD,
     ),
     _Kind(
         "authorized_user",
@@ -336,7 +345,7 @@ def _require(path: Path, kind: _Kind, fields: _Fields) -> None:
     for need in kind.needs:
         names = need.split("|")
         if not any(fields.get(name) for name in names):
-            raise CredentialsError(f"{path}: {kind.name} credentials without {' or '.join(names)}; {AUTHORIZE}.")
+            raise CredentialsError(f"{path}: {kind.name} credentials without {' or '.join(names)}; {kind.mend}.")
     token_checks.check(path, fields)
 
 

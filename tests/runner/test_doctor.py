@@ -159,6 +159,18 @@ def test_a_revoked_token_is_found_although_the_access_token_still_works(
     assert "can't be renewed" in failures(result)[0]
 
 
+def test_a_key_that_lacks_a_part_is_to_be_downloaded(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """No consent in a browser makes a service account's key."""
+    key = drive.service_account()
+    del key["private_key"]
+    (home / "drive_token.json").write_text(json.dumps(key))
+
+    (found,) = failures(run("doctor", "--json"))
+
+    assert "service_account credentials without private_key; put its JSON there whole, as it was downloaded" in found
+    assert "authorize" not in found
+
+
 def test_a_scope_too_small_is_found(home: Path, drive: DriveEmulator, run: Run) -> None:
     """A token that may only read can't upload."""
     change_token(home, scopes=["https://www.googleapis.com/auth/drive.readonly"])
