@@ -6,7 +6,6 @@ again; nothing is brought back that its owner put away.
 """
 
 import itertools
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
@@ -25,8 +24,6 @@ from function.drive.port import Drive
 from function.drive.query import FOLDERS, Place, Query, clause
 from function.folders.search import FolderSearch, Shown
 from function.state.receipts import Receipts, Superseded
-
-_log = logging.getLogger(__name__)
 
 FRESH_S = 60.0
 """How long a look at a folder counts, inside one process."""
@@ -202,7 +199,6 @@ class Folders(msgspec.Struct):
                 " made; where there is one, run 'drive-upload authorize --scope drive', put the new one into the bin,"
                 " remove .drive_upload/ and upload again."
             )
-            _log.warning("%s: %s", self.account, walk.warning)
 
     def _look_for(self, walk: "_Walk", paths: Sequence[str], look: Callable[[Sequence[Place]], Shown]) -> list[str]:
         """Take over what the listing or the log shows of those folders; the paths of the others."""

@@ -1,6 +1,7 @@
 """One account: its token file, whether it can be renewed, and what it may do on Drive."""
 
 import json
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -163,7 +164,8 @@ def _check_root(
         )
         return
     drive = account.drive.bound(Usage(), Deadline.after(TIME_S))
-    yield _check_chain(area, root.folders, base["id"], drive, sees_all=not account.tokens.sees_only_own_files())
+    sees_all = not account.tokens.sees_only_own_files()
+    yield _check_chain(area, root.folders, base["id"], drive, account.name, sees_all=sees_all)
 
 
 def _ask_file(endpoint: str, token: str, file_id: str) -> tuple[int, dict[str, Any]]:
@@ -171,7 +173,9 @@ def _ask_file(endpoint: str, token: str, file_id: str) -> tuple[int, dict[str, A
     return _ask(endpoint, token, f"files/{file_id}", supportsAllDrives="true", fields=fields)
 
 
-def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive, *, sees_all: bool) -> Finding:
+def _check_chain(
+    area: str, names: tuple[str, ...], base: str, drive: Drive, account: str, *, sees_all: bool
+) -> Finding:
     parent = base
     for depth, name in enumerate(names, 1):
         shown = "/".join(names[:depth])
@@ -182,7 +186,7 @@ def _check_chain(area: str, names: tuple[str, ...], base: str, drive: Drive, *, 
                 area,
                 f"drive_root: {shown} will be made by the first upload, beside any that another program or a person "
                 "made: the token's scope (drive.file) doesn't show it",
-                "if there is one, authorize again with --scope drive (drive-upload authorize --account NAME)",
+                f"if there is one, drive-upload authorize --scope drive --account {shlex.quote(account)}",
             )
         if not folders:
             return ok(area, f"drive_root: {shown} will be made by the first upload")

@@ -237,7 +237,7 @@ def test_a_second_root_is_warned_of(run: Run) -> None:
     ]
 
     assert "MemoryVDB will be made by the first upload, beside any" in warning["what"]
-    assert "--scope drive" in warning["mend"]
+    assert warning["mend"] == "if there is one, drive-upload authorize --scope drive --account default"
 
 
 def test_an_unreachable_drive_is_a_failure(
