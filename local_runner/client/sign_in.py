@@ -74,15 +74,16 @@ def read_client(path: Path, emulator: str | None) -> Client:
     """
     if emulator is not None:
         return Client(*EMULATOR_CLIENT, auth_uri=f"{emulator}/o/oauth2/v2/auth", token_uri=f"{emulator}/token")
+    path = path.absolute()
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise AuthorizationFailed(f"{path.absolute()}: no such client secret; {_GET_ONE}.") from error
+        raise AuthorizationFailed(f"{path}: no such client secret; {_GET_ONE}.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise AuthorizationFailed(f"{path.absolute()}: the client secret can't be read ({type(error).__name__}).") from None
+        raise AuthorizationFailed(f"{path}: the client secret can't be read ({type(error).__name__}).") from None
     section = (document.get("installed") or document.get("web")) if isinstance(document, dict) else None
     if not isinstance(section, dict) or not section.get("client_id") or not section.get("client_secret"):
-        raise AuthorizationFailed(f"{path.absolute()}: is no OAuth client secret; {_GET_ONE}.")
+        raise AuthorizationFailed(f"{path}: is no OAuth client secret; {_GET_ONE}.")
     used = {name: section[name] for name in ("client_id", "client_secret", "token_uri") if section.get(name)}
     try:
         token_checks.check(path, used)

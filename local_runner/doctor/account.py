@@ -21,6 +21,7 @@ from function.drive.google import GOOGLE
 from function.drive.http import Transport, pool
 from function.drive.port import Drive
 from function.drive.query import LIVE, inside, named
+from function.home.network import EMULATOR_HOST, is_this_machine
 from function.upload.account import AccountSession
 from local_runner.doctor.findings import Finding, fail, ok, warn
 from local_runner.log import advice
@@ -36,6 +37,13 @@ SCOPE = "https://www.googleapis.com/auth/"
 
 FEW_BYTES = 100 * 1024 * 1024
 
+MEND = advice.ADVICE | {
+    "settings_invalid": "Mend the setting that the message names.",
+    "locked": "Wait until the other upload has ended; if there is none, end what holds the lock.",
+    "volume_unavailable": "Make room on that volume, or let the user that uploads write there.",
+}
+"""Reason -> what to do; where else the advice is to ask the doctor, its own."""
+
 
 def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
     """Everything about one account; stops where the rest can't be told."""
@@ -43,6 +51,8 @@ def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
     try:
         file = account.tokens.file
         yield from _check_file(area, file)
+        if endpoint is None:
+            yield from _check_realm(area, account.tokens.endpoint(file))
         # First, since a wrong clock makes good keys look bad.
         yield from _check_clock(account.tokens.endpoint(file))
         token = account.tokens.access_token(Deadline.after(TIME_S))
@@ -50,7 +60,7 @@ def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
         token = account.tokens.access_token(Deadline.after(TIME_S))
         yield from _check_drive(area, account, token, endpoint or GOOGLE)
     except UploadError as error:
-        yield fail(area, f"{error.reason}: {error.message}", advice.for_reason(error.reason))
+        yield fail(area, f"{error.reason}: {error.message}", MEND[error.reason])
 
 
 def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
@@ -67,6 +77,14 @@ def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
         yield ok(area, f"scopes: {', '.join(scopes)}")
 
 
+def _check_realm(area: str, token_endpoint: str) -> Iterator[Finding]:
+    """Whether a token that goes to Google is one of Google's, as far as its address tells."""
+    url = urlsplit(token_endpoint)
+    if is_this_machine(url.hostname or ""):
+        what = f"this token is an emulator's, at {url.netloc}, and uploads go to Google Drive"
+        yield warn(area, what, f"export {EMULATOR_HOST}={url.netloc}")
+
+
 def _others_can_read(path: Path) -> bool:
     mode = path.stat().st_mode
     return bool(mode & (stat.S_IRWXG | stat.S_IRWXO)) and not str(path).startswith("/run/secrets")
@@ -78,7 +96,7 @@ def _check_renewal(area: str, account: AccountSession, token: str) -> Finding:
     try:
         account.tokens.access_token(Deadline.after(TIME_S))
     except CredentialsError as error:
-        return fail(area, f"the access token can't be renewed: {error.message}", advice.for_reason(error.reason))
+        return fail(area, f"the access token can't be renewed: {error.message}", MEND[error.reason])
     return ok(area, "the access token can be renewed")
 
 

@@ -15,6 +15,7 @@ import pytest
 from click.testing import Result
 
 from local_runner.commands import doctor as command
+from local_runner.doctor.account import MEND
 from local_runner.doctor.mount import Mount, judge, mount_of, mounts
 from local_runner.drive_emulator import DriveEmulator
 from tests.support.owner import Owner
@@ -157,6 +158,31 @@ def test_a_revoked_token_is_found_although_the_access_token_still_works(
 
     assert result.exit_code == 65
     assert "can't be renewed" in failures(result)[0]
+
+
+def test_an_emulators_token_without_its_variable_is_told(
+    drive: DriveEmulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of the network that Google isn't reached with it."""
+    monkeypatch.delenv("DRIVE_EMULATOR_HOST")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+
+    found = findings(run("doctor", "--json"))
+
+    host = drive.url.removeprefix("http://")
+    what = f"this token is an emulator's, at {host}, and uploads go to Google Drive"
+    assert (what, f"export DRIVE_EMULATOR_HOST={host}") in [(each["what"], each["mend"]) for each in found]
+
+
+def test_no_advice_of_the_doctor_is_to_ask_the_doctor(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """Of an account whose lock can't be had, as of every reason."""
+    change_token(home, expiry="2020-01-01T00:00:00Z")
+    (home / ".drive_upload/locks/destinations.lock").mkdir(parents=True)
+
+    found = [each for each in findings(run("doctor", "--json")) if each["level"] == "fail"]
+
+    assert ["volume_unavailable" in each["what"] for each in found] == [True]
+    assert "doctor" not in " ".join([found[0]["mend"], *MEND.values()])
 
 
 def test_a_key_that_lacks_a_part_is_to_be_downloaded(home: Path, drive: DriveEmulator, run: Run) -> None:
