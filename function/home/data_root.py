@@ -30,6 +30,8 @@ class Location(msgspec.Struct, frozen=True):
 
     path: str
     relative: str
+    shown: str
+    """Relative to the home, as the log and messages have it."""
     status: os.stat_result | None = None
     """What is there, where the search for links has seen it already."""
 
@@ -45,9 +47,9 @@ class Location(msgspec.Struct, frozen=True):
             except FileNotFoundError:
                 status = _look_in_folder(self.path)
         except OSError as error:
-            raise unusable(self.relative, error) from error
+            raise unusable(self.shown, error) from error
         if stat.S_ISLNK(status.st_mode):  # it was resolved as if there were none
-            raise SourceError(f"{self.relative} appeared while it was looked for; call again.", reason="source_changed")
+            raise SourceError(f"{self.shown} appeared while it was looked for; call again.", reason="source_changed")
         return status
 
 
@@ -80,12 +82,12 @@ class DataRoot(msgspec.Struct, dict=True):
     _resolved: dict[str, str] = msgspec.field(default_factory=dict)
 
     @cached_property
-    def _below_home(self) -> str:
+    def _name(self) -> str:
         return os.path.relpath(self.path, self.home)
 
-    def below_home(self, relative: str) -> str:
+    def _below_home(self, relative: str) -> str:
         """A path that is relative to `data_root`, relative to the home."""
-        return os.path.normpath(f"{self._below_home}/{relative}")
+        return os.path.normpath(f"{self._name}/{relative}")
 
     def locate(self, given: str) -> Location:
         """Resolve a request's path.
@@ -125,8 +127,8 @@ class DataRoot(msgspec.Struct, dict=True):
             raise SourceError(f"{quoted(given)} is a folder; name a file in it.", reason="source_not_a_file")
         shown = _below(lexical, os.path.normpath(self.path)) or _below(lexical, root)
         if shown and (is_plain or os.path.realpath(lexical) == real):
-            return Location(real, shown, status)
-        return Location(real, inside, status)
+            return Location(real, shown, self._below_home(shown), status)
+        return Location(real, inside, self._below_home(inside), status)
 
     @cached_property
     def is_empty(self) -> bool:
@@ -200,11 +202,11 @@ class OwnFiles(msgspec.Struct, dict=True):
         except OSError as error:
             raise VolumeUnavailable(
                 f"{error.filename or self._state}: can't be read ({error.strerror}), so that it isn't known whether"
-                f" {location.relative} is one of the job's own files; mend the volume and call again."
+                f" {location.shown} is one of the job's own files; mend the volume and call again."
             ) from error
         if is_own:
             raise SourceError(
-                f"{location.relative} is the job's own (token, client secret, settings, log, lock or state);"
+                f"{location.shown} is the job's own (token, client secret, settings, log, lock or state);"
                 " they are never uploaded.",
                 reason="source_forbidden",
             )

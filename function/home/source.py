@@ -219,7 +219,7 @@ class Source(msgspec.Struct):
                 raise self._changed()
             yield fd
         except OSError as error:
-            raise unusable(self.location.relative, error) from error
+            raise unusable(self.location.shown, error) from error
         finally:
             os.close(fd)
 
@@ -230,7 +230,7 @@ class Source(msgspec.Struct):
         except FileNotFoundError as error:
             raise self._changed() from error
         except OSError as error:
-            raise unusable(self.location.relative, error) from error
+            raise unusable(self.location.shown, error) from error
         if not self._is_as_met(now):
             raise self._changed()
 
@@ -239,7 +239,7 @@ class Source(msgspec.Struct):
 
     def _changed(self) -> SourceError:
         return SourceError(
-            f"{self.location.relative} changed while it was being uploaded; nothing was recorded, call again.",
+            f"{self.location.shown} changed while it was being uploaded; nothing was recorded, call again.",
             reason="source_changed",
         )
 
@@ -256,7 +256,7 @@ def find_source(location: Location, own: OwnFiles) -> Source:
     """
     status = location.look()
     if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{location.relative} is not a regular file.", reason="source_not_a_file")
+        raise SourceError(f"{location.shown} is not a regular file.", reason="source_not_a_file")
     own.check(location, status)
     return Source(location, file_stat(status))
 
@@ -267,11 +267,11 @@ def _open(location: Location) -> int:
         fd = os.open(location.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOENT):  # a link, or nothing, where a file was a moment ago
-            raise SourceError(f"{location.relative} was replaced; call again.", reason="source_changed") from error
-        raise unusable(location.relative, error) from error
+            raise SourceError(f"{location.shown} was replaced; call again.", reason="source_changed") from error
+        raise unusable(location.shown, error) from error
     if _has_proc() and os.readlink(f"/proc/self/fd/{fd}") != location.path:
         os.close(fd)
-        raise SourceError(f"{location.relative} was moved while it was opened.", reason="source_changed")
+        raise SourceError(f"{location.shown} was moved while it was opened.", reason="source_changed")
     return fd
 
 

@@ -277,8 +277,7 @@ class _Invocation(msgspec.Struct):
         source: Source | UploadError
         try:
             location = data_root.locate(request.path)
-            relative = location.relative
-            shown = data_root.below_home(relative)
+            relative, shown = location.relative, location.shown
             source = find_source(location, own)
         except UploadError as error:
             source = self._away(data_root) or error if error.reason == "source_missing" else error

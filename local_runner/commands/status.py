@@ -17,7 +17,16 @@ from local_runner.log.follow import Follower
 from local_runner.log.open_failures import open_failures
 from local_runner.terminal import open_table
 from local_runner.terminal.printable import printable
-from local_runner.terminal.screen import cell, destination_cell, output, size_cell, status_cell, table, time_cell
+from local_runner.terminal.screen import (
+    cell,
+    destination_cell,
+    output,
+    sentence,
+    size_cell,
+    status_cell,
+    table,
+    time_cell,
+)
 
 POLL_S = 0.5
 
@@ -107,7 +116,7 @@ def _show(shown: Sequence[Shown]) -> None:
     console.print(rows)
     for each in shown:
         if each.entry.get("message") and not each.is_healed:
-            console.print(printable(f"{each.entry.get('path') or 'request'}: {each.entry['message']}"), markup=False)
+            console.print(sentence(each.entry), markup=False)
 
 
 def _follow(log: Path, last: int, *, failed: bool, as_json: bool) -> None:

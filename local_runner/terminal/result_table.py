@@ -12,7 +12,7 @@ from local_runner.client.find_files import EXCLUDED, LeftOut
 from local_runner.client.invoke import Entry
 from local_runner.client.tally import ROWS_MAX, Tally
 from local_runner.terminal.printable import printable
-from local_runner.terminal.screen import Rows, cell, destination_cell, size_cell, status_cell, table
+from local_runner.terminal.screen import Rows, cell, destination_cell, sentence, size_cell, status_cell, table
 
 FEW = 3
 """More failures than these with one reason are one line."""
@@ -46,12 +46,12 @@ def show(
         console.print(_entries_table(shown, dry_run=how.dry_run))
     for entry in shown:
         if entry.get("message"):
-            console.print(printable(f"{entry.get('path') or 'request'}: {entry['message']}"), markup=False)
-    for sentence in _causes(rows, many, how.logged):
-        console.print(printable(sentence), style="bold red", markup=False)
+            console.print(sentence(entry), markup=False)
+    for cause in _causes(rows, many, how.logged):
+        console.print(printable(cause), style="bold red", markup=False)
     notes = [*_beside_others(rows, dry_run=how.dry_run), *_left_out(left_out, only_failures=how.only_failures)]
-    for sentence in notes:
-        console.print(printable(sentence), style="yellow", markup=False)
+    for note in notes:
+        console.print(printable(note), style="yellow", markup=False)
     if how.is_stopped:
         console.print(_interrupted(tally), style="bold yellow", markup=False)
     elif tally.count or not how.call_failed:
@@ -85,10 +85,9 @@ def _causes(rows: Sequence[Entry], many: Iterable[object], logged: Collection[ob
     for reason in sorted(map(str, many)):
         failed = [each for each in rows if each.get("reason") == reason]
         if failed:
-            path, message = failed[0].get("path"), failed[0].get("message")
-            is_open = path is not None and failed[0].get("invocation_id") in logged
+            is_open = failed[0].get("path") is not None and failed[0].get("invocation_id") in logged
             advice = " All of them: drive-upload status --open." if is_open else ""
-            yield f"{len(failed)} failed with {reason}, the first {path or 'request'}: {message}{advice}"
+            yield f"{len(failed)} failed with {reason}, the first {sentence(failed[0])}{advice}"
 
 
 def _beside_others(rows: Sequence[Entry], *, dry_run: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from function.core.naming import quoted
 from local_runner.terminal.printable import printable
 
 NO_TERMINAL_WIDTH = 100_000
@@ -28,6 +29,12 @@ def output() -> Console:
 def errors() -> Console:
     """Standard error."""
     return Console(stderr=True, width=None if sys.stderr.isatty() else NO_TERMINAL_WIDTH, highlight=False)
+
+
+def sentence(entry: Mapping[str, Any]) -> str:
+    """What an entry says, its file named once."""
+    path, message = str(entry.get("path") or "request"), str(entry.get("message"))
+    return printable(message if message.startswith((path, quoted(path))) else f"{path}: {message}")
 
 
 FOLD_COLUMNS_MIN = 24

@@ -101,7 +101,7 @@ def test_many_files_are_summed_up_and_every_failure_listed(home: Path, drive: Dr
 
     assert result.exit_code == 65
     assert "153 uploaded" in result.stdout
-    assert "Data/nowhere.txt: nowhere.txt: no such file." in result.stdout
+    assert "\nData/nowhere.txt: no such file.\n" in result.stdout
     assert "Data/n7 " not in result.stdout
 
 
