@@ -66,7 +66,7 @@ def _usage_errors() -> Iterator[None]:
         raise click.exceptions.Exit(USAGE) from error
 
 
-@click.command(cls=_Command, epilog=EXAMPLES)
+@click.command(cls=_Command, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

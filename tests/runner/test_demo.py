@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 from local_runner.cli import COMMANDS
 from local_runner.client.function_process import PROJECT
+from local_runner.drive_emulator.cli import emulator
 from tests.support.privileges import permissions_count
 
 Run = Callable[..., Result]
@@ -152,6 +153,11 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
     """--help works for each, and unknown commands are usage errors."""
     assert run(name, "--help").exit_code == 0
     assert run(f"{name}x").exit_code == 64
+
+
+def test_the_emulator_explains_itself_without_the_others() -> None:
+    """As a tool of its own, by the short option, too."""
+    assert CliRunner().invoke(emulator, ["-h"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
