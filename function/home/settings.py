@@ -8,6 +8,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 import stat
 import sys
 from collections.abc import Mapping
@@ -282,6 +283,11 @@ def _file(path: Path, *, may_be_absent: bool) -> dict[str, Any]:
     except FileNotFoundError as error:
         if may_be_absent:
             return {}
+        if above := next((each for each in path.parents[1:] if os.path.isfile(each / path.name)), None):
+            raise SettingsError(
+                f"{path}: no such settings file, but {above} is a home: call with --home {shlex.quote(str(above))}"
+                f" (or {HOME})."
+            ) from None
         raise SettingsError(
             f"{path}: no such settings file{'' if path.parent.is_dir() else ', nor its folder'};"
             ' run \'drive-upload init\' there, write {"drive_root": "MemoryVDB"} into it, '

@@ -101,12 +101,29 @@ def test_what_was_mistyped_is_not_queued(home: Path, drive: DriveEmulator, run: 
     assert "Dta: no such file or folder; did you mean Data?" in result.stderr
 
 
-def test_a_home_that_is_nowhere_is_said_to_be(run: Run, tmp_path: Path) -> None:
+def test_a_home_that_is_nowhere_is_said_to_be(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Its folder is missing, not only its settings."""
-    mistyped, empty = tmp_path / "memroy", tmp_path / "Data"
+    empty = tmp_path_factory.mktemp("empty")
 
-    assert "paths.json: no such settings file, nor its folder;" in run("--home", str(mistyped), "status").stderr
+    assert "paths.json: no such settings file, nor its folder;" in run("--home", str(empty / "no"), "status").stderr
     assert "paths.json: no such settings file; run 'drive-upload init'" in run("--home", str(empty), "status").stderr
+
+
+@pytest.mark.parametrize("command", [("upload", "a.txt"), ("authorize", "--scope", "drive"), ("status",)])
+def test_below_a_home_that_home_is_named(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """A second home in the first one's Data/ is not what is meant there."""
+    monkeypatch.chdir(home / "Data/Meta")
+    monkeypatch.delenv("DRIVE_UPLOAD_PATHS")
+
+    result = run(*command)
+
+    assert result.exit_code == 78
+    assert result.stderr == (
+        f"Error: {home}/Data/Meta/paths.json: no such settings file, but {home} is a home: call with --home {home}"
+        " (or DRIVE_UPLOAD_HOME).\n"
+    )
 
 
 def test_retry_says_which_path_is_not_open(drive: DriveEmulator, run: Run) -> None:
