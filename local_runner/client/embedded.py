@@ -59,7 +59,8 @@ def embedded_drive(environ: Mapping[str, str] = os.environ) -> Iterator[Embedded
             drive = up.enter_context(_started(folder, settings))
             paths = up.enter_context(_settings_of(settings, drive))
         except OSError as error:
-            raise EmbeddedFailed(f"{folder}: the embedded Drive can't be kept there ({error}).") from error
+            where, why = error.filename or folder, error.strerror or error
+            raise EmbeddedFailed(f"{where}: the embedded Drive can't be kept there ({why}).") from error
         yield Embedded(drive, folder, {"DRIVE_UPLOAD_PATHS": str(paths), "DRIVE_EMULATOR_HOST": drive.url})
 
 

@@ -219,11 +219,10 @@ def _copied(settings: Settings) -> Iterator[Path]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drive-upload-dry-run-")))
             _copy_state(settings, folder)
         except OSError as error:
-            why = error.args[0][0][2] if isinstance(error, shutil.Error) else error  # it lists all that went wrong
-            raise CallFailed(
-                f"{settings.state_root}: the log and the state in it can't be copied for the dry run ({why}); mend "
-                "what that names and call again."
-            ) from error
+            where, why = error.filename or settings.state_root, error.strerror or error
+            if isinstance(error, shutil.Error):  # it lists all that went wrong
+                why = error.args[0][0][2]
+            raise CallFailed(f"{where}: can't be copied for the dry run ({why}); mend that and call again.") from error
         yield folder
 
 

@@ -68,6 +68,8 @@ def function(
     url: str | None, header: Mapping[str, str], emulator: bool, *, dry_run: bool = False
 ) -> Iterator[tuple[Call, Settings | None]]:
     """The function to call, and the settings as far as this machine has them. Raises ClickException."""
+    if header and not url:
+        raise click.UsageError("--header: goes to a function elsewhere; say which with --url.")
     if url and dry_run:
         raise click.UsageError("--dry-run: a function elsewhere can't be asked what it would do; leave out --url.")
     if url and emulator:

@@ -95,10 +95,10 @@ def _beside_others(rows: Sequence[Entry], *, dry_run: bool) -> Iterator[str]:
     uploaded = [(each, drive_name(_name(each.get("path")))) for each in rows if each.get("status") == "uploaded"]
     numbered = [each for each, name in uploaded if number_of(_name(each.get("destination")), name) > 1]
     if numbered:
+        went, first = "would go" if dry_run else "went", " the first" if len(numbered) > 1 else ""
         yield (
-            f"{len(numbered)} {'would go' if dry_run else 'went'} up under a new name, the first as "
-            f"{numbered[0]['destination']}: its name holds other content, as it does where a file was edited. "
-            "--if-exists new_revision keeps one file with its revisions."
+            f"{len(numbered)} {went} up under a new name,{first} as {numbered[0]['destination']}: its name holds other "
+            "content, as it does where a file was edited. --if-exists new_revision keeps one file with its revisions."
         )
 
 

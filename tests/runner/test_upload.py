@@ -204,6 +204,7 @@ def test_metadata_and_policy_travel(home: Path, drive: DriveEmulator, run: Run) 
         (["Data", "--if-exists", "overwrite"], 64),
         (["Data", "--unknown"], 64),
         (["Data", "--url", "http://127.0.0.1:9", "--emulator"], 64),
+        (["Data", "--header", "Authorization: Bearer x"], 64),
         (["Data", "--account", "nobody"], 64),
         (["paths.json"], 65),
         (["Data/gone.txt"], 65),
@@ -355,8 +356,8 @@ def test_what_else_fails_is_not_blamed_on_the_embedded_drive(home: Path, run: Ru
         unreadable = run("upload", "Data", "--emulator", "--dry-run")
 
     assert (refused.exit_code, unreadable.exit_code) == (75, 75)
-    assert ".drive_emulator: the embedded Drive can't be kept there" in refused.stderr
-    assert "can't be copied for the dry run ([Errno 13] Permission denied" in unreadable.stderr
+    assert ".drive_emulator: the embedded Drive can't be kept there (File exists)." in refused.stderr
+    assert "/upload_log.json: can't be copied for the dry run (Permission denied); mend" in unreadable.stderr
     assert not (home / ".drive_emulator.json").exists()
 
 
@@ -573,7 +574,7 @@ def test_an_edited_file_is_said_to_have_a_new_name(home: Path, drive: DriveEmula
     rehearsed, real = run("upload", "Data", "--dry-run"), run("upload", "Data")
 
     assert "under a new name" not in unedited.stdout
-    assert "1 would go up under a new name, the first as MemoryVDB/Meta/a (2).txt" in rehearsed.stdout
-    assert "1 went up under a new name, the first as MemoryVDB/Meta/a (2).txt" in real.stdout
+    assert "1 would go up under a new name, as MemoryVDB/Meta/a (2).txt" in rehearsed.stdout
+    assert "1 went up under a new name, as MemoryVDB/Meta/a (2).txt" in real.stdout
     assert "--if-exists new_revision" in real.stdout
     assert "under a new name" not in run("upload", "Data").stdout
