@@ -57,8 +57,8 @@ def upload(
 
 
 def _embedded_drive(settings: Settings) -> Iterator[str]:
-    """Patterns of what a home keeps for its embedded Drive, and of its settings while that is up."""
-    for own in (settings.home / FOLDER, settings.home / PATHS, settings.home / "paths.json"):
+    """Patterns of what a home keeps for its embedded Drive."""
+    for own in (settings.home / FOLDER, settings.home / PATHS):
         if own.is_relative_to(settings.data_root):
             yield "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", own.relative_to(settings.data_root).as_posix())
 

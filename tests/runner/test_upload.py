@@ -553,12 +553,19 @@ def test_what_was_sent_before_ctrl_c_counts_as_done(home: Path, drive: DriveEmul
 def test_a_walk_over_the_whole_home_leaves_the_jobs_own_files_out(home: Path, run: Run) -> None:
     """With data_root "." neither settings nor tokens, log, state or the embedded Drive go up or fail, twice."""
     (home / "paths.json").write_text('{"drive_root": "M", "data_root": "."}', encoding="utf-8")
-    for name in ("client_secret.json", "client_secret_1-a.apps.googleusercontent.com.json", "upload_log.json.bak"):
+    for name in (
+        "client_secret.json",
+        "client_secret_1-a.apps.googleusercontent.com.json",
+        "drive_token.json",
+        "paths.json.bak",
+    ):
         (home / name).touch()
 
     first = run("upload", ".", "--emulator", "--json")
     second = run("upload", ".", "--emulator", "--exclude", "!*", "--json")
+    named = run("upload", "drive_token.json", "--emulator", "--json")
 
+    assert [each["reason"] for each in json.loads(named.stdout)["results"]] == ["source_forbidden"]
     for result, status in ((first, "uploaded"), (second, "unchanged")):
         document = json.loads(result.stdout)
         assert {each["path"]: each["status"] for each in document["results"]} == dict.fromkeys(
