@@ -233,7 +233,7 @@ class OwnFiles(msgspec.Struct, dict=True):
         written = {settings.paths_json, settings.home / "paths.json"}
         tokens = [settings.home / "drive_token.json"]
         tokens += [each.token for each in settings.accounts if not each.is_application_default]
-        tokens += [each for file in written for each in _named_in(file, _TOKEN_OF_SETTINGS, settings.home)]
+        tokens += [each for file in written for each in _named_in(file, _TOKEN_OF_SETTINGS, str(settings.home))]
         return [
             *written,
             settings.log,
@@ -343,45 +343,47 @@ def _led_to(credentials: Iterable[Path]) -> list[Path]:
     Whatever key names them. Source: google-auth, identity_pool, pluggable and _mtls_helper.
     """
     found: dict[Path, None] = {}
-    left = list(credentials)
+    left = list(dict.fromkeys(credentials))
     while left:
-        named = [each for each in _named_in(left.pop(), _STRING, Path.cwd()) if each not in found]
+        named = [each for each in _named_in(left.pop(), _STRING, os.getcwd()) if each not in found]
         found |= dict.fromkeys(named)
         left += named
     return list(found)
 
 
-def _named_in(file: Path, strings: re.Pattern[str], folder: Path) -> list[Path]:
+def _named_in(file: Path, strings: re.Pattern[str], folder: str) -> list[Path]:
     """The files that strings of a JSON document name, alone or among other words; relative ones are in that folder."""
     texts = (_unquoted(found[1]) for found in strings.finditer(_json_text(file)))
     names = {name for text in texts if "://" not in text for name in (text, *text.split())}
-    paths = (folder / name for name in names if name and "\0" not in name)
+    paths = (os.path.join(folder, name) for name in names if name)
     return [Path(os.path.normpath(path)) for path in paths if _may_be_file(path)]
 
 
 def _json_text(file: Path) -> str:
     try:
-        if not file.is_file():
-            return ""
-        with file.open("rb") as opened:
-            text = opened.read(_NAMED_MAX_BYTES).decode("utf-8", "surrogateescape")
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb", buffering=0) as opened:
+            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+            text = opened.read(_NAMED_MAX_BYTES).decode("utf-8", "surrogateescape") if is_file else ""
     except (OSError, ValueError):  # who uses the file is told
         return ""
     return text if text.lstrip("\ufeff \t\r\n").startswith("{") else ""
 
 
 def _unquoted(text: str) -> str:
+    if "\\" not in text:
+        return text
     try:
         return str(json.loads(f'"{text}"'))
     except ValueError:
         return text
 
 
-def _may_be_file(path: Path) -> bool:
+def _may_be_file(path: str) -> bool:
     """Whether it is one, or is out of reach."""
     try:
         return not stat.S_ISDIR(os.stat(path).st_mode)
-    except ValueError:  # half a character
+    except ValueError:  # half a character, or NUL
         return False
     except OSError as error:
         return error.errno not in (*_MISSING, errno.ELOOP)
