@@ -79,7 +79,8 @@ class Credentials:
     `token` is the path of its token file, or APPLICATION_DEFAULT as a path. `refresh_lock` excludes other processes;
     `cache_path`, on the state volume, keeps tokens that the token file can't hold, so that processes beside a read-only
     mount share them. With `token_uri_override`, an emulator's, all OAuth traffic goes there, and a token that isn't an
-    emulator's is refused. `subject` is the user that a service account acts for.
+    emulator's is refused. `subject` is the user that a service account acts for. Keys and workloads ask for `scope`:
+    Drive's whole, for which no one has to consent; drive.file would hide folders shared with them.
     """
 
     def __init__(
@@ -90,9 +91,11 @@ class Credentials:
         token_uri_override: str | None,
         cache_path: Path | None,
         subject: str | None = None,
+        scope: str = DRIVE_SCOPE,
     ) -> None:
         self._source = token
         self._subject = subject
+        self._scope = scope
         self._lock = refresh_lock
         self._override = token_uri_override
         self._cache = cache_path
@@ -267,7 +270,7 @@ class Credentials:
         if not afresh and state is not None and signature and state.signature == signature:
             return state
         read_at = time.time()
-        file = token_file.read(self._source, self._subject)
+        file = token_file.read(self._source, self._subject, self._scope)
         if self._override is not None:
             token_checks.check_endpoint(file.path, file.fields, self._override, GOOGLE_TOKEN_URI)
         # Two writes within a tick of the volume's clock look the same: what is so young is read again next time.

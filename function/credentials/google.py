@@ -9,10 +9,7 @@ from typing import Any
 
 from function.core.errors import CredentialsError
 from function.credentials.token_endpoint import Endpoint
-from function.credentials.token_file import DRIVE_SCOPE, GOOGLE_TOKEN_URI, METADATA, AccessToken, TokenFile, issued
-
-_KEY_SCOPES = [DRIVE_SCOPE]
-"""What keys and workloads ask for: no one has to consent, and drive.file would hide folders shared with them."""
+from function.credentials.token_file import GOOGLE_TOKEN_URI, METADATA, AccessToken, TokenFile, issued
 
 _IAM_SCOPES = ["https://www.googleapis.com/auth/iam"]
 """What the source of an impersonation asks for. Source: IAM Credentials API, generateAccessToken."""
@@ -34,34 +31,35 @@ def renew(file: TokenFile, endpoint: Endpoint) -> tuple[AccessToken, dict[str, A
 
 
 def _credentials(file: TokenFile) -> Any:
-    fields, subject = file.fields, file.subject
+    fields, subject, scopes = file.fields, file.subject, [file.scope]
     address = str(fields.get("service_account_impersonation_url") or "")
     match file.kind:
         case "service_account":
-            return _key(fields, subject)
+            return _key(fields, subject, scopes)
         case "impersonated_service_account":
-            return _acting(_source(fields["source_credentials"]), address, fields.get("delegates"), subject)
+            source = _source(fields["source_credentials"], scopes)
+            return _acting(source, address, fields.get("delegates"), subject, scopes)
         case "external_account" if address and subject:
             own = {name: value for name, value in fields.items() if not name.startswith("service_account_imp")}
-            return _acting(_external_account(own, _IAM_SCOPES), address, None, subject)
+            return _acting(_external_account(own, _IAM_SCOPES), address, None, subject, scopes)
         case "external_account" if subject:
             raise CredentialsError(
                 f"{file.path}: a subject ({subject}) needs a service account that acts for it: make the file anew with "
                 "service_account_impersonation_url, or remove subject from the settings."
             )
         case "external_account":
-            return _external_account(fields, _KEY_SCOPES)
+            return _external_account(fields, scopes)
         case "external_account_authorized_user":
             return _workforce(fields)
         case _:
             return _authorized_user(fields)
 
 
-def _source(fields: Mapping[str, Any]) -> Any:
+def _source(fields: Mapping[str, Any], scopes: list[str]) -> Any:
     """The credentials that impersonate. Source: google-auth `impersonated_credentials`."""
     match fields.get("type"):
         case "service_account":
-            return _key(fields, None)
+            return _key(fields, None, scopes)
         case "external_account":
             return _external_account(dict(fields), _IAM_SCOPES)
         case "external_account_authorized_user":
@@ -92,12 +90,12 @@ def _workforce(fields: Mapping[str, Any]) -> Any:
     return Workforce.from_info(fields)  # type: ignore[no-untyped-call]
 
 
-def _key(fields: Mapping[str, Any], subject: str | None) -> Any:
+def _key(fields: Mapping[str, Any], subject: str | None, scopes: list[str]) -> Any:
     from google.oauth2.service_account import Credentials as ServiceAccount
 
     named = {name: value for name, value in fields.items() if value is not None}
     return ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
-        {"token_uri": GOOGLE_TOKEN_URI, **named}, scopes=_KEY_SCOPES, subject=subject
+        {"token_uri": GOOGLE_TOKEN_URI, **named}, scopes=scopes, subject=subject
     )
 
 
@@ -112,7 +110,7 @@ def _external_account(fields: dict[str, Any], scopes: list[str]) -> Any:
     return identity_pool.Credentials.from_info(fields, scopes=scopes)  # type: ignore[no-untyped-call]
 
 
-def _acting(source: Any, address: str, delegates: list[str] | None, subject: str | None) -> Any:
+def _acting(source: Any, address: str, delegates: list[str] | None, subject: str | None, scopes: list[str]) -> Any:
     """`source` acts as the service account of the address, and that one for `subject`, where there is one."""
     from google.auth.impersonated_credentials import Credentials as Impersonated
 
@@ -122,7 +120,7 @@ def _acting(source: Any, address: str, delegates: list[str] | None, subject: str
     return Impersonated(  # type: ignore[no-untyped-call]
         source,
         target_principal=account[1],
-        target_scopes=_KEY_SCOPES,
+        target_scopes=scopes,
         delegates=delegates or [],
         subject=subject,
         iam_endpoint_override=address,
@@ -138,11 +136,11 @@ def _machine(file: TokenFile, endpoint: Endpoint) -> Any:
 
     # With a domain given, google-auth doesn't ask for it by an HTTP client of its own.
     own = Machine(  # type: ignore[no-untyped-call]
-        scopes=_IAM_SCOPES if file.subject else _KEY_SCOPES, universe_domain="googleapis.com"
+        scopes=_IAM_SCOPES if file.subject else [file.scope], universe_domain="googleapis.com"
     )
     if file.subject is None:
         return own
     own.refresh(endpoint)  # type: ignore[no-untyped-call]
     account = own.service_account_email
     address = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
-    return _acting(own, address, None, file.subject)
+    return _acting(own, address, None, file.subject, [file.scope])

@@ -15,7 +15,14 @@ from function.core.errors import HOUR_S, SOON_S, CredentialsError, TransientDriv
 from function.core.retry import Deadline
 from function.credentials import refusals
 from function.credentials.token_endpoint import Endpoint
-from function.credentials.token_file import AUTHORIZE, METADATA, AccessToken, TokenFile, require_write_scope
+from function.credentials.token_file import (
+    AUTHORIZE,
+    DRIVE_SCOPE,
+    METADATA,
+    AccessToken,
+    TokenFile,
+    require_write_scope,
+)
 
 T = TypeVar("T")
 
@@ -61,7 +68,7 @@ def renew(file: TokenFile, deadline: Deadline, token_uri_override: str | None) -
             renewal = None
     if renewal is None:
         raise _no_machine_identity()
-    if file.kind in ("authorized_user", "pydrive2"):
+    if file.kind in ("authorized_user", "pydrive2") and file.scope == DRIVE_SCOPE:
         require_write_scope(file.path, list(renewal.scopes))
     return renewal
 

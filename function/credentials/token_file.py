@@ -79,6 +79,8 @@ class TokenFile:
     """The user that a service account acts for: of the settings, else of the file itself."""
     is_default: bool = False
     """Whether it is the machine's, found as Application Default Credentials: never written to."""
+    scope: str = DRIVE_SCOPE
+    """What access tokens are wanted for."""
 
     @property
     def acts_for_another(self) -> bool:
@@ -92,7 +94,7 @@ class TokenFile:
         return replace(self, fields=fields, identity=_identity(kind, fields, self.subject) if kind else self.identity)
 
 
-def read(source: Path, subject: str | None = None) -> TokenFile:
+def read(source: Path, subject: str | None = None, scope: str = DRIVE_SCOPE) -> TokenFile:
     """The token file, followed where it is a link, used for `subject`; `source` may be APPLICATION_DEFAULT.
 
     Raises CredentialsError: credentials_missing where there is no file, credentials_invalid where it is of no use.
@@ -100,8 +102,8 @@ def read(source: Path, subject: str | None = None) -> TokenFile:
     path = locate(source)
     if path is None:
         machine = [METADATA, os.environ.get("GCE_METADATA_HOST"), subject]
-        return TokenFile(source, METADATA, _hash(machine), {}, subject, is_default=True)
-    return replace(_read(path, subject), is_default=_is_default(source))
+        return TokenFile(source, METADATA, _hash(machine), {}, subject, is_default=True, scope=scope)
+    return replace(_read(path, subject, scope), is_default=_is_default(source))
 
 
 def _is_default(source: Path) -> bool:
@@ -119,7 +121,7 @@ def locate(source: Path) -> Path | None:
     return first if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or os.path.exists(first) else None
 
 
-def _read(path: Path, subject: str | None) -> TokenFile:
+def _read(path: Path, subject: str | None, scope: str) -> TokenFile:
     patience = time.monotonic() + _REWRITE_S
     while True:
         content, age_s = _content(path)
@@ -131,8 +133,10 @@ def _read(path: Path, subject: str | None) -> TokenFile:
             time.sleep(0.02)
             continue
         kind = _recognise(path, fields)
+        if scope == DRIVE_SCOPE:
+            require_write_scope(path, recorded_scopes(fields))
         subject = _subject(path, kind, fields, subject)
-        return TokenFile(path, kind.name, _identity(kind, fields, subject), fields, subject)
+        return TokenFile(path, kind.name, _identity(kind, fields, subject), fields, subject, scope=scope)
 
 
 def _subject(path: Path, kind: "_Kind", fields: _Fields, subject: str | None) -> str | None:
@@ -333,7 +337,6 @@ def _recognise(path: Path, fields: dict[str, Any]) -> _Kind:
     for kind in _KINDS:
         if kind.matches(fields):
             _require(path, kind, fields)
-            _require_scope(path, fields)
             return kind
     for matches, sentence in _MISTAKES:
         if matches(fields):
@@ -347,10 +350,6 @@ def _require(path: Path, kind: _Kind, fields: _Fields) -> None:
         if not any(fields.get(name) for name in names):
             raise CredentialsError(f"{path}: {kind.name} credentials without {' or '.join(names)}; {kind.mend}.")
     token_checks.check(path, fields)
-
-
-def _require_scope(path: Path, fields: _Fields) -> None:
-    require_write_scope(path, recorded_scopes(fields))
 
 
 def recorded_scopes(fields: _Fields) -> list[str]:

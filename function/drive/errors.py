@@ -189,7 +189,7 @@ def translate(status: int, headers: Mapping[str, str], body: bytes, *, to_conten
     if envelope is None:
         said = f"Drive, or something on the way to it, answered {status} without a reason"
     else:
-        said = f"Drive answered {status} {envelope.reason}: {_quotable(envelope.message)}"
+        said = f"Drive answered {status} {envelope.reason}: {quotable(envelope.message)}"
     return _error(verdict, f"{said}. {verdict.advice}", retry_after_s(headers))
 
 
@@ -281,7 +281,8 @@ _SECRET: Final = re.compile(
 """What looks like a token, a key or a session: a gateway may put what it was sent into an envelope of its own."""
 
 
-def _quotable(message: str) -> str:
+def quotable(message: str) -> str:
+    """What an answer says, on one short line, without what looks like a secret."""
     text = " ".join(_SECRET.sub("…", message).split())
     text = "".join(each for each in text if each.isprintable())
     return (text if len(text) <= QUOTED_MAX else f"{text[:QUOTED_MAX]}…").rstrip(". ") or "no explanation"

@@ -7,17 +7,24 @@ Source: Cloud Tasks REST reference v2, `projects.locations.queues.tasks.create`,
 import base64
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import click
-import urllib3
-
-from function.drive.http import Connections
+from function.core import retry
+from function.core.errors import DeadlineExceeded, DriveError, SettingsError, TransientDriveError, UploadError
+from function.core.retry import Deadline
+from function.credentials.account_credentials import Credentials
+from function.credentials.token_answer import parsed
+from function.credentials.token_checks import is_word
+from function.drive.errors import quotable, retry_after_s
+from function.drive.http import Connections, Transport, pool
+from function.home.settings import APPLICATION_DEFAULT
 from local_runner.client.invoke import Request
 
 GOOGLE = "https://cloudtasks.googleapis.com"
@@ -27,25 +34,18 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 QUEUE = re.compile(r"projects/(?P<project>[^/]+)/locations/[^/]+/queues/[^/]+")
 
 TIMEOUT_S = 30.0
+"""For one try."""
+
+PATIENCE_S, ATTEMPTS = 60.0, 6
+"""For one task. A create may be sent again, for its task has a name."""
 
 AT_ONCE = 8
 """Requests under way; the API takes hundreds a second."""
 
-RETRIES = urllib3.Retry(
-    total=6,
-    connect=2,
-    allowed_methods=None,
-    status_forcelist=(429, 500, 502, 503, 504),
-    backoff_factor=0.5,
-    backoff_max=20,
-    raise_on_status=False,
-)
-"""A create may be sent again, for its task has a name."""
-
 Outcome = Literal["queued", "already_queued", "failed"]
 
 Authorize = Callable[[], dict[str, str]]
-"""Gives the headers that prove who asks."""
+"""Gives the headers that prove who asks. Raises UploadError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,6 @@ class Enqueued:
     message: str | None = None
 
 
-class CannotEnqueue(click.ClickException):
-    """No task can be made; the message says why."""
-
-    exit_code = 75
-
-
 def task_id(request: Request, file: Path) -> str:
     """The name of a file's task: the digest of its content and of all that the request says. Raises OSError."""
     with open(file, "rb") as content:
@@ -100,26 +94,22 @@ def task(queue: Queue, request: Request, name: str) -> dict[str, Any]:
 
 
 def default_credentials() -> Authorize:
-    """Application Default Credentials, renewed when they are due. Raises CannotEnqueue."""
-    import google.auth
-    from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import Request as Transport
-
-    try:
-        credentials, _ = google.auth.default(scopes=[SCOPE])
-        transport = Transport()
-        credentials.refresh(transport)  # type: ignore[no-untyped-call]
-    except GoogleAuthError as error:
-        raise CannotEnqueue(
-            f"Google doesn't know who asks ({error}); run `gcloud auth application-default login`, or set "
-            "GOOGLE_APPLICATION_CREDENTIALS."
-        ) from error
+    """Application Default Credentials, renewed when they are due, as an account's are. Raises UploadError."""
+    credentials = Credentials(
+        Path(APPLICATION_DEFAULT),
+        refresh_lock=lambda deadline: nullcontext(),
+        token_uri_override=None,
+        cache_path=None,
+        scope=SCOPE,
+    )
 
     def headers() -> dict[str, str]:
-        found: dict[str, str] = {}
-        credentials.before_request(transport, "POST", GOOGLE, found)  # type: ignore[no-untyped-call]
-        return found
+        found = {"Authorization": f"Bearer {credentials.access_token(Deadline.after(TIMEOUT_S))}"}
+        # Whose quota counts where a person asks. Source: AIP-4110, quota project.
+        project = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or credentials.file.fields.get("quota_project_id")
+        return found | ({"X-Goog-User-Project": project} if project and is_word(project) else {})
 
+    headers()
     return headers
 
 
@@ -131,45 +121,66 @@ def nobody() -> dict[str, str]:
 def enqueue(
     queue: Queue, files: list[tuple[Request, Path]], endpoint: str, authorize: Authorize, done: Callable[[], object]
 ) -> list[Enqueued]:
-    """A task for each file; `done` is called after each. Raises CannotEnqueue where none could be made at all."""
-    connections = Connections()
+    """A task for each file; `done` is called after each. Raises SettingsError where the way there is misconfigured."""
 
     def one(request: Request, file: Path) -> Enqueued:
+        path, name = request["path"], ""
         try:
-            return _create(connections, endpoint, authorize, queue, request, task_id(request, file))
+            name = task_id(request, file)
+            return Enqueued(path, name, _create(connections, endpoint, authorize, queue, request, name))
         except OSError as error:
-            return Enqueued(request["path"], "", "failed", f"can't be read ({error.strerror})")
+            return Enqueued(path, name, "failed", f"can't be read ({error.strerror})")
+        except SettingsError:
+            raise
+        except UploadError as error:
+            return Enqueued(path, name, "failed", error.message)
         finally:
             done()
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    with pool(endpoint) as connections, ThreadPoolExecutor(AT_ONCE) as threads:
         return list(threads.map(one, *zip(*files, strict=True))) if files else []
 
 
 def _create(
     connections: Connections, endpoint: str, authorize: Authorize, queue: Queue, request: Request, name: str
-) -> Enqueued:
-    path = request["path"]
-    try:
-        answer = connections.request(
-            "POST",
-            f"{endpoint}/v2/{queue.name}/tasks",
-            json={"task": task(queue, request, name)},
-            headers=authorize(),
-            retries=RETRIES,
-            timeout=TIMEOUT_S,
+) -> Outcome:
+    """Make the task. Raises UploadError."""
+    uri, body = f"{endpoint}/v2/{queue.name}/tasks", json.dumps({"task": task(queue, request, name)})
+
+    def ask() -> Outcome:
+        transport = Transport(connections, deadline=Deadline.after(TIMEOUT_S), where="Cloud Tasks")
+        try:
+            headers = authorize() | {"Content-Type": "application/json"}
+            response, content = transport.request(uri, "POST", body, headers)
+        except DeadlineExceeded:
+            raise TransientDriveError("Cloud Tasks doesn't answer; call again later.", reason="network") from None
+        return _outcome(name, response.status, content, response)
+
+    return retry.call(ask, deadline=Deadline.after(PATIENCE_S), attempts=ATTEMPTS)
+
+
+def _outcome(name: str, status: int, content: bytes, headers: Mapping[str, str]) -> Outcome:
+    """What an answer says of the task. Only Google's own JSON is believed, whatever the status.
+
+    Raises TransientDriveError where the same request can go well, DriveError.
+    """
+    document = parsed(content)
+    error = document.get("error")
+    code = error.get("status") if isinstance(error, dict) else None
+    if status == 200 and error is None and str(document.get("name")).endswith(f"/tasks/{name}"):
+        return "queued"
+    if status == 409 and code == "ALREADY_EXISTS":
+        return "already_queued"
+    if status in (408, 429) or status >= 500:
+        raise TransientDriveError(
+            f"Cloud Tasks answers {status}; call again later.",
+            reason="rate_limited" if status == 429 else "drive_unavailable",
+            retry_after_s=retry_after_s(headers),
         )
-    except urllib3.exceptions.HTTPError as error:
-        return Enqueued(path, name, "failed", f"Cloud Tasks can't be reached ({type(error).__name__}); try again")
-    if answer.status == 200:
-        return Enqueued(path, name, "queued")
-    if answer.status == 409:
-        return Enqueued(path, name, "already_queued")
-    return Enqueued(path, name, "failed", f"Cloud Tasks answered {answer.status}: {_said(answer.data)}")
-
-
-def _said(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return "no explanation"
+    if status < 400 or not isinstance(error, dict) or not isinstance(code, str):
+        raise DriveError(
+            f"Cloud Tasks answers {status} with something that isn't Google's: a proxy or a sign-in page may be on the "
+            "way; call again later.",
+            reason="network",
+        )
+    raise DriveError(f"Cloud Tasks answered {status}: {quotable(str(error.get('message') or ''))}.")

@@ -10,10 +10,13 @@ from typing import Any
 import click
 
 from function.command_line import EX_DATAERR, EX_TEMPFAIL, job_options
+from function.core.errors import SettingsError, UploadError
+from function.home.network import is_http
 from local_runner.client import cloud_tasks
 from local_runner.client.cloud_tasks import GOOGLE, QUEUE, Enqueued, Queue
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import settings
+from local_runner.client.invoke import CallFailed, WrongSettings
 from local_runner.commands.run_uploads import url_option
 from local_runner.commands.upload import find_paths
 from local_runner.terminal.printable import printable
@@ -41,6 +44,15 @@ def _queue(context: click.Context, parameter: click.Parameter, value: str) -> st
     return value
 
 
+def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if not value:
+        return None
+    address = (value if "://" in value else f"http://{value}").rstrip("/")
+    if not is_http(address):
+        raise click.BadParameter("must be host:port or a URL such as http://127.0.0.1:8123.")
+    return address
+
+
 @click.command(epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
 @click.option("--queue", required=True, callback=_queue, metavar="QUEUE", help="projects/P/locations/L/queues/Q.")
@@ -52,7 +64,7 @@ def _queue(context: click.Context, parameter: click.Parameter, value: str) -> st
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out, as upload does.")
 @job_options
 @click.option("--json/--no-json", "as_json", help="Print the tasks as JSON, for programs.")
-@click.option("--endpoint", envvar="CLOUD_TASKS_EMULATOR_HOST", hidden=True)
+@click.option("--endpoint", envvar="CLOUD_TASKS_EMULATOR_HOST", hidden=True, callback=_address)
 def enqueue(
     paths: tuple[str, ...], exclude: tuple[str, ...], url: str, as_json: bool, endpoint: str | None, **options: Any
 ) -> None:
@@ -68,21 +80,20 @@ def enqueue(
     given = {name: value for name, value in options.items() if value is not None}
     found = find_paths(paths, home, exclude)
     files = [({"path": path, **given}, home.home / path) for path in found.files]
-    authorize = cloud_tasks.nobody if endpoint else cloud_tasks.default_credentials()
-    with click.progressbar(length=len(files), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
-        tasks = cloud_tasks.enqueue(queue, files, _address(endpoint), authorize, lambda: bar.update(1))
+    try:
+        authorize = cloud_tasks.nobody if endpoint else cloud_tasks.default_credentials()
+        with click.progressbar(length=len(files), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
+            tasks = cloud_tasks.enqueue(queue, files, endpoint or GOOGLE, authorize, lambda: bar.update(1))
+    except SettingsError as error:
+        raise WrongSettings(error.message) from error
+    except UploadError as error:
+        raise CallFailed(f"Cloud Tasks can't be asked: {error.message}") from error
     _show(tasks, found.left_out, as_json=as_json)
     sys.exit(_exit_code(tasks, found.left_out))
 
 
 def _default_account(queue: str) -> str:
     return f"drive-upload-tasks@{queue.split('/')[1]}.iam.gserviceaccount.com"
-
-
-def _address(emulator: str | None) -> str:
-    if not emulator:
-        return GOOGLE
-    return (emulator if "://" in emulator else f"http://{emulator}").rstrip("/")
 
 
 def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bool) -> None:

@@ -130,4 +130,4 @@ def test_a_queue_that_is_not_there_is_for_later(home: Home) -> None:
     failed = enqueue(home, gone, "https://example.run.app")
 
     assert failed.returncode == 75
-    assert "Cloud Tasks can't be reached" in failed.stderr
+    assert "The connection to Cloud Tasks failed" in failed.stderr
