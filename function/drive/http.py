@@ -392,6 +392,7 @@ class Transport(msgspec.Struct, frozen=True):
     """What is at the other end, for messages."""
     answer_max_bytes: int = ANSWER_MAX_BYTES
     """Decoded. urllib3, from 2.6 on, decodes no more of a piece than was asked for."""
+    silence_max_s: float = READ_TIMEOUT_S
 
     def request(
         self, uri: str, method: str = "GET", body: Body = None, headers: dict[str, str] | None = None
@@ -399,7 +400,7 @@ class Transport(msgspec.Struct, frozen=True):
         """One request. Raises TransientDriveError (network), DeadlineExceeded."""
         self.deadline.check()
         headers = {**(headers or {}), "user-agent": self.user_agent}
-        silence_s = min(READ_TIMEOUT_S, self.deadline.remaining_s())
+        silence_s = min(self.silence_max_s, self.deadline.remaining_s())
         url = urlsplit(uri)
         host = self.connections.host(uri)
         with told(method, uri) as outcome:

@@ -15,14 +15,22 @@ from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
-import urllib3
 
-from function.core.errors import HTTP_CODE, UploadError
+from function.core.errors import HTTP_CODE, DeadlineExceeded, SettingsError, UploadError
+from function.core.retry import Deadline
 from function.core.types import Status
+from function.drive.http import Transport, pool
 from function.serving.app import refused_entry
-from local_runner.client.invoke import Call, CallFailed, Entry, NotTheFunction, Progress, Reply, Request
+from function.serving.payload import BODY_MAX_BYTES
+from local_runner.client.invoke import Call, CallFailed, Entry, NotTheFunction, Progress, Reply, Request, WrongSettings
 from local_runner.client.tally import http_code
 from local_runner.log.entry import Known, is_plain
+
+SLACK_S = 30.0
+"""Beyond the function's own deadline: it answers at most 5 s after it, and a service may have to start first."""
+
+ANSWER_MAX_BYTES = 64 * BODY_MAX_BYTES
+"""Of an answer: it repeats each file's metadata for each account."""
 
 SAID_MAX = 300
 """Characters of what is wrong with an answer, at most: it may repeat a stranger's text."""
@@ -50,21 +58,37 @@ class _Result:
     wrong: str | None
 
 
-def over_http(url: str, headers: Mapping[str, str], home: Path) -> Call:
-    """The function that runs at a URL; its own deadline bounds the waiting. The paths asked for start in `home`."""
-    connections = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=15, read=None))
-    shown = _without_secrets(url)
+def over_http(url: str, headers: Mapping[str, str], home: Path, deadline_s: float = 300) -> Call:
+    """The function that runs at a URL, waited for a little longer than its deadline is believed to be.
+
+    The paths asked for start in `home`. Raises WrongSettings where the way there is misconfigured.
+    """
+    shown, patience_s = _without_secrets(url), deadline_s + SLACK_S
+    address = urlsplit(url)
+    uri = urlunsplit(address._replace(path=address.path or "/"))
+    try:
+        connections = pool(uri)
+    except SettingsError as error:
+        raise WrongSettings(error.message) from error
 
     def call(body: bytes, progress: Progress) -> Reply:
+        transport = Transport(
+            connections,
+            deadline=Deadline.after(patience_s),
+            where=shown,
+            answer_max_bytes=ANSWER_MAX_BYTES,
+            silence_max_s=patience_s,
+        )
         try:
-            answer = connections.request(
-                "POST", url, body=body, headers={**headers, "Content-Type": "application/json"}
-            )
-        except urllib3.exceptions.HTTPError as error:
-            what = str(error).replace(url, shown)
-            raise CallFailed(f"{shown}: no answer ({what}); is the function running there?") from error
+            response, content = transport.request(uri, "POST", body, {**headers, "Content-Type": "application/json"})
+        except DeadlineExceeded:
+            raise CallFailed(
+                f"{shown}: no answer within {patience_s:g} s, {SLACK_S:g} s more than deadline_s; call again later."
+            ) from None
+        except UploadError as error:
+            raise CallFailed(error.message) from None
         asked = json.loads(body)
-        return _reply(answer.status, answer.data, shown, _Asked(asked.get("files", [asked]), str(home)))
+        return _reply(response.status, content, shown, _Asked(asked.get("files", [asked]), str(home)))
 
     return call
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,12 +31,15 @@ from local_runner.terminal.verbosity import is_quiet
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_HEADER = re.compile(r"\s*(?P<name>[\w!#$%&'*+.^`|~-]+)\s*:\s*(?P<value>[\t -~\xa0-\xff]*?)\s*", re.ASCII)
+"""Source: RFC 9110, 5.1 and 5.5."""
+
 
 def _header(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [value.partition(":") for value in values]
-    if any(not (name.strip() and colon) for name, colon, _ in pairs):
-        raise click.BadParameter("must be NAME: VALUE.")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    found = [_HEADER.fullmatch(value) for value in values]
+    if not all(found):  # not repeated: it may hold a token
+        raise click.BadParameter("must be NAME: VALUE on one line, of characters that a header can have (Latin-1).")
+    return {each["name"]: each["value"] for each in found if each}
 
 
 def url_option(**more: Any) -> Callable[[F], F]:
@@ -90,9 +94,15 @@ def function(
 
             call = stack.enter_context(rehearsing(settings))
         else:
-            call = over_http(url, header, settings.home if settings else Path.cwd()) if url else invoke.in_process()
+            call = _elsewhere(url, header, settings) if url else invoke.in_process()
         stack.enter_context(warnings_shown.on())
         yield call, settings
+
+
+def _elsewhere(url: str, header: Mapping[str, str], settings: Settings | None) -> Call:
+    if settings is None:
+        return over_http(url, header, Path.cwd())
+    return over_http(url, header, settings.home, settings.deadline_s)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A service whose answers are odd: what they account for is shown, and every other file is for later."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from local_runner.client import over_http
 from tests.support.mutated_logs import ODD_VALUES, entry
 
 Run = Callable[..., Result]
@@ -295,3 +297,48 @@ def test_an_error_of_whoever_stands_between_is_one_sentence(home: Path, run: Run
 
     assert result.exit_code == exit_code
     assert f"{url} answered {code} without entries" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Authorization: Bearer canary\nx",
+        "Authorization: Bearer canary\r\nX: y",
+        "Authorization: Bearer canary…",
+        "Authorization: Bearer canary\udcff",
+        "Bearer canary: x",
+        "canary",
+    ],
+)
+def test_what_is_no_header_is_wrong_usage(home: Path, run: Run, header: str) -> None:
+    """A line break inside, the dots of our own hint, a name with a space: refused, and not repeated."""
+    result = run("upload", A, "--url", "http://127.0.0.1:9/", "--header", header)
+
+    assert result.exit_code == 64
+    assert "Invalid value for '--header': must be NAME: VALUE on one line" in result.stderr
+    assert "canary" not in result.output
+
+
+def test_a_service_that_says_nothing_is_not_waited_for(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its deadline and the slack end the waiting."""
+    monkeypatch.setattr(over_http, "SLACK_S", 0)
+    monkeypatch.setenv("DRIVE_UPLOAD_DEADLINE_S", "0.3")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result = run("upload", A, "--url", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+
+    assert result.exit_code == 75
+    assert "no answer within 0.3 s, 0 s more than deadline_s" in result.stderr
+
+
+def test_a_service_is_called_as_docs_network_md_says(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the proxy that the environment names, trusting the bundle that it names."""
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexist")
+    with answering(lambda asked: answer(told(A))) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        proxied = run("upload", A, "--url", "http://function.invalid/")
+        trusting = run("upload", A, "--url", "https://function.invalid/")
+
+    assert proxied.exit_code == 0
+    assert trusting.exit_code == 78
+    assert "REQUESTS_CA_BUNDLE: /nonexist can't be read as certificates" in trusting.stderr
