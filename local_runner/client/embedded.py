@@ -3,7 +3,6 @@
     .drive_emulator/drive/      what the Drive holds
     .drive_emulator/port        where it answered last; taken again when it is free
     .drive_emulator/*.json      tokens for it, one per account: the home's own tokens are never sent to an emulator
-    .drive_emulator.json        the home's settings with those tokens, while the Drive is up
 
 The job keeps what it knows of a Drive under the Drive's address. When the address changes, that knowledge moves along;
 when the Drive is new, what another one left behind under the same address goes.
@@ -23,8 +22,11 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from function.home.settings import Settings, load
-from local_runner.client.home import FOLDER, PATHS
+from function.core.types import Root
+from function.home.network import EMULATOR_HOST
+from function.home.settings import VARIABLES, AccountConfig, Settings, load
+from function.state import files
+from local_runner.client.home import FOLDER
 from local_runner.drive_emulator import DriveEmulator
 
 
@@ -50,18 +52,18 @@ def embedded_drive(environ: Mapping[str, str] = os.environ) -> Iterator[Embedded
 
     Raises SettingsError, EmbeddedFailed.
     """
-    settings = load({**environ, "DRIVE_EMULATOR_HOST": ""})
+    settings = load({**environ, EMULATOR_HOST: ""})
     folder = settings.home / FOLDER
     with ExitStack() as up:
         try:
             folder.mkdir(exist_ok=True, mode=0o700)
             up.enter_context(_alone(folder / "lock"))
             drive = up.enter_context(_started(folder, settings))
-            paths = up.enter_context(_settings_of(settings, drive))
+            accounts = _accounts(settings, drive)
         except OSError as error:
             where, why = error.filename or folder, error.strerror or error
             raise EmbeddedFailed(f"{where}: the embedded Drive can't be kept there ({why}).") from error
-        yield Embedded(drive, folder, {"DRIVE_UPLOAD_PATHS": str(paths), "DRIVE_EMULATOR_HOST": drive.url})
+        yield Embedded(drive, folder, {VARIABLES["accounts"]: json.dumps(accounts), EMULATOR_HOST: drive.url})
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def _alone(path: Path) -> Iterator[None]:
 def _started(folder: Path, settings: Settings) -> Iterator[DriveEmulator]:
     kept, remembered = folder / "drive", folder / "port"
     is_new = not kept.exists()
-    old_port = int(remembered.read_text()) if remembered.exists() else 0
+    old_port = _port(remembered)
     emails = [f"{quote(each.name, safe='')}@example.com" for each in settings.accounts]
     try:
         drive = DriveEmulator(kept, port=old_port, emails=emails)
@@ -88,8 +90,17 @@ def _started(folder: Path, settings: Settings) -> Iterator[DriveEmulator]:
         drive = DriveEmulator(kept, port=0, emails=emails)
     with drive:
         _move_state(settings, old_port if old_port != drive.port else None, drive.port, is_new=is_new)
-        remembered.write_text(str(drive.port))
+        files.replace(remembered, str(drive.port).encode())
         yield drive
+
+
+def _port(remembered: Path) -> int:
+    """The port of last time; 0 where it isn't known."""
+    try:
+        port = int(remembered.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+    return port if 0 < port < 2**16 else 0
 
 
 def _move_state(settings: Settings, old_port: int | None, port: int, *, is_new: bool) -> None:
@@ -107,37 +118,36 @@ def _state(settings: Settings, port: int) -> Path:
     return msgspec.structs.replace(settings, emulator=f"http://127.0.0.1:{port}").state
 
 
-@contextmanager
-def _settings_of(settings: Settings, drive: DriveEmulator) -> Iterator[Path]:
-    """The home's settings with tokens for that Drive; what can't be removed afterwards is written over next time."""
-    paths = _write_settings(settings, drive)
-    try:
-        yield paths
-    finally:
-        with suppress(OSError):
-            paths.unlink()
-
-
-def _write_settings(settings: Settings, drive: DriveEmulator) -> Path:
-    document: dict[str, Any] = {}
-    with suppress(FileNotFoundError):  # the variables may say it all
-        document = json.loads(settings.paths_json.read_bytes())
-    accounts = document.get("accounts") or {each.name: {} for each in settings.accounts}
+def _accounts(settings: Settings, drive: DriveEmulator) -> dict[str, Any]:
+    """The home's accounts, each with a token for that Drive."""
+    accounts = {}
     for each in settings.accounts:
-        email = quote(each.name, safe="")
-        _write_token(drive, settings.home / FOLDER / f"{email}.json", f"{email}@example.com")
-        accounts[each.name] = {**accounts[each.name], "token": f"{FOLDER}/{email}.json"}
-    fresh = settings.home / f"{PATHS}.{os.getpid()}.new"
-    fresh.write_text(json.dumps(document | {"accounts": accounts}, indent=2), encoding="utf-8")
-    return fresh.replace(settings.home / PATHS)
+        email, root = quote(each.name, safe=""), each.root
+        _write_token(drive, settings.home / FOLDER / f"{email}.json", f"{email}@example.com", each)
+        accounts[each.name] = {
+            "token": f"{FOLDER}/{email}.json",
+            "drive_root": _without_none(root) if root.folder_id or root.drive_id else root.path,
+        }
+    return accounts
 
 
-def _write_token(drive: DriveEmulator, path: Path, email: str) -> None:
-    """A token for that account; the grant stays what it was, so that the job need not ask anew whose token it is."""
+def _without_none(root: Root) -> dict[str, str]:
+    return {name: value for name, value in msgspec.to_builtins(root).items() if value is not None}
+
+
+def _write_token(drive: DriveEmulator, path: Path, email: str, account: AccountConfig) -> None:
+    """A token for that account; the grant stays what it was, so that the job need not ask anew whose token it is.
+
+    It names the token that it stands for: a file that a token leads to is never a source, and the settings name the
+    real one no more while the Drive is up.
+    """
     before: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         before = json.loads(path.read_bytes())
     drive.write_token(path, email)
+    token = json.loads(path.read_bytes())
+    if not account.is_application_default:
+        token["stands_for"] = str(account.token)
     if "refresh_token" in before:
-        token = json.loads(path.read_bytes()) | {"refresh_token": before["refresh_token"]}
-        path.write_text(json.dumps(token, indent=2), encoding="utf-8")
+        token["refresh_token"] = before["refresh_token"]
+    files.replace(path, json.dumps(token, indent=2).encode())

@@ -9,9 +9,6 @@ from local_runner.client.invoke import WrongSettings
 FOLDER = ".drive_emulator"
 """Where a home keeps its embedded Drive."""
 
-PATHS = ".drive_emulator.json"
-"""The home's settings while its embedded Drive is up."""
-
 
 def settings() -> Settings:
     """The settings of DRIVE_UPLOAD_PATHS, or of ./paths.json. Raises WrongSettings."""

@@ -12,7 +12,7 @@ from function.command_line import job_options
 from function.home.data_root import OwnFiles
 from function.home.settings import EXCLUDE, Settings
 from local_runner.client.find_files import Found, find
-from local_runner.client.home import FOLDER, PATHS, account_named
+from local_runner.client.home import FOLDER, account_named
 from local_runner.commands.run_uploads import function, run, where_options
 
 EXAMPLES = """\b
@@ -58,9 +58,9 @@ def upload(
 
 def _embedded_drive(settings: Settings) -> Iterator[str]:
     """Patterns of what a home keeps for its embedded Drive."""
-    for own in (settings.home / FOLDER, settings.home / PATHS):
-        if own.is_relative_to(settings.data_root):
-            yield "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", own.relative_to(settings.data_root).as_posix())
+    own = settings.home / FOLDER
+    if own.is_relative_to(settings.data_root):
+        yield "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", own.relative_to(settings.data_root).as_posix())
 
 
 def find_paths(

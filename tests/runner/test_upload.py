@@ -319,7 +319,6 @@ def test_the_embedded_drive_is_the_same_one_next_time(home: Path, run: Run) -> N
     assert (first["status"], second["status"]) == ("uploaded", "unchanged")
     assert second["totals"]["requests"] == 0
     assert not (home / "drive_token.json").exists()
-    assert not (home / ".drive_emulator.json").exists()
 
 
 def test_the_embedded_drive_is_the_same_one_at_another_port(home: Path, run: Run) -> None:
@@ -342,6 +341,49 @@ def test_the_embedded_drive_takes_settings_from_variables_alone(
     monkeypatch.setenv("DRIVE_UPLOAD_DRIVE_ROOT", "MemoryVDB")
 
     assert json.loads(run("upload", "Data", "--emulator", "--json").stdout)["status"] == "uploaded"
+
+
+def test_the_embedded_drive_gets_no_own_file_of_the_home(home: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its settings nor a real token nor what that leads to, whether paths.json names it or a variable."""
+    source = {"type": "external_account", "credential_source": {"file": str(home / "Data/me.key")}}
+    for name, content in (("me.json", json.dumps(source)), ("me.key", "key"), ("team.json", "{}")):
+        (home / "Data" / name).write_text(content)
+    settings = {"drive_root": "M", "data_root": ".", "accounts": {"me": {"token": "Data/me.json"}}}
+    (home / "paths.json").write_text(json.dumps(settings))
+    named = run("upload", "paths.json", "Data/me.json", "Data/me.key", "--emulator", "--json")
+    walked = run("upload", "Data", "--emulator")
+    monkeypatch.setenv("DRIVE_UPLOAD_ACCOUNTS", '{"team": {"token": "Data/team.json"}}')
+    by_variable = run("upload", "Data/team.json", "--emulator", "--json")
+
+    assert {each["reason"] for each in json.loads(named.stdout)["results"]} == {"source_forbidden"}
+    assert walked.exit_code == 0
+    assert json.loads(by_variable.stdout)["results"][0]["reason"] == "source_forbidden"
+
+
+def test_the_embedded_drive_stands_accounts_of_a_variable(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of other names than those of paths.json, with roots of their own and a user to act for."""
+    team = {"token": "t.json", "drive_root": {"folder_id": "root"}, "subject": "ada@example.com"}
+    monkeypatch.setenv("DRIVE_UPLOAD_ACCOUNTS", json.dumps({"team": team, "me": {"token": "me.json"}}))
+
+    document = json.loads(run("upload", "Data/Meta/a.txt", "--emulator", "--json").stdout)
+
+    assert {each["account"]: each["destination"] for each in document["results"]} == {
+        "team": "Meta/a.txt",
+        "me": "MemoryVDB/Meta/a.txt",
+    }
+    assert document["status"] == "uploaded"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"x", b"99999", b"-1"])
+def test_a_damaged_port_of_the_embedded_drive_is_forgotten(home: Path, run: Run, content: bytes) -> None:
+    """As a kill can leave it: another one is taken."""
+    (home / ".drive_emulator").mkdir()
+    (home / ".drive_emulator/port").write_bytes(content)
+
+    assert run("upload", "Data", "--emulator").exit_code == 0
+    assert 0 < int((home / ".drive_emulator/port").read_text()) < 65536
 
 
 def test_what_else_fails_is_not_blamed_on_the_embedded_drive(home: Path, run: Run) -> None:
