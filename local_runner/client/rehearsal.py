@@ -201,7 +201,8 @@ def rehearsing(settings: Settings) -> Iterator[Call]:
     """
     telemetry.log_to_stderr()
     with _copied(settings) as folder:
-        app = open_app(msgspec.structs.replace(settings, state_root=folder), Rehearsal)
+        copied = open_app(replace(settings, state_root=folder), Rehearsal)
+        app = replace(copied, settings=settings)  # what is an own file is told by where the state really is
 
         def call(body: bytes, progress: Progress) -> Reply:
             result = app.handle(body, {}, lambda path, sent, size: None)

@@ -101,3 +101,15 @@ def test_people_see_that_it_is_a_plan(mixed: Path, drive: DriveEmulator, run: Ru
 def test_a_function_elsewhere_cannot_be_rehearsed(home: Path, run: Run) -> None:
     """--url with --dry-run is a mistake, not an upload."""
     assert run("upload", "Data", "--dry-run", "--url", "http://127.0.0.1:9").exit_code == 64
+
+
+@pytest.mark.parametrize("name", ["upload_log.json", "drive_upload.lock", ".drive_upload", "paths.json"])
+def test_own_files_would_be_refused(home: Path, drive: DriveEmulator, run: Run, name: str) -> None:
+    """As the run itself refuses them: log, lock and state are found where they really are."""
+    (home / "paths.json").write_text('{"drive_root": "M", "data_root": "."}')
+    run("upload", "Data")
+    own = next(each for each in sorted(home.rglob("*")) if name in each.parts and each.is_file())
+
+    results = [run("upload", str(own), *more, "--json") for more in (["--dry-run"], [])]
+
+    assert [json.loads(each.stdout)["results"][0]["reason"] for each in results] == ["source_forbidden"] * 2
