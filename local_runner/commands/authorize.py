@@ -15,7 +15,7 @@ from function.credentials import token_checks, token_file
 from function.credentials.token_file import GOOGLE_TOKEN_URI
 from function.home.settings import HOME, PATHS, AccountConfig, emulator, load
 from function.state import files
-from local_runner.client.home import account_named
+from local_runner.client.home import account_named, is_own, is_source
 from local_runner.client.invoke import WrongSettings
 from local_runner.client.sign_in import SCOPES, AuthorizationFailed, read_client, sign_in
 
@@ -77,9 +77,10 @@ def _authorize(
 ) -> None:
     """Raises ClickException, UploadError."""
     host, path = _where(account, token)
+    is_wanted = token is None or _check_named(token)
     secret = client_secret or _client_secret()
     client = read_client(secret, host)
-    _check_place(path, secret, host)
+    _check_place(path, secret, host, may_be_damaged=is_wanted)
     chosen = scope or _ask_scope()
 
     def show(url: str) -> None:
@@ -116,6 +117,21 @@ def _where(account: str | None, token: Path | None) -> tuple[str | None, Path]:
     return settings.emulator, _token_of(settings.accounts[0] if account is None else account_named(settings, account))
 
 
+def _check_named(token: Path) -> bool:
+    """Whether the settings want a token in the place that --token names. Raises UsageError, UploadError."""
+    try:
+        home = load()
+    except SettingsError:  # it goes without settings
+        return False
+    if os.path.realpath(token) in {os.path.realpath(each.token) for each in home.accounts}:
+        return True
+    if is_own(token, home):
+        raise click.UsageError(f"--token: {token} is one of the home's own files; name another one.")
+    if is_source(token, home):
+        raise click.UsageError(f"--token: {token} lies in data_root, so it would be uploaded; name another place.")
+    return False
+
+
 def _client_secret() -> Path:
     """Where the OAuth client's file is, if nobody says it: in the home, as the documents have it, or in this folder."""
     home = os.environ.get(HOME) or Path(os.environ.get(PATHS) or "paths.json").parent
@@ -137,7 +153,7 @@ def _token_of(account: AccountConfig) -> Path:
     return account.token
 
 
-def _check_place(path: Path, client_secret: Path, emulator_host: str | None) -> None:
+def _check_place(path: Path, client_secret: Path, emulator_host: str | None, *, may_be_damaged: bool) -> None:
     """Raise AuthorizationFailed where the token couldn't be written, or would destroy what is there: before consent."""
     if path.is_symlink():
         raise AuthorizationFailed(f"{path}: is a link, as mounted secrets are; name the file itself by --token.")
@@ -153,7 +169,11 @@ def _check_place(path: Path, client_secret: Path, emulator_host: str | None) -> 
     try:
         there = token_file.read(path)
     except CredentialsError:
-        return
+        if may_be_damaged or not path.exists() or not path.stat().st_size:
+            return
+        raise AuthorizationFailed(
+            f"{path}: holds something else than a token; move it away, or name another file by --token."
+        ) from None
     if there.kind not in ("authorized_user", "pydrive2"):
         raise AuthorizationFailed(f"{path}: holds {there.kind} credentials; move them away, or name another file.")
     if emulator_host is not None:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import click
 
-from local_runner.client.home import NoLog, settings
+from function.core.errors import UploadError
+from function.home.settings import Settings
+from local_runner.client.home import NoLog, is_own, is_source, settings
 from local_runner.log import reader
 from local_runner.log.open_failures import open_failures
-from local_runner.terminal.report.page import page
+from local_runner.terminal.report.page import TITLE, page
 from local_runner.terminal.report.summary import Summary
+
+PAGE_START_BYTES = 4096
+"""The title of a page is among them."""
 
 EXAMPLES = """\b
 Examples:
@@ -38,6 +43,8 @@ Exit codes: 0 done, 64 wrong usage, 65 the log can't be read, 78 the settings ar
 def report(output: Path, last: int) -> None:
     """Write the log as an HTML page: what is open now, totals and pictures, and the last attempts to search."""
     home = settings()
+    if str(output) != "-":
+        _check_place(output, home)
     summary = Summary(os.path.relpath(home.data_root, home.home), deque(maxlen=last))
     try:
         open_ = open_failures(summary.counting(reader.entries(home.log)), home.home)
@@ -52,3 +59,21 @@ def report(output: Path, last: int) -> None:
     except OSError as error:
         raise NoLog(f"{output}: the page can't be written ({error.strerror}).") from error
     click.echo(f"Wrote {output}: {len(open_)} open; {len(summary.last)} of {summary.all.statuses.total()} attempts.")
+
+
+def _check_place(output: Path, home: Settings) -> None:
+    """Raise UsageError where the page would take the place of something else than a page or nothing."""
+    try:
+        if is_own(output, home):
+            raise click.UsageError(f"--output: {output} is one of the home's own files; name another one.")
+        if not output.is_file():
+            return
+        with output.open("rb") as file:
+            start = file.read(PAGE_START_BYTES)
+    except UploadError as error:
+        raise NoLog(error.message) from error
+    except OSError as error:
+        raise NoLog(f"{output}: the page can't be written there ({error.strerror}).") from error
+    # By its content, since a source may have another name that lies elsewhere.
+    if TITLE.encode() not in start and (start or is_source(output, home)):
+        raise click.UsageError(f"--output: {output} is a file that is no report; name another one, or remove it.")

@@ -324,6 +324,39 @@ def test_a_place_that_cant_take_the_token_is_found_before_anyone_consents(
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("paths.json", "is one of the home's own files"),
+        ("upload_log.json", "is one of the home's own files"),
+        ("Data/a.txt", "lies in data_root"),
+        ("Data/new.json", "lies in data_root"),
+        ("notes.txt", "holds something else than a token"),
+    ],
+)
+def test_a_token_takes_no_other_files_place(run: Callable[..., Result], tmp_path: Path, place: str, words: str) -> None:
+    """What --token names is kept where it is an own file, a source or no token, and said so first."""
+    (tmp_path / "Data").mkdir()
+    for name in ("Data/a.txt", "notes.txt"):
+        (tmp_path / name).write_text("mine")
+    before = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+
+    outcome = run("--token", str(tmp_path / place), "--scope", "drive")
+
+    assert words in outcome.output
+    assert "Open this page" not in outcome.output
+    assert {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} == before
+
+
+def test_a_damaged_token_is_replaced_where_the_settings_want_it(run: Callable[..., Result], tmp_path: Path) -> None:
+    """Whether --token or --account names it: what is asked next is the scope."""
+    path = tmp_path / "secrets/mine.json"
+    path.write_text("{half")
+
+    for named in (["--token", str(path)], ["--account", "mine"]):
+        assert "--scope: say drive" in run(*named).output
+
+
 def test_a_terminal_is_asked_for_the_scope(tmp_path: Path) -> None:
     """At a terminal both scopes are explained, for whom each is, before one is chosen."""
     here, there = pty.openpty()

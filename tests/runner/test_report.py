@@ -106,6 +106,35 @@ def test_the_report_can_be_read_without_eyes_and_colours(home: Path, run: Run) -
     assert "✗ failed" in page.text
 
 
+@pytest.mark.parametrize(
+    "place", ["upload_log.json", "drive_token.json", "paths.json", "Data/Meta/a.txt", "Data/Meta/b.txt", "link", "hard"]
+)
+@pytest.mark.parametrize("are_there", [True, False])
+def test_the_report_takes_no_other_files_place(home: Path, run: Run, place: str, are_there: bool) -> None:
+    """Neither an own file's, be it there or not, nor a source's, by whatever name."""
+    for name in ("upload_log.json", "drive_token.json") if are_there else ():
+        (home / name).write_text("[\n]\n")
+    (home / "link").symlink_to("drive_token.json")
+    (home / "hard").hardlink_to(home / "Data/Notes/c.txt")
+    before = {each: each.read_bytes() for each in home.rglob("*") if each.is_file()}
+
+    result = run("report", "--output", place)
+
+    assert result.exit_code == 64
+    assert f"--output: {place} is " in result.stderr
+    assert {each: each.read_bytes() for each in home.rglob("*") if each.is_file()} == before
+
+
+def test_a_report_takes_the_place_of_a_report(home: Path, run: Run) -> None:
+    """Also where all of the home is data_root, and of an empty file that was made for it."""
+    (home / "paths.json").write_text('{"drive_root": "M", "data_root": "."}')
+    assert [run("report").exit_code, run("report").exit_code] == [0, 0]
+
+    (home / "paths.json").write_text('{"drive_root": "M"}')
+    (home / "made.html").touch()
+    assert run("report", "-o", "made.html").exit_code == 0
+
+
 def test_the_report_of_a_fresh_home_says_so(run: Run) -> None:
     """No log gives a page too."""
     page = run("report", "-o", "-").stdout

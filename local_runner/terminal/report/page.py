@@ -21,6 +21,8 @@ from local_runner.terminal.report import charts
 from local_runner.terminal.report.rows import as_script, safe_link, shown, table
 from local_runner.terminal.report.summary import Summary, Totals
 
+TITLE: Final = "<title>Drive Upload report</title>"
+
 STATUSES: Final = {"uploaded": "✓", "unchanged": "=", "skipped": "↷", "failed": "✗"}
 """Status -> sign, so that colour is never the only difference."""
 
@@ -67,7 +69,7 @@ def page(summary: Summary, open_: Sequence[OpenFailure], log: str, drive_root: s
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="referrer" content="no-referrer">
-<title>Drive Upload report</title>
+{TITLE}
 <style>{style}</style>
 </head>
 <body>
