@@ -17,7 +17,7 @@ from local_runner.client.cloud_tasks import GOOGLE, QUEUE, Enqueued, Queue
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import settings
 from local_runner.client.invoke import CallFailed, WrongSettings
-from local_runner.commands.run_uploads import url_option
+from local_runner.commands.run_uploads import paths_argument, url_option
 from local_runner.commands.upload import find_paths
 from local_runner.terminal.printable import printable
 from local_runner.terminal.verbosity import is_quiet
@@ -54,7 +54,7 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
+@paths_argument(required=True)
 @click.option("--queue", required=True, callback=_queue, metavar="QUEUE", help="projects/P/locations/L/queues/Q.")
 @url_option(required=True, help="The function that the tasks call.")
 @click.option("--service-account", metavar="EMAIL", help="Whose token the tasks carry; it needs roles/run.invoker "

@@ -40,7 +40,7 @@ Exit codes: 0 done, or nothing is due, 64 wrong usage, 65 something failed for g
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]…")
+@run_uploads.paths_argument(required=False)
 @click.option("--all", "at_once", is_flag=True, help="Also what isn't due yet.")
 @click.option("--failed", is_flag=True, help="Also what failed for good.")
 @click.option("--reason", "reasons", multiple=True, type=click.Choice(sorted(ADVICE)), metavar="REASON",

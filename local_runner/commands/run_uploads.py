@@ -42,6 +42,18 @@ def _header(context: click.Context, parameter: click.Parameter, values: tuple[st
     return {each["name"]: each["value"] for each in found if each}
 
 
+def paths_argument(*, required: bool) -> Callable[[F], F]:
+    """The argument PATH, any number of times. An empty one is a shell's unset variable, and would mean all there is."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in value:
+            raise click.BadParameter("is empty; name a file or a folder.")
+        return value
+
+    metavar = "PATH…" if required else "[PATH]…"
+    return click.argument("paths", nargs=-1, required=required, type=click.UNPROCESSED, metavar=metavar, callback=check)
+
+
 def url_option(**more: Any) -> Callable[[F], F]:
     """The option --url, with what its command says of it."""
 

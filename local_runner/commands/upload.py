@@ -13,7 +13,7 @@ from function.home.data_root import OwnFiles
 from function.home.settings import EXCLUDE, Settings
 from local_runner.client.find_files import Found, find
 from local_runner.client.home import FOLDER, account_named
-from local_runner.commands.run_uploads import function, run, where_options
+from local_runner.commands.run_uploads import function, paths_argument, run, where_options
 
 EXAMPLES = """\b
 Examples:
@@ -29,7 +29,7 @@ are wrong.
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, required=True, type=click.UNPROCESSED, metavar="PATH…")
+@paths_argument(required=True)
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out of folders and globs, as a line of "
               ".gitignore, besides the setting `exclude`; !PATTERN lets them in.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would be done; nothing is changed, here or on Drive.")

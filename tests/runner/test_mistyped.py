@@ -144,3 +144,22 @@ def test_retry_says_which_path_is_not_open(drive: DriveEmulator, run: Run) -> No
 def test_a_function_elsewhere_may_have_it(home: Path, drive: DriveEmulator, run: Run) -> None:
     """With --url nothing is judged by what is here: the call is made."""
     assert run("upload", "/srv/Data/a.txt", "--url", "http://127.0.0.1:9").exit_code == 75
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["upload"],
+        ["upload", "Data"],
+        ["retry"],
+        ["retry", "--forget"],
+        ["enqueue", "--queue", "projects/p/locations/l/queues/q", "--url", "https://u"],
+    ],
+)
+def test_an_empty_path_is_wrong_usage(home: Path, drive: DriveEmulator, run: Run, command: list[str]) -> None:
+    """As a variable of a shell that isn't set leaves it: nothing is done."""
+    result = run(*command, "")
+
+    assert result.exit_code == 64
+    assert "is empty; name a file or a folder." in result.stderr
+    assert drive.files() == []
