@@ -1,6 +1,7 @@
 """The same job from a command line: `serve` the HTTP function, or `upload` one path and exit.
 
 Exit codes follow sysexits.h: 0 done, 64 usage, 65 failed for good, 75 try again later, 78 settings.
+They tell what was done; a standard output that takes no more, as on a full disk, makes a 0 a 75.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from function.core.types import Policy
+from function.startup import lost_output
 
 if TYPE_CHECKING:
     from function.serving.app import InvocationResult
@@ -133,9 +135,12 @@ def leave(code: int) -> NoReturn:
 
     A read that hangs must not keep it, and to free what the kernel frees anyway takes as long as half a request.
     """
-    with suppress(BrokenPipeError):  # who read the output has had enough of it
+    with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
+    lost = lost_output()
+    if lost and not isinstance(lost, BrokenPipeError) and code == EX_OK:  # who reads no further has had enough
+        code = EX_TEMPFAIL
     if "opentelemetry.sdk" in sys.modules:  # else its module isn't even loaded
         from function import telemetry
 

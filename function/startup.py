@@ -1,9 +1,11 @@
 """What a process of the job does before it imports anything else."""
 
 import gc
+import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def leave_out_working_folder() -> None:
@@ -27,6 +29,49 @@ def restart_in_utf8() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - itself
+
+
+class _Output(io.FileIO):
+    """A standard stream that takes what it is given, and drops it from the first error on."""
+
+    lost: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.lost is None:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self.lost = error
+        return len(data)
+
+
+def outlive_output() -> None:
+    """Let no reader that has gone, no full disk and no closed stream stop what is being done.
+
+    A standard stream that is closed is put on /dev/null: the next file opened would take its place, and what is printed
+    go into it. Names that the terminal can't show are escaped.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - it stays open
+    sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
+
+
+def _stream(fd: int, before: Any) -> io.TextIOWrapper:
+    raw = _Output(fd, "wb", closefd=False)
+    encoding = before.encoding if before else "utf-8"
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=fd == 2 or raw.isatty()
+    )
+
+
+def lost_output() -> OSError | None:
+    """Why a part of what was printed on standard output is nowhere."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return raw.lost if isinstance(raw, _Output) else None
 
 
 def collect_garbage_rarely() -> None:

@@ -5,7 +5,6 @@ Exit codes follow sysexits.h: 0 done, 64 usage, 65 failed for good, 75 try again
 
 import importlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 
 from function import __version__
 from function.command_line import EX_USAGE, leave
-from function.startup import collect_garbage_rarely, restart_in_utf8
+from function.startup import collect_garbage_rarely, outlive_output, restart_in_utf8
 from local_runner.terminal import verbosity
 
 SECTIONS = {
@@ -146,15 +145,10 @@ def cli(verbose: bool, quiet: bool) -> None:
 
 
 def main(prog_name: str = "drive-upload", defaults: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-    """Run the command line, with other defaults of commands' options where they are given.
-
-    Names that the terminal can't show are escaped instead of failing.
-    """
+    """Run the command line, with other defaults of commands' options where they are given."""
+    outlive_output()
     restart_in_utf8()
     collect_garbage_rarely()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     try:
         cli(prog_name=prog_name, default_map=defaults)
     except SystemExit as end:

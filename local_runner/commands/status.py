@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from function.startup import lost_output
 from local_runner.client.home import NoLog, settings
 from local_runner.client.invoke import Entry
 from local_runner.log import reader
@@ -125,7 +126,7 @@ def _follow(log: Path, last: int, *, failed: bool, as_json: bool) -> None:
         for each in _last(log, last, failed=failed):
             show(each.entry)
         try:
-            while True:
+            while lost_output() is None:
                 for entry in follower.new_entries():
                     if not failed or entry.get("status") == "failed":
                         show(entry)
