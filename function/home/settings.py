@@ -221,6 +221,12 @@ def emulator(environ: Mapping[str, str] = os.environ) -> str | None:
     return emulator_url(environ.get(EMULATOR_HOST), environ.get(PLAIN_HTTP))
 
 
+def check_drive_root(text: str, where: str) -> None:
+    """Raise SettingsError where the text can't be the setting drive_root; `where` it stands is named."""
+    kind = next(each.type for each in _FIELDS if each.name == "drive_root")
+    _root(_checked(kind, text, where), where)
+
+
 def default_credentials() -> list[Path]:
     """Where Google's Application Default Credentials may lie, the first that counts first.
 

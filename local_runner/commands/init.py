@@ -8,7 +8,7 @@ import click
 
 from function.command_line import if_exists_option
 from function.core.errors import SettingsError
-from function.home.settings import EXCLUDE, documentation, load
+from function.home.settings import EXCLUDE, check_drive_root, documentation, load
 from function.state import files
 from local_runner.client.invoke import WrongSettings
 
@@ -63,8 +63,20 @@ class CannotWrite(click.ClickException):
     exit_code = 65
 
 
+def _drive_root(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Before anything is written: what is there already stays as it is, a mistake too."""
+    try:
+        if value is not None:
+            check_drive_root(value, "--drive-root")
+    except SettingsError as error:
+        raise click.UsageError(error.message) from error
+    return value
+
+
 @click.command(epilog=EXAMPLES)
-@click.option("--drive-root", help="Folder on Drive, from My Drive's root (default: MemoryVDB).")
+@click.option(
+    "--drive-root", callback=_drive_root, help="Folder on Drive, from My Drive's root (default: MemoryVDB)."
+)
 @if_exists_option
 def init(**options: str | None) -> None:
     """Make a home, here or in --home DIR: paths.json, SETTINGS.md that explains it, and Data/.

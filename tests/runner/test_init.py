@@ -84,3 +84,13 @@ def test_an_option_that_the_kept_settings_contradict_is_said_not_to_be_applied(e
     assert again.stderr == (
         f"--drive-root was not applied, since {empty}/paths.json is kept: write drive_root into it yourself.\n"
     )
+
+
+@pytest.mark.parametrize("root", ["", " ", "https://example.com/x", "a/../b", '{"folder_id": "root"}', "\udcff"])
+def test_a_drive_root_that_is_none_is_refused_before_anything_is_written(empty: Path, run: Run, root: str) -> None:
+    """The next, right `init` would keep what the wrong one wrote."""
+    result = run("--home", str(empty / "home"), "init", "--drive-root", root)
+
+    assert result.exit_code == 64
+    assert "Error: --drive-root: " in result.stderr
+    assert list(empty.iterdir()) == []
