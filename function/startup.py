@@ -13,10 +13,13 @@ def leave_out_working_folder() -> None:
 
     `python -m` puts it first on the module path, and with it whatever lies there: `click.py`, say.
     """
-    here = Path.cwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # it was removed
+        here = ""
     ours = Path(__file__).resolve().parent.parent
-    if here.resolve() != ours:
-        sys.path[:] = [each for each in sys.path if each not in ("", os.fspath(here))]
+    if not here or Path(here).resolve() != ours:
+        sys.path[:] = [each for each in sys.path if each not in ("", here)]
 
 
 def restart_in_utf8() -> None:

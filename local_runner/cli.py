@@ -116,9 +116,24 @@ def _placed(error: click.UsageError) -> click.UsageError:
 
 def _go_home(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
     """Let this process, and those it starts, find the home there."""
+    _stand_somewhere(value)
     if value is not None:
         os.environ["DRIVE_UPLOAD_HOME"] = str(value.absolute())
         os.environ["DRIVE_UPLOAD_PATHS"] = str(value.absolute() / "paths.json")
+
+
+def _stand_somewhere(home: Path | None) -> None:
+    """Where the working folder was removed, let the home stand for it. Raises UsageError."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        named = os.environ.get("DRIVE_UPLOAD_HOME") or os.path.dirname(os.environ.get("DRIVE_UPLOAD_PATHS", ""))
+        try:
+            os.chdir(home or named)
+        except OSError as error:
+            raise click.UsageError(
+                "The working folder was removed; change to one that is there, or name the home's whole path by --home."
+            ) from error
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,6 +1,7 @@
 """The command `report`: the log as an HTML page of its own."""
 
 import os
+import sys
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ Exit codes: 0 done, 64 wrong usage, 65 the log can't be read, 78 the settings ar
     "--last",
     default=100_000,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, sys.maxsize),
     help="Attempts that can be searched.",
 )
 def report(output: Path, last: int) -> None:

@@ -1,6 +1,7 @@
 """The command `status`: the log as a table, what is open, or each attempt as it comes."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -50,7 +51,9 @@ class Shown:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("-n", "--last", default=20, show_default=True, type=click.IntRange(min=1), help="So many entries.")
+@click.option(
+    "-n", "--last", default=20, show_default=True, type=click.IntRange(1, sys.maxsize), help="So many entries."
+)
 @click.option("--failed", is_flag=True, help="Only attempts that failed.")
 @click.option("--open", "open_", is_flag=True, help="What has failed and not arrived since: reason, next try, advice.")
 @click.option("--follow", "-f", is_flag=True, help="Then show each attempt as it comes, until Ctrl-C.")

@@ -1,6 +1,9 @@
 """A path that was mistyped: what is said of it, and what isn't written about it."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from click.testing import Result
 
 from local_runner.drive_emulator import DriveEmulator
+from tests.support.home import PROJECT
 
 Run = Callable[..., Result]
 
@@ -163,3 +167,43 @@ def test_an_empty_path_is_wrong_usage(home: Path, drive: DriveEmulator, run: Run
     assert result.exit_code == 64
     assert "is empty; name a file or a folder." in result.stderr
     assert drive.files() == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve", "--emulator", "--port", "99999"],
+        ["serve", "--emulator", "--port", "-5"],
+        ["status", "--last", str(10**20)],
+        ["report", "--last", str(10**20)],
+    ],
+)
+def test_a_number_that_can_not_be_is_wrong_usage(run: Run, command: list[str]) -> None:
+    """The option and its range are named."""
+    result = run(*command)
+
+    assert result.exit_code == 64
+    assert f"Invalid value for '{command[-2]}'" in result.stderr.replace("'-n' / ", "")
+
+
+@pytest.mark.parametrize("command", [["status"], ["doctor"], ["upload", "Data"], ["report", "-o", "r.html"]])
+def test_a_working_folder_that_was_removed(
+    home: Path, drive: DriveEmulator, tmp_path_factory: pytest.TempPathFactory, command: list[str]
+) -> None:
+    """The home that is named stands for it; where none is, the sentence says so."""
+    gone = tmp_path_factory.mktemp("gone")
+    start = ["bash", "-c", 'rmdir "$0" && exec "$@"', str(gone), sys.executable, "-m", "local_runner"]
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("DRIVE_UPLOAD_")}
+
+    def ended(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        gone.mkdir(exist_ok=True)
+        environment = environ | {"PYTHONPATH": str(PROJECT)}
+        return subprocess.run(
+            [*start, *arguments], cwd=gone, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    named, unnamed = ended("--home", str(home), *command), ended(*command)
+
+    assert named.returncode == 0, named.stderr
+    assert unnamed.returncode == 64
+    assert "The working folder was removed; change to one that is there" in unnamed.stderr
