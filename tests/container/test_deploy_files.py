@@ -84,6 +84,7 @@ def test_the_manifest_holds_together() -> None:
         assert ("PersistentVolumeClaim", pod["volumes"][0]["persistentVolumeClaim"]["claimName"]) in names
         assert str(loaded.accounts[0].token).startswith(mounts["token"])
         assert pod["securityContext"]["runAsUser"] == 65532
+        assert pod["enableServiceLinks"] is False  # the service's variables would be settings that there aren't
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
