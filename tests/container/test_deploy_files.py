@@ -3,12 +3,14 @@
 import configparser
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import yaml
+from pathspec import GitIgnoreSpec
 
 from function.home import settings
 from local_runner.cli import cli
@@ -86,6 +88,58 @@ def test_the_manifest_holds_together() -> None:
         assert pod["securityContext"]["runAsUser"] == 65532
         assert pod["enableServiceLinks"] is False  # the service's variables would be settings that there aren't
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+SECRETS = (
+    "drive_token.json",
+    "client_secret.json",
+    "client_secrets.json",
+    "client_secret_123.apps.googleusercontent.com.json",
+    "service-account.json",
+    "service-account-key.json",
+)
+
+
+def ignored(name: str) -> GitIgnoreSpec:
+    """The patterns of an ignore file, with those that it includes."""
+    lines = (PROJECT / name).read_text(encoding="utf-8").splitlines()
+    if name == ".dockerignore":  # its patterns start at the top
+        return GitIgnoreSpec.from_lines(re.sub(r"^(!?)(?![#*/]\*|#)", r"\1/", line) for line in lines)
+    included = [line.partition(":")[2] for line in lines if line.startswith("#!include:")]
+    return GitIgnoreSpec.from_lines(
+        [*lines, *(line for each in included for line in (PROJECT / each).read_text(encoding="utf-8").splitlines())]
+    )
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".dockerignore", ".gcloudignore"])
+def test_a_homes_secrets_stay_in_the_clone(name: str) -> None:
+    """Neither a commit nor the image nor Cloud Build's bucket gets one, in whatever folder it lies."""
+    spec = ignored(name)
+
+    assert [each for each in SECRETS if not spec.match_file(each)] == []
+    assert [each for each in SECRETS if not spec.match_file(f"function/{each}")] == []
+
+
+@pytest.mark.parametrize("name", [".dockerignore", ".gcloudignore"])
+def test_the_files_of_a_home_stay_in_the_clone(name: str) -> None:
+    """The home of compose.yaml is the clone: of Data/ only the sample is taken, and no token by another name."""
+    spec = ignored(name)
+
+    assert all(spec.match_file(each) for each in ("Data/mine.txt", "Data/Meta/mine.txt", "me.json", "upload_log.json"))
+    assert not spec.match_file("Data/Meta/AI_Architecture.txt")
+    assert not spec.match_file("function/main.py")
+
+
+def test_nothing_of_the_project_is_left_behind() -> None:
+    """What git keeps is what Cloud Build gets, and the sample is the image's, too."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False).stdout
+    if not listed:
+        pytest.skip("this is no clone")
+    tracked = [each for each in listed.split("\0") if each and (PROJECT / each).exists()]
+    sample = [each for each in tracked if each.startswith("Data/")]
+
+    assert [each for each in tracked if ignored(".gcloudignore").match_file(each)] == []
+    assert [each for each in sample if ignored(".dockerignore").match_file(each)] == []
 
 
 def test_a_wrong_option_would_be_seen() -> None:
