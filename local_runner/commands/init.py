@@ -74,9 +74,7 @@ def _drive_root(context: click.Context, parameter: click.Parameter, value: str |
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--drive-root", callback=_drive_root, help="Folder on Drive, from My Drive's root (default: MemoryVDB)."
-)
+@click.option("--drive-root", callback=_drive_root, help="Folder on Drive, from My Drive's root (default: MemoryVDB).")
 @if_exists_option
 def init(**options: str | None) -> None:
     """Make a home, here or in --home DIR: paths.json, SETTINGS.md that explains it, and Data/.
