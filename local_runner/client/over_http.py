@@ -86,7 +86,7 @@ def over_http(url: str, headers: Mapping[str, str], home: Path, deadline_s: floa
                 f"{shown}: no answer within {patience_s:g} s, {SLACK_S:g} s more than deadline_s; call again later."
             ) from None
         except UploadError as error:
-            raise CallFailed(error.message) from None
+            raise CallFailed(f"{error.message} Is the function running there?") from None
         asked = json.loads(body)
         return _reply(response.status, content, shown, _Asked(asked.get("files", [asked]), str(home)))
 

@@ -432,7 +432,7 @@ def test_where_nobody_answers_nothing_is_summed_up(run: Run) -> None:
 
     assert result.exit_code == 75
     assert result.stdout == "left out: 1 excluded (Data/Meta/a.txt)\n"
-    assert "is the function running there?" in result.stderr
+    assert "Is the function running there?" in result.stderr
 
 
 def test_a_stranger_at_the_url_is_told_apart(drive: DriveEmulator, run: Run) -> None:
