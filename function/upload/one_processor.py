@@ -26,10 +26,10 @@ _processor: int | None = None
 def one_processor() -> Iterator[None]:
     """Keep this thread, and those that it starts meanwhile, where all others are that do so at the moment."""
     global _users, _processor  # noqa: PLW0603 - Python's turns are the process's own, too
-    if not hasattr(os, "sched_setaffinity"):  # macOS
+    allowed = _allowed()
+    if len(allowed) < 2:
         yield
         return
-    allowed = os.sched_getaffinity(0)
     with _lock:
         if _users == 0 or _processor not in allowed:
             _processor = random.choice(sorted(allowed))
@@ -42,6 +42,14 @@ def one_processor() -> Iterator[None]:
         _stay_on(allowed)
         with _lock:
             _users -= 1
+
+
+def _allowed() -> set[int]:
+    """The processors that this thread may run on; empty where the system doesn't tell (macOS, a sandbox)."""
+    try:
+        return os.sched_getaffinity(0)
+    except (AttributeError, OSError):
+        return set()
 
 
 def _stay_on(processors: set[int]) -> None:

@@ -1,5 +1,6 @@
 """Small uploads of a batch stay on one processor, and nothing else does."""
 
+import errno
 import json
 import os
 import threading
@@ -32,6 +33,23 @@ def test_small_files_share_one_and_large_ones_have_all(home: Home, monkeypatch: 
         monkeypatch.setenv(name, value)
     assert len(_processors_while_uploading(home, "Small", SMALL_MAX_BYTES)) == 1
     assert _processors_while_uploading(home, "Large", SMALL_MAX_BYTES + 1) == os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize("call", ["sched_getaffinity", "sched_setaffinity"])
+def test_a_sandbox_that_forbids_it_stops_nothing(home: Home, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Seccomp may refuse either call."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "refused")
+
+    for name, value in home.environ.items():
+        monkeypatch.setenv(name, value)
+    body = json.dumps({"files": [{"path": home.put(f"Data/{number}", str(number))} for number in range(3)]}).encode()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refused)
+        result = current().handle(body, {})
+
+    assert [each.status for each in result.results] == ["uploaded"] * 3
 
 
 def test_all_that_are_at_work_share_it() -> None:
