@@ -310,6 +310,7 @@ class Upload(msgspec.Struct, dict=True):
         facts.is_own_claim, facts.entry_written, facts.fresh_id = claim is not None, None, None
         if claim is None and before:
             self._forget_file(before.id)
+            facts.log_position = self.to.context.log_position()
         if isinstance(claim, LoseTo):
             facts.files.clear()  # both are looked at anew before one of them goes to the bin
 
@@ -467,10 +468,10 @@ class Upload(msgspec.Struct, dict=True):
                 return
             if file.key != self.to.key and self.to.policy is not Policy.NEW_REVISION:
                 self._message = "Its metadata was not changed: the file is not this job's."
-            else:
-                properties, description = self.to.told(done, file)
-                drive.update(file, properties=properties, description=description)
-                self._message = "Its metadata on Drive was updated."
+                return
+            properties, description = self.to.told(done, file)
+            drive.update(file, properties=properties, description=description)
+            self._message = "Its metadata on Drive was updated."
         except errors.BadRequest:
             self._message = "Drive doesn't take its metadata."
         except errors.TransientDriveError:
@@ -504,8 +505,8 @@ class Upload(msgspec.Struct, dict=True):
         else:
             self._forget_file(claim.id)
         facts.is_own_claim = False
-        if content.digests != facts.digests:
-            facts.entry_written = None
+        if content.digests != facts.digests:  # an earlier invocation's: the source's own comes next
+            facts.entry_written, facts.log_position = None, self.to.context.log_position()
 
     # --- the end
 

@@ -31,6 +31,7 @@ import msgspec
 
 from function import __version__
 from function.core.errors import UploadError
+from function.core.naming import as_json
 from function.core.types import LogEntry, Status
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class JsonLines(logging.Formatter):
 
 
 def _shown(entry: dict[str, object]) -> dict[str, object]:
-    size = len(json.dumps(entry["metadata"]))
+    size = len(as_json(entry["metadata"]))
     return entry if size <= METADATA_MAX_BYTES else entry | {"metadata": f"left out: {size} bytes, see upload_log.json"}
 
 

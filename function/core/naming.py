@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 
 def numbered(name: str, number: int) -> str:
     """`Name (number).ext`."""
@@ -200,12 +202,24 @@ def _property(value: object) -> str | None:
 
 
 def _is_longer(value: object, chars: int) -> bool:
-    """Whether its JSON in ASCII is longer: with wide characters a text of 10 MB would have four times as many bytes."""
-    return len(json.dumps(value)) > chars
+    """Whether its JSON in ASCII is longer. Of what is long already in UTF-8 it isn't made: it is thrice as long."""
+    return len(as_json(value)) > chars or len(json.dumps(value)) > chars
 
 
 def _json(value: object) -> str:
     return _text(json.dumps(value, ensure_ascii=False))
+
+
+def as_json(value: object) -> bytes:
+    """JSON in UTF-8; what UTF-8 can't carry, as in names of files that aren't UTF-8, as escapes.
+
+    In ASCII, emoji have three times as many bytes: 10 MB of metadata made an answer of 30 MB, and several copies of it.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 def _text(text: str) -> str:
@@ -228,8 +242,15 @@ def description_to_tell(wanted: str | None, standing: str | None, told_before: s
     return (wanted or "") if is_ours else None
 
 
+def are_as_told(properties: Mapping[str, str | None], description: str | None, told_before: str) -> bool:
+    """Whether a file's properties, with its description or none, are those of which `told_before` is the digest."""
+    return any(_digest(properties, each) == told_before for each in (None, description))
+
+
 def metadata_digest(metadata: Mapping[str, Any]) -> str:
     """What tells one caller's metadata from another's; empty where there is none."""
-    if not metadata:
-        return ""
-    return hashlib.sha256(json.dumps(metadata_for_drive(metadata), sort_keys=True).encode()).hexdigest()[:32]
+    return _digest(*metadata_for_drive(metadata)) if metadata else ""
+
+
+def _digest(properties: Mapping[str, str | None], description: str | None) -> str:
+    return hashlib.sha256(json.dumps((properties, description), sort_keys=True).encode()).hexdigest()[:32]

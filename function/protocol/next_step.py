@@ -125,7 +125,7 @@ def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | No
     if file.head_revision_id == claim.wrong:
         if facts.was_mended and facts.is_as_sent(file):
             raise _damaged(wanted, file)
-        return _send_into(wanted, claim, facts)
+        return _send_into(wanted, claim, file, facts)
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if facts.is_as_sent(file):  # damaged once more
@@ -141,7 +141,7 @@ def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile |
             raise _damaged(wanted, file)
         # The claim may be of a call with another policy, which is over: only this one's permits to change a file.
         is_wanted = wanted.policy is Policy.NEW_REVISION and claim.content.same_content(content_of(wanted, facts))
-        return _send_into(wanted, claim, facts) if is_wanted else steps.WriteClaim(None)
+        return _send_into(wanted, claim, file, facts) if is_wanted else steps.WriteClaim(None)
     if content := _standing(wanted, file, (claim.content,), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if facts.is_as_sent(file):  # damaged on the way: what was revised before is kept by Drive
@@ -149,8 +149,16 @@ def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile |
     return steps.WriteClaim(None)
 
 
-def _send_into(wanted: Wanted, claim: Mend | Revise, facts: Facts) -> Step:
+def _put_away(claim: Sending, file: RemoteFile, facts: Facts) -> bool:
+    """Whether its owner has binned, renamed or moved the file since it was claimed: nothing more goes into it."""
+    is_there = "root" in (claim.folder, facts.leaf) or not {claim.folder, facts.leaf}.isdisjoint(file.parents)
+    return file.explicitly_trashed or file.name not in (claim.name, claim.renaming) or not is_there
+
+
+def _send_into(wanted: Wanted, claim: Mend | Revise, file: RemoteFile, facts: Facts) -> Step:
     """Send the source's content into an existing file; a session that brought something else is of no use."""
+    if _put_away(claim, file, facts):
+        return steps.WriteClaim(None)
     renewed = replace(claim, content=content_of(wanted, facts), session=None)
     return steps.Send(claim) if renewed == claim else steps.WriteClaim(renewed)
 
@@ -179,6 +187,9 @@ def settle(
         return steps.Finish(reference(file), content, has_our_metadata=was_sent and content.digests == facts.digests)
     # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
     beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])
+    is_revised = isinstance(claim, Revise) or (isinstance(claim, Mend) and facts.is_as_sent(file))
+    if is_revised and _put_away(claim, file, facts):
+        return steps.WriteClaim(None)  # its owner did so before this content was there, as far as is known
     names = (claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked), *beside)
     if step := stale_listing(names, facts):
         return step
@@ -274,11 +285,8 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
     if ours is None or ours.nonce != claim.create.nonce or not _holds(ours, content):  # binned, or written to since
-        return (
-            steps.Finish(claim.winner, content)
-            if claim.adopts and not (winner and winner.gave_way)
-            else steps.WriteClaim(None)
-        )
+        is_there = claim.adopts and winner and winner.holds(content) and not winner.gave_way
+        return steps.Finish(claim.winner, content) if is_there else steps.WriteClaim(None)
     if winner is None or winner.trashed or (claim.adopts and not _holds(winner, content)):  # ours is the only one
         return steps.WriteClaim(claim.create)
     if ours.id in facts.cannot_bin:  # both stay
@@ -334,6 +342,10 @@ def _log_as_found(sent: Sending, done: CompletedUpload, facts: Facts) -> Step | 
 
 def _live_with(wanted: Wanted, name: str, content: Fingerprint, others: FolderListing) -> list[RemoteFile]:
     """The other files that hold the content, of this name or ours, and stay; oldest first."""
-    found = (*others.holding(content, (wanted.name, name), wanted.key), *others.holding_elsewhere(content, wanted.key))
+    if wanted.policy is Policy.NEW_REVISION:  # only what the name itself holds counts
+        found = [each for each in others.named(wanted.name) if each.holds(content)]
+    else:
+        names = (wanted.name, name)
+        found = [*others.holding(content, names, wanted.key), *others.holding_elsewhere(content, wanted.key)]
     live = (each for each in found if not each.trashed and not gives_way(wanted, each, others))
     return sorted(live, key=lambda each: each.seniority)

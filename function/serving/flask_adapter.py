@@ -1,7 +1,6 @@
 """Flask's request -> the job's answer as a response: always JSON, never the framework's pages."""
 
 import io
-import json
 import logging
 import time
 import uuid
@@ -14,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 import function
 from function import telemetry
 from function.core.errors import SOON_S, InvalidPayload, UploadError
-from function.core.naming import quoted
+from function.core.naming import as_json, quoted
 from function.serving import openapi
 from function.serving.app import InvocationResult, current, refusal
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
@@ -114,4 +113,4 @@ def _response(result: InvocationResult) -> Response:
 
 
 def _json(document: dict[str, Any], code: int) -> Response:
-    return Response(json.dumps(document), status=code, mimetype="application/json")
+    return Response(as_json(document), status=code, mimetype="application/json")

@@ -19,7 +19,6 @@ an NFS client that is cut off with the entry in its cache, can write over entrie
 ended meanwhile, they stay lost in the log (their receipts tell that the uploads are done).
 """
 
-import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from pathlib import Path
 import msgspec
 
 from function.core.errors import Locked, UploadError, VolumeUnavailable
+from function.core.naming import as_json
 from function.core.retry import Deadline
 from function.core.types import LogEntry, LoggedUpload, Status
 from function.state import files, log_index
@@ -103,7 +103,7 @@ class UploadLog(msgspec.Struct):
         Raises Locked and VolumeUnavailable, at the latest twice HANG_S after the deadline, whatever the volume does.
         After an error an entry may still appear where the volume answers late.
         """
-        ticket = _Ticket(entries, [encode(each) for each in entries], unless_logged or {}, deadline)
+        ticket = _Ticket(entries, [as_json(each) for each in entries], unless_logged or {}, deadline)
         self._enqueue(ticket)
         try:
             return ticket.written.result(max(deadline.remaining_s(), HANG_S))
@@ -422,11 +422,3 @@ def _free_name(real: str) -> str:
     while os.path.lexists(path := log_index.closed_path(real, datetime.now(UTC))):
         pass
     return path
-
-
-def encode(entry: LogEntry) -> bytes:
-    """The entry's line. Names that aren't UTF-8 are kept as escapes, so that the path can be found again."""
-    try:
-        return msgspec.json.encode(entry)
-    except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(entry), separators=(",", ":")).encode()

@@ -12,6 +12,7 @@ import msgspec
 from function.core.cached import cached_property
 from function.core.errors import DriveError, Locked, UploadError
 from function.core.naming import (
+    are_as_told,
     description_to_tell,
     drive_name,
     metadata_for_drive,
@@ -109,13 +110,16 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
     def told(
         self, before: CompletedUpload | None, standing: RemoteFile | None
     ) -> tuple[dict[str, str | None], str | None]:
-        """Properties and description for a file that stands there, None for what is cleared or left as it is."""
+        """Properties and description for a file that stands there, None for what is cleared or left as it is.
+
+        Cleared is what was told with the content `before`, where it stands there unchanged: what people wrote stays.
+        """
         properties, description = self.metadata_for_drive
-        cleared = dict.fromkeys(before.properties if before else ())
-        said = description_to_tell(
-            description, standing.description if standing else None, before.metadata if before else ""
-        )
-        return {**cleared, **properties}, said
+        if before is None or standing is None:
+            return {**properties}, description_to_tell(description, standing.description if standing else None, "")
+        ours = {name: standing.properties.get(name) for name in before.properties}
+        cleared = dict.fromkeys(ours) if are_as_told(ours, standing.description, before.metadata) else {}
+        return {**cleared, **properties}, description_to_tell(description, standing.description, before.metadata)
 
     def new_file(
         self,

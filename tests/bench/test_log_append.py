@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from function.core.errors import InvalidPayload
+from function.core.naming import as_json
 from function.core.retry import Deadline
 from function.core.types import LogEntry
 from function.serving.app import refused_entry
 from function.state.locks import Locks
-from function.state.log import UploadLog, encode
+from function.state.log import UploadLog
 
 ROUNDS = 101
 
@@ -25,7 +26,7 @@ def entry(number: int) -> LogEntry:
 def log_of(folder: Path, entries: int) -> UploadLog:
     """A log with that many entries, in a home of its own."""
     folder.mkdir()
-    line = encode(entry(0))
+    line = as_json(entry(0))
     with open(folder / "upload_log.json", "wb") as file:
         file.write(b"[\n" + line)
         file.writelines((b",\n" + line) * 1000 for _ in range((entries - 1) // 1000))

@@ -252,6 +252,33 @@ def test_a_description_that_its_owner_rewrote_stays(home: Home, post: Post, poli
         assert (told.code, remote["id"], remote["description"]) == (200, file_id, '{"the": "owner\'s"}')
 
 
+def test_a_property_that_its_owner_rewrote_stays(home: Home, post: Post) -> None:
+    """A revision clears what this job told before, and only that."""
+    payload = {"path": home.put(content="one"), "if_exists": "new_revision"}
+    file_id = post(home, payload | {"metadata": {"status": "draft"}}).entry["file_id"]
+    Owner(home.drive).change(file_id, properties={"status": "approved"})
+    home.put(content="two")
+
+    post(home, payload | {"metadata": {"tag": "x"}})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert remote["properties"] == {"status": "approved", "tag": "x"}
+
+
+def test_what_was_not_told_of_anothers_file_is_told_when_it_may_be(home: Home, post: Post) -> None:
+    """keep_both leaves a file of somebody else as it is; new_revision is asked to change it."""
+    theirs = Owner(home.drive).make("MemoryVDB/Meta/note.txt", b"same")
+    payload = {"path": home.put(content="same"), "metadata": {"k": "ours"}}
+
+    left = [post(home, payload).entry["message"] for _ in range(2)]
+    told = post(home, payload | {"if_exists": "new_revision"})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert left == ["Its metadata was not changed: the file is not this job's."] * 2
+    assert (told.body["status"], told.entry["message"]) == ("unchanged", "Its metadata on Drive was updated.")
+    assert (remote["id"], remote["properties"]) == (theirs, {"k": "ours"})
+
+
 @pytest.mark.parametrize("policy", ["keep_both", "new_revision"])
 def test_a_description_of_ours_gives_way_to_the_next_call(home: Home, post: Post, policy: str) -> None:
     """What this job told is replaced by what it tells now, and cleared where it tells none."""

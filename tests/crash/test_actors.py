@@ -346,6 +346,76 @@ def test_a_revision_that_was_never_sent_is_not_logged_again(station: Station) ->
         assert promise.times_logged(world.home, Wanted("Meta/zones.txt", b"B")) == 1
 
 
+def test_a_revision_behind_one_that_was_killed_is_logged(station: Station) -> None:
+    """new_revision: A, B, then C killed before its entry, then back to B: the log ends with what Drive holds."""
+    with station.world(if_exists="new_revision") as world:
+        for content in (b"A", b"B"):
+            upload(world, content)
+        world.home.put("Meta/zones.txt", b"C")
+        world.run(ZONES, strike=Strike(0, "after", only="request PUT"))
+
+        assert upload(world, b"B") == "uploaded"
+
+        assert named(world) == {"MemoryVDB/Meta/zones.txt": b"B"}
+        assert promise.times_logged(world.home, Wanted("Meta/zones.txt", b"B")) == 2
+        shutil.rmtree(world.home.state)
+        assert upload(world, b"C") == "uploaded"
+        assert named(world) == {"MemoryVDB/Meta/zones.txt": b"C"}
+
+
+PUT_AWAY = {"binned": {"trashed": True}, "renamed": {"name": "archive.txt"}, "moved": {}}
+
+
+@pytest.mark.parametrize("how", PUT_AWAY)
+@pytest.mark.parametrize("content", [b"zones", LARGE], ids=["in one request", "in a session"])
+@pytest.mark.parametrize("is_killed", [True, False], ids=["before a killed call goes on", "while it is sent"])
+def test_what_its_owner_put_away_gets_no_revision(world: World, how: str, content: bytes, *, is_killed: bool) -> None:
+    """The content is at its destination; only what was on its way already is also where the owner put the file."""
+    upload(world, b"earlier")
+    file, aside = live(world)[0], world.foreign_folder("Archive", "root", "default")
+    moved = f"?addParents={aside}&removeParents={file['parents'][0]}" if how == "moved" else ""
+    revise = ZONES | {"if_exists": "new_revision"}
+    done: list[object] = []
+
+    def put_away(method: str, path: str, body: bytes) -> None:
+        if "/upload/" in path and method in ("PATCH", "PUT") and not done:
+            done.append(world.call("PATCH", f"files/{file['id']}{moved}", PUT_AWAY[how]))
+
+    world.home.put("Meta/zones.txt", content)
+    if is_killed:
+        world.run(revise, strike=Strike(0, "before", only="request PATCH"))
+        put_away("PATCH", "/upload/", b"")
+    with between(world.drive.url, put_away) as url:
+        ended = world.run(revise, environ={} if is_killed else {"DRIVE_EMULATOR_HOST": url})
+
+    assert (done != [], ended.statuses) == (True, ["uploaded"])
+    assert named(world)["MemoryVDB/Meta/zones.txt"] == content
+    if is_killed:
+        assert world.content(file["id"]) == b"earlier"
+
+
+@pytest.mark.parametrize("how", ["binned", "renamed"])
+def test_what_is_damaged_and_put_away_is_not_mended_there(world: World, how: str) -> None:
+    """Killed after a middlebox damaged it: its owner threw damage away, never our content."""
+    left = [1]
+
+    def damage(method: str, path: str, body: bytes) -> bytes | None:
+        if left[0] and len(body) > 1500 and "upload" in path:
+            left[0] -= 1
+            return body[:-1000] + bytes([body[-1000] ^ 1]) + body[-999:]
+        return None
+
+    with between(world.drive.url, damage) as url:
+        environ = {"DRIVE_EMULATOR_HOST": url}
+        world.home.put("Meta/zones.txt", b"zones" * 400)
+        world.run(ZONES, environ=environ, strike=Strike(0, "after", only="request POST /upload"))
+        world.call("PATCH", f"files/{live(world)[0]['id']}", PUT_AWAY[how])
+        ended = world.run(ZONES, environ=environ)
+
+    assert ended.statuses == ["uploaded"]
+    assert named(world)["MemoryVDB/Meta/zones.txt"] == b"zones" * 400
+
+
 @pytest.mark.parametrize("times", [1, 2, 3, 5])
 @pytest.mark.parametrize("content", [b"zones" * 400, LARGE], ids=["in one request", "in a session"])
 @pytest.mark.parametrize("policy", ["keep_both", "new_revision"])

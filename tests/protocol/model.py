@@ -94,6 +94,8 @@ class Scenario:
     """The folder is known: a create needs no listing before it. Otherwise a home knows it after its first look."""
     edits_source: bool = False
     """The source has another content in the second call of a home."""
+    versions: tuple[int, ...] = ()
+    """Which content the source has in each call of a home, where one comes back."""
     contents: int = 1
     """How many contents the homes have; with fewer than homes some have the same."""
     kills: int = 0
@@ -117,6 +119,9 @@ UNSEEN = (NeedDigests, NeedId, NeedLogEntry, WriteClaim, WriteDone, Log, Finish,
 
 SEEING = {"lose_state", "backup", "trash_folder"}
 """Others that touch a home, too, or are judged by when a call logged."""
+
+PUTTING_AWAY = ("trash", "rename", "delete")
+"""Others by which an owner decides about a file, with what it holds then."""
 
 OTHERS_SHARE = 0.6
 """How often the dice choose at all."""
@@ -451,6 +456,8 @@ class World:
         self.theirs: dict[str, bytes] = {}
         """File id -> the content that somebody else has given it."""
         self.put_away: set[str] = set()
+        self.put_away_with: set[bytes] = set()
+        """The contents that those files held then: their owner has decided about them, and about no other."""
 
     def new_id(self) -> str:
         """An id that Drive has never given before."""
@@ -512,11 +519,16 @@ class World:
         is_alone = not self.scenario.lease and not SEEING & set(self.scenario.others)
         return is_alone and call.holds and not call.is_over and isinstance(call.peek(), UNSEEN)
 
+    def call(self, home: Home, number: int) -> "Call":
+        """The home's call of that number."""
+        edited = number if self.scenario.edits_source else 0
+        version = self.scenario.versions[number] if self.scenario.versions else edited
+        return Call(self, home, self.content_of(home, version), number if self.scenario.versions else version)
+
     def _begin(self, home: Home) -> None:
         done = self.scenario.calls - self.due[home.number]
         self.due[home.number] -= 1
-        version = done if self.scenario.edits_source else 0
-        self.calls.append(Call(self, home, self.content_of(home, version), version))
+        self.calls.append(self.call(home, done))
 
     def _go_on(self, call: Call) -> None:
         step = call.pending()
@@ -584,11 +596,12 @@ class World:
         return ours[0] if ours else None
 
     def _can(self, other: str) -> bool:
-        return other not in ("edit", "trash", "rename", "delete") or self._ours() is not None
+        return other not in ("edit", *PUTTING_AWAY) or self._ours() is not None
 
     def _meanwhile(self, other: str) -> None:
         self.others.remove(other)
         ours, home = self._ours(), self.homes[0]
+        self._decided({ours.id} if ours and other in PUTTING_AWAY else set())
         match other:
             case "edit":
                 assert ours
@@ -597,15 +610,12 @@ class World:
             case "trash":
                 assert ours
                 self.drive.change(ours.id, explicitly_trashed=True)
-                self.put_away.add(ours.id)
             case "rename":
                 assert ours
                 self.drive.change(ours.id, name="renamed by its owner.txt")
-                self.put_away.add(ours.id)
             case "delete":
                 assert ours
                 self.drive.delete(ours.id)
-                self.put_away.add(ours.id)
             case "foreign":
                 file = self.drive.put(NAME, THEIRS, self.leaf)
                 self.theirs[file.id] = THEIRS
@@ -613,9 +623,8 @@ class World:
                 logged = {file_id for each in self.homes for file_id, _ in each.log}
                 looked_at = {claim for each in self.calls if (claim := _looked_at(each))}
                 files = self.drive.store.files
-                self.put_away |= {
-                    each for each in logged | looked_at if each in files and self.leaf in files[each].parents
-                }
+                gone = {each for each in logged | looked_at if each in files and self.leaf in files[each].parents}
+                self._decided(gone)
                 self.drive.change(self.leaf, explicitly_trashed=True)
             case "lose_state":
                 home.receipts.kept.clear()
@@ -627,6 +636,10 @@ class World:
             case "restore":
                 assert home.backup
                 home.receipts.kept, home.ids[:] = dict(home.backup[0]), home.backup[1]
+
+    def _decided(self, put_away: set[str]) -> None:
+        self.put_away |= put_away
+        self.put_away_with |= {self.drive.store.contents[each] for each in put_away}
 
     # --- states
 
@@ -732,8 +745,7 @@ def finish(world: World) -> list[Call]:
     for _ in range(3):
         for home in world.homes:
             home.holder = None
-            version = world.scenario.calls - 1 if world.scenario.edits_source else 0
-            call = Call(world, home, world.content_of(home, version), version)
+            call = world.call(home, world.scenario.calls - 1)
             world.calls.append(call)
             while not call.is_over:
                 step = call.pending()

@@ -34,6 +34,8 @@ SCENARIOS = [
     Scenario("damage, three times", damaged=3),
     Scenario("damage and a kill", damaged=1, kills=1),
     Scenario("damage in a session", damaged=2, is_large=True),
+    Scenario("damage, and an owner who bins", damaged=1, kills=1, others=("trash",)),
+    Scenario("damage, and an owner who renames", damaged=1, kills=1, others=("rename",)),
     Scenario("an owner who edits", kills=1, others=("edit",), lost=1),
     Scenario("an owner who bins", kills=1, others=("trash",)),
     Scenario("an owner who renames", kills=1, others=("rename",)),
@@ -83,6 +85,9 @@ SCENARIOS = [
     Scenario("racers that revise, one of which dies", homes=3, calls=1, contents=2, policy=REVISIONS, kills=1),
     Scenario("revisions, a kill, a lost answer", policy=REVISIONS, edits_source=True, kills=1, lost=1),
     Scenario("revisions beside an owner", policy=REVISIONS, edits_source=True, kills=1, others=("edit",)),
+    Scenario("revisions beside an owner who bins", policy=REVISIONS, edits_source=True, kills=1, others=("trash",)),
+    Scenario("revisions beside an owner who renames", policy=REVISIONS, edits_source=True, kills=1, others=("rename",)),
+    Scenario("revisions that come back", policy=REVISIONS, calls=4, versions=(0, 1, 2, 1), kills=1),
     Scenario("revisions in a folder that goes", policy=REVISIONS, edits_source=True, others=("trash_folder",)),
     Scenario("damaged revisions", policy=REVISIONS, edits_source=True, damaged=2),
 ]
@@ -100,7 +105,8 @@ def broken(world: World) -> Iterator[str]:
     ours = [each for each in live if each.key == KEY and each.id not in world.theirs]
     names = Counter(each.name for each in ours if each.id not in world.put_away)
     yield from (f"{count} files of ours are called {name}" for name, count in names.items() if count > 1 and may_bin)
-    yield from (f"{each.id} holds what nobody wanted" for each in ours if contents[each.id] not in world.contents)
+    unwanted = (each for each in ours if contents[each.id] not in world.contents and each.id not in world.put_away)
+    yield from (f"{each.id} holds what nobody wanted" for each in unwanted)
     if world.scenario.policy is not REVISIONS and not world.put_away and not world.theirs:
         arrived = {each for file in ours for each in world.drive.store.revisions[file.id]} & {*world.contents}
         yield from (f"{each!r} was written over" for each in arrived - {contents[each.id] for each in ours})
@@ -118,13 +124,16 @@ def _wrong_with(call: Call, ours: list[RemoteFile]) -> Iterator[str]:
     if isinstance(call.outcome, UploadError) or call.outcome is None:
         yield f"the last call ended as {call.outcome}"
         return
+    if world.scenario.policy is REVISIONS:  # what its owner has put away has another purpose now
+        ours = [each for each in ours if each.id not in world.put_away]
     copies = [each for each in ours if world.drive.store.contents[each.id] == call.source.content]
-    others_may_have_it = bool(world.put_away) or EDITED in world.theirs.values() or world.scenario.policy is REVISIONS
+    is_put_away = call.source.content in world.put_away_with
+    others_may_have_it = is_put_away or EDITED in world.theirs.values() or world.scenario.policy is REVISIONS
     is_doubled = len(copies) > 1 and world.scenario.may_bin
     if is_doubled or (not copies and not others_may_have_it and call.outcome.status is not Status.SKIPPED):
         yield f"{call.source.content!r} is there {len(copies)} times"
     is_kept = any(call.source.content in world.drive.store.revisions[each.id] for each in ours)
-    if world.scenario.policy is REVISIONS and not is_kept and not (world.put_away or world.theirs):
+    if world.scenario.policy is REVISIONS and not is_kept and not (is_put_away or world.theirs):
         yield f"{call.source.content!r} is in no revision of a live file"
     receipt = call.home.receipts.read("receipt")
     if receipt and (receipt.claim or receipt.strays) and call.outcome.status is not Status.SKIPPED:
@@ -136,6 +145,11 @@ def _logged(world: World, log: list[tuple[str, bytes]], ours: list[RemoteFile]) 
         if count > 1 and world.scenario.policy is not REVISIONS:
             yield f"{entry} is logged {count} times"
     is_simple = len(world.homes) == 1 and not world.scenario.hides and "backup" not in world.scenario.others
+    if is_simple and log and world.scenario.policy is REVISIONS and not (world.put_away or world.theirs):
+        held = {world.drive.store.contents[each.id] for each in ours}
+        yield from (
+            f"the log ends with {content!r}, and {held} is there" for _, content in log[-1:] if content not in held
+        )
     has_answered = not any(each.is_dead or isinstance(each.outcome, UploadError) for each in world.calls)
     if is_simple and has_answered and not (world.put_away or world.theirs):
         unlogged = {world.drive.store.contents[each.id] for each in ours} - {content for _, content in log}

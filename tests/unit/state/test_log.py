@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from function.core.errors import InvalidPayload, Locked, UploadError, VolumeUnavailable
+from function.core.naming import as_json
 from function.core.retry import Deadline
 from function.core.types import LogEntry
 from function.serving.app import refused_entry
 from function.state import log_index, log_schema
 from function.state.locks import HeldLock
-from function.state.log import UploadLog, encode
+from function.state.log import UploadLog
 from function.state.log_format import LOOK_BACK_BYTES, TAIL_BYTES, examine
 from function.state.log_index import LogIndex
 from local_runner.log import reader
@@ -105,7 +106,7 @@ def test_blocks_of_zeros_behind_a_torn_write_are_cut_off(tmp_path: Path, before:
     assert ids(path) == [str(each) for each in (*range(before), *range(100, 100 + added))]
 
 
-ONE = encode(entry(1)).decode()
+ONE = as_json(entry(1)).decode()
 LAYOUTS = {
     "ours": f"[\n{ONE}\n]\n",
     "without a newline at the end": f"[\n{ONE}\n]",
@@ -123,7 +124,7 @@ LAYOUTS = {
     "torn where it looks closed": f'[\n{ONE},\n{{"time":"","metadata":{{"a":[{{}}]',
     "a long one torn where it looks closed": f"[\n{ONE}," + " " * TAIL_BYTES + '\n{"time":"","metadata":{"a":[{}]',
     "a long one on one line": f"[{ONE}" + " " * TAIL_BYTES + "]",
-    "a long entry": "[\n" + encode(entry(1, "x" * 3 * TAIL_BYTES)).decode() + "\n]\n",
+    "a long entry": "[\n" + as_json(entry(1, "x" * 3 * TAIL_BYTES)).decode() + "\n]\n",
 }
 
 
@@ -163,7 +164,7 @@ NONSENSE = {
     "of another program, damaged": b'[\n{"a": 1},\n{"b": 2\n{"c": 3}\n]\n',
 }
 
-TWO = encode(entry(2)).decode()
+TWO = as_json(entry(2)).decode()
 DAMAGED: dict[str, tuple[bytes, list[str], bytes]] = {
     "the array cut, then text": (f"[\n{ONE},\nand then somebody wrote this".encode(), ["1"], b"somebody wrote"),
     "garbage between entries": (f"[\n{ONE},\n%%%,\n{TWO}\n]\n".encode(), ["1", "2"], b"%%%"),
@@ -461,7 +462,7 @@ def test_the_schema_that_ships_is_the_models() -> None:
 def test_the_schema_refuses_what_no_entry_is(change: dict[str, Any]) -> None:
     """It is not so wide that it means nothing."""
     validator = Draft202012Validator(log_schema.schema())
-    valid = json.loads(encode(entry(1)))
+    valid = json.loads(as_json(entry(1)))
 
     assert validator.is_valid(valid)
     assert not validator.is_valid(valid | change)
@@ -511,11 +512,11 @@ def test_a_log_that_is_rotated_while_the_server_runs_goes_on(tmp_path: Path, cha
 def test_a_log_of_gigabytes_is_appended_to_in_bounded_memory(tmp_path: Path) -> None:
     """Its beginning and its last megabytes are read, by the log and by the index of uploads."""
     path = tmp_path / "upload_log.json"
-    line = encode(entry(1)) + b",\n"
+    line = as_json(entry(1)) + b",\n"
     with open(path, "wb") as file:
         file.write(b"[\n" + line)
         file.seek(3 * 2**30)  # a hole: what stands there is of no concern
-        file.write(b"\n" + line * 20_000 + encode(entry(2)) + b"\n]\n")
+        file.write(b"\n" + line * 20_000 + as_json(entry(2)) + b"\n]\n")
     before = path.stat().st_size
     index = LogIndex(path)
 
