@@ -185,11 +185,11 @@ def settle(
         # What an earlier invocation sent went with its own metadata.
         was_sent = facts.is_own_claim and facts.last_sent is not None and facts.last_sent.id == claim.id
         return steps.Finish(reference(file), content, has_our_metadata=was_sent and content.digests == facts.digests)
-    # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
-    beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])
     is_revised = isinstance(claim, Revise) or (isinstance(claim, Mend) and facts.is_as_sent(file))
     if is_revised and _put_away(claim, file, facts):
         return steps.WriteClaim(None)  # its owner did so before this content was there, as far as is known
+    # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
+    beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])
     names = (claim.name, *names_to_ask(wanted, receipt.done, facts.names_asked), *beside)
     if step := stale_listing(names, facts):
         return step
@@ -204,10 +204,12 @@ def settle(
         step = _binned(wanted, file, content, others)
     else:
         file = replace(file, name=shown.name) if shown else file  # its owner may have renamed it since
+        equal = _live_with(wanted, file.name, content, others)
+        older = next((each for each in equal if each.seniority < file.seniority), None)
         step = (
             _misplaced(claim, file, facts)
             or trash_duplicate(wanted, receipt, replace_files(others, (*others.files, file)), facts, kept=file.id)
-            or _lose_to_older(wanted, claim, file, content, others)
+            or (_lose_to(older, claim, content) if older else None)
             or _named(wanted, receipt, claim, file, content, facts)
         )
     return step or steps.Log(file, content, claim.log_position)
@@ -220,13 +222,6 @@ def _binned(wanted: Wanted, file: RemoteFile, content: Fingerprint, others: Fold
     return steps.WriteClaim(None) if file.gave_way else None
 
 
-def _lose_to_older(
-    wanted: Wanted, claim: Create | Mend, file: RemoteFile, content: Fingerprint, others: FolderListing
-) -> Step | None:
-    older = [each for each in _live_with(wanted, file.name, content, others) if each.seniority < file.seniority]
-    return _lose_to(older[0], claim, content) if older else None
-
-
 def _lose_to(winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, adopts: bool = True) -> Step:
     """With the digests, which a large content has only now: they tell whether ours, and the winner, still hold it."""
     return steps.WriteClaim(LoseTo(replace(as_create(claim), content=content), reference(winner), adopts=adopts))
@@ -235,36 +230,17 @@ def _lose_to(winner: RemoteFile, claim: Create | Mend, content: Fingerprint, *, 
 def _named(
     wanted: Wanted, receipt: Receipt, claim: Create | Mend, file: RemoteFile, content: Fingerprint, facts: Facts
 ) -> Step | None:
-    """Give the file its name, or another one. Under a name that no claim says its owner has renamed it: that stays."""
-    if claim.renaming == file.name:
-        return steps.Rename(file, claim.name)
-    if file.name != claim.name:
-        return None
-    return _give_way(wanted, receipt, claim, file, content, facts)
+    """Give the file its name, or another one. Under a name that no claim says its owner has renamed it: that stays.
 
-
-def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
-    """Move the file where the folder that it was made in is no longer the destination's; its owner's move stays."""
-    assert facts.listing
-    assert facts.leaf
-    leaf = facts.leaf
-    is_there = leaf in file.parents or (leaf == "root" and not file.trashed)
-    if is_there or file.explicitly_trashed or any(each.id == file.id for each in facts.listing.files):
-        return None
-    return steps.Move(file, leaf) if file.trashed or claim.folder in file.parents else None
-
-
-def _give_way(
-    wanted: Wanted, receipt: Receipt, claim: Create | Mend, file: RemoteFile, content: Fingerprint, facts: Facts
-) -> Step | None:
-    """Where other content has our file's name. The younger file gives way at once: it came, or was renamed, later.
-
-    The oldest can't know whether the other has seen it, or was done before: a file that was renamed has an old
-    creation time. So it looks once more, and gives way to what still stands there.
+    Where other content has its name, the younger file gives way at once: it came, or was renamed, later. The oldest
+    can't know whether the other has seen it, or was done before: a file that was renamed has an old creation time. So
+    it looks once more, and gives way to what still stands there.
     """
     assert facts.listing
+    if claim.renaming == file.name:
+        return steps.Rename(file, claim.name)
     rivals = [each for each in facts.listing.without(file.id).named(file.name) if not each.holds(content)]
-    if not rivals:
+    if file.name != claim.name or not rivals:
         return None
     is_oldest = all(file.seniority < each.seniority for each in rivals)
     if is_oldest and facts.looks_at_name < 2:
@@ -276,6 +252,17 @@ def _give_way(
     if len(free) <= ahead:
         return ask_for_more_names(wanted, receipt, facts)
     return steps.WriteClaim(replace(claim, name=free[ahead], renaming=file.name))
+
+
+def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
+    """Move the file where the folder that it was made in is no longer the destination's; its owner's move stays."""
+    assert facts.listing
+    assert facts.leaf
+    leaf = facts.leaf
+    is_there = leaf in file.parents or (leaf == "root" and not file.trashed)
+    if is_there or file.explicitly_trashed or any(each.id == file.id for each in facts.listing.files):
+        return None
+    return steps.Move(file, leaf) if file.trashed or claim.folder in file.parents else None
 
 
 def lose(claim: LoseTo, facts: Facts) -> Step:
