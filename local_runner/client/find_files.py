@@ -16,7 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from function.home.data_root import OwnFiles
+from function.core.errors import HTTP_CODE
+from function.home.data_root import OwnFiles, unusable
 
 if TYPE_CHECKING:
     from pathspec import PathSpec
@@ -29,11 +30,17 @@ NAMES_COMPARED = 1000
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A thing in a folder that isn't uploaded; `is_failure` where it should have been."""
+    """A thing in a folder that isn't uploaded."""
 
     path: str
     why: str
-    is_failure: bool = False
+    code: int = 200
+    """The HTTP code that an answer about it would have."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it should have been uploaded."""
+        return self.code != 200
 
 
 @dataclass(slots=True)
@@ -70,9 +77,14 @@ class Found:
             return True
         return False
 
-    def leave_out(self, path: str, why: str, *, is_failure: bool = False) -> None:
-        """Something that isn't uploaded."""
-        self._left_out.setdefault(path, LeftOut(self._shown(path), why, is_failure))
+    def leave_out(self, path: str, why: str, reason: str | None = None) -> None:
+        """Something that isn't uploaded; for the reason, where it should have been."""
+        self._left_out.setdefault(path, LeftOut(self._shown(path), why, HTTP_CODE[reason] if reason else 200))
+
+    def leave_out_unread(self, folder: str, error: OSError) -> None:
+        """A folder whose files can't be told, for good or only now."""
+        refused = unusable("", error)
+        self.leave_out(folder, refused.message.strip(" :."), refused.reason)
 
     def _shown(self, path: str) -> str:
         return path.removeprefix(self.home.rstrip(os.sep) + os.sep)
@@ -138,7 +150,7 @@ def _missing(argument: str, cwd: str, found: Found) -> list[str]:
     meant = _near(argument, cwd) or _near(argument, found.home)
     hint = f"; did you mean {meant}?" if meant else ""
     what = "matches nothing" if glob.has_magic(argument) else "no such file or folder"
-    found.leave_out(argument, f"{what}{hint}", is_failure=True)
+    found.leave_out(argument, f"{what}{hint}", "source_missing")
     return []
 
 
@@ -191,7 +203,7 @@ def _walk(folder: str, found: Found) -> None:
         try:
             entries = sorted(os.scandir(current), key=lambda each: each.name)
         except OSError as error:
-            found.leave_out(current, f"can't be read ({error.strerror})", is_failure=True)
+            found.leave_out_unread(current, error)
             continue
         pending += reversed(list(_add_entries(entries, found)))
 

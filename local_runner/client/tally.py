@@ -1,7 +1,7 @@
 """How uploads ended: counted as they come, and as an exit code."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -72,8 +72,7 @@ class Tally:
 
     def exit_code(self, left_out: Sequence[LeftOut] = ()) -> int:
         """Of the worst that happened."""
-        codes = self.codes | ({404} if any(each.is_failure for each in left_out) else set())
-        return exit_code(min(codes, key=CODES_WORST_FIRST.index))
+        return exit_code_of(self.codes | {each.code for each in left_out})
 
     def totals(self) -> dict[str, Any]:
         """The totals for programs."""
@@ -86,6 +85,11 @@ class Tally:
             "requests": self.requests,
             "units": self.units,
         }
+
+
+def exit_code_of(codes: Iterable[int]) -> int:
+    """The exit code for the worst of these HTTP codes; 0 where there are none."""
+    return exit_code(min(codes, key=CODES_WORST_FIRST.index, default=200))
 
 
 def http_code(entry: Entry) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from function.command_line import EX_DATAERR, EX_TEMPFAIL, job_options
+from function.command_line import job_options
 from function.core.errors import SettingsError, UploadError
 from function.home.network import is_http
 from local_runner.client import cloud_tasks
@@ -17,6 +17,7 @@ from local_runner.client.cloud_tasks import GOOGLE, QUEUE, Enqueued, Queue
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import settings
 from local_runner.client.invoke import CallFailed, WrongSettings
+from local_runner.client.tally import exit_code_of
 from local_runner.commands.run_uploads import paths_argument, url_option
 from local_runner.commands.upload import find_paths
 from local_runner.terminal.printable import printable
@@ -116,7 +117,5 @@ def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bo
 
 
 def _exit_code(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut]) -> int:
-    if any(each.outcome == "failed" and each.task for each in tasks):
-        return EX_TEMPFAIL
-    has_failed = any(each.outcome == "failed" for each in tasks) or any(each.is_failure for each in left_out)
-    return EX_DATAERR if has_failed else 0
+    failed = {503 if each.task else 404 for each in tasks if each.outcome == "failed"}
+    return exit_code_of(failed | {each.code for each in left_out})

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from function.command_line import EX_DATAERR, if_exists_option
-from function.core.errors import UploadError
+from function.core.errors import HTTP_CODE, UploadError
 from function.core.retry import Deadline
 from function.home.settings import Settings
 from local_runner.client.find_files import LeftOut
@@ -119,7 +119,7 @@ def _tell_unknown(paths: Sequence[str], open_: Sequence[OpenFailure], home: Path
 def _possible(due: Sequence[OpenFailure], accounts: Collection[str]) -> tuple[list[OpenFailure], list[LeftOut]]:
     """What the function would take, and why it wouldn't take the rest."""
     why = [(each, _why_not(each, accounts)) for each in due]
-    left_out = [LeftOut(each.entry["path"], reason, True) for each, reason in why if reason]
+    left_out = [LeftOut(each.entry["path"], reason, HTTP_CODE["source_missing"]) for each, reason in why if reason]
     return [each for each, reason in why if not reason], left_out
 
 
