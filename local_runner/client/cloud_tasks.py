@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from function.core import retry
-from function.core.errors import DeadlineExceeded, DriveError, SettingsError, TransientDriveError, UploadError
+from function.core.errors import (
+    RETRYABLE_REASONS,
+    DeadlineExceeded,
+    DriveError,
+    SettingsError,
+    TransientDriveError,
+    UploadError,
+)
 from function.core.retry import Deadline
 from function.credentials.account_credentials import Credentials
 from function.credentials.token_answer import parsed
@@ -69,12 +76,15 @@ class Enqueued:
     task: str
     outcome: Outcome
     message: str | None = None
+    retryable: bool = False
 
 
-def task_id(request: Request, file: Path) -> str:
-    """The name of a file's task: the digest of its content and of all that the request says. Raises OSError."""
-    with open(file, "rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+Digest = Callable[[str], str]
+"""Gives the SHA-256 of the content of a request's path. Raises UploadError."""
+
+
+def task_id(request: Request, digest: str) -> str:
+    """The name of a file's task: the digest of its content's and of all that the request says."""
     return hashlib.sha256(json.dumps([digest, request], sort_keys=True).encode()).hexdigest()
 
 
@@ -119,26 +129,30 @@ def nobody() -> dict[str, str]:
 
 
 def enqueue(
-    queue: Queue, files: list[tuple[Request, Path]], endpoint: str, authorize: Authorize, done: Callable[[], object]
+    queue: Queue,
+    requests: Sequence[Request],
+    endpoint: str,
+    authorize: Authorize,
+    digest: Digest,
+    done: Callable[[], object],
 ) -> list[Enqueued]:
     """A task for each file; `done` is called after each. Raises SettingsError where the way there is misconfigured."""
 
-    def one(request: Request, file: Path) -> Enqueued:
+    def one(request: Request) -> Enqueued:
         path, name = request["path"], ""
         try:
-            name = task_id(request, file)
+            name = task_id(request, digest(path))
             return Enqueued(path, name, _create(connections, endpoint, authorize, queue, request, name))
-        except OSError as error:
-            return Enqueued(path, name, "failed", f"can't be read ({error.strerror})")
         except SettingsError:
             raise
         except UploadError as error:
-            return Enqueued(path, name, "failed", error.message)
+            # Whatever is wrong with the queue, it is not the file.
+            return Enqueued(path, name, "failed", error.message, bool(name) or error.reason in RETRYABLE_REASONS)
         finally:
             done()
 
     with pool(endpoint) as connections, ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(one, *zip(*files, strict=True))) if files else []
+        return list(threads.map(one, requests))
 
 
 def _create(

@@ -14,6 +14,7 @@ from function.core.errors import SettingsError, UploadError
 from function.home.network import is_http
 from local_runner.client import cloud_tasks
 from local_runner.client.cloud_tasks import GOOGLE, QUEUE, Enqueued, Queue
+from local_runner.client.digests import Digests
 from local_runner.client.find_files import LeftOut
 from local_runner.client.home import settings
 from local_runner.client.invoke import CallFailed, WrongSettings
@@ -80,11 +81,13 @@ def enqueue(
         )
     given = {name: value for name, value in options.items() if value is not None}
     found = find_paths(paths, home, exclude)
-    files = [({"path": path, **given}, home.home / path) for path in found.files]
+    requests = [{"path": path, **given} for path in found.files]
     try:
         authorize = cloud_tasks.nobody if endpoint else cloud_tasks.default_credentials()
-        with click.progressbar(length=len(files), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
-            tasks = cloud_tasks.enqueue(queue, files, endpoint or GOOGLE, authorize, lambda: bar.update(1))
+        with click.progressbar(length=len(requests), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
+            tasks = cloud_tasks.enqueue(
+                queue, requests, endpoint or GOOGLE, authorize, Digests(home).of, lambda: bar.update(1)
+            )
     except SettingsError as error:
         raise WrongSettings(error.message) from error
     except UploadError as error:
@@ -102,7 +105,7 @@ def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bo
         left = [{"path": each.path, "why": each.why} for each in left_out]
         click.echo(json.dumps({"tasks": [asdict(each) for each in tasks], "left_out": left}, indent=1))
         return
-    failed = [f"{each.path}: {each.message}" for each in tasks if each.outcome == "failed"]
+    failed = [_failure(each) for each in tasks if each.outcome == "failed"]
     failed += [f"{each.path}: {each.why}" for each in left_out if each.is_failure]
     for line in failed[:FAILURES_SHOWN]:
         click.secho(printable(line), fg="red", err=True)
@@ -116,6 +119,12 @@ def _show(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut], *, as_json: bo
         )
 
 
+def _failure(task: Enqueued) -> str:
+    """The sentence, which names the file itself where it is about it."""
+    said = task.message or ""
+    return said if task.path in said else f"{task.path}: {said}"
+
+
 def _exit_code(tasks: Sequence[Enqueued], left_out: Sequence[LeftOut]) -> int:
-    failed = {503 if each.task else 404 for each in tasks if each.outcome == "failed"}
+    failed = {503 if each.retryable else 404 for each in tasks if each.outcome == "failed"}
     return exit_code_of(failed | {each.code for each in left_out})

@@ -118,7 +118,7 @@ def test_a_link_that_leads_to_itself_keeps_no_other_file_out_of_the_queue(home: 
         result = enqueue(home, queue, "http://127.0.0.1:9")
 
     assert result.returncode == 65
-    assert "Data/me: can't be read" in result.stderr
+    assert "Data/me is a link that leads back to itself." in result.stderr
     assert "1 queued, 0 queued already, 1 failed" in result.stdout
 
 
