@@ -83,21 +83,20 @@ Digest = Callable[[str], str]
 """Gives the SHA-256 of the content of a request's path. Raises UploadError."""
 
 
-def task_id(request: Request, digest: str) -> str:
-    """The name of a file's task: the digest of its content's and of all that the request says."""
-    return hashlib.sha256(json.dumps([digest, request], sort_keys=True).encode()).hexdigest()
+def task_id(task: Mapping[str, Any], digest: str) -> str:
+    """The name of a file's task: the digest of its content's and of all that the task is, such as whom it calls."""
+    return hashlib.sha256(json.dumps([digest, task], sort_keys=True).encode()).hexdigest()
 
 
-def task(queue: Queue, request: Request, name: str) -> dict[str, Any]:
-    """The task as the API takes it."""
+def nameless_task(queue: Queue, request: Request) -> dict[str, Any]:
+    """The task as the API takes it, but for its name."""
     return {
-        "name": f"{queue.name}/tasks/{name}",
         "dispatchDeadline": f"{queue.dispatch_deadline_s}s",
         "httpRequest": {
             "url": queue.url,
             "httpMethod": "POST",
             "headers": {"Content-Type": "application/json"},
-            "body": base64.b64encode(json.dumps(request).encode()).decode(),
+            "body": base64.b64encode(json.dumps(request, sort_keys=True).encode()).decode(),
             "oidcToken": {"serviceAccountEmail": queue.service_account, "audience": queue.url},
         },
     }
@@ -141,8 +140,10 @@ def enqueue(
     def one(request: Request) -> Enqueued:
         path, name = request["path"], ""
         try:
-            name = task_id(request, digest(path))
-            return Enqueued(path, name, _create(connections, endpoint, authorize, queue, request, name))
+            task = nameless_task(queue, request)
+            name = task_id(task, digest(path))
+            task["name"] = f"{queue.name}/tasks/{name}"
+            return Enqueued(path, name, _create(connections, f"{endpoint}/v2/{queue.name}/tasks", authorize, task))
         except SettingsError:
             raise
         except UploadError as error:
@@ -155,11 +156,9 @@ def enqueue(
         return list(threads.map(one, requests))
 
 
-def _create(
-    connections: Connections, endpoint: str, authorize: Authorize, queue: Queue, request: Request, name: str
-) -> Outcome:
+def _create(connections: Connections, uri: str, authorize: Authorize, task: Mapping[str, Any]) -> Outcome:
     """Make the task. Raises UploadError."""
-    uri, body = f"{endpoint}/v2/{queue.name}/tasks", json.dumps({"task": task(queue, request, name)})
+    body = json.dumps({"task": task})
 
     def ask() -> Outcome:
         transport = Transport(connections, deadline=Deadline.after(TIMEOUT_S), where="Cloud Tasks")
@@ -168,7 +167,7 @@ def _create(
             response, content = transport.request(uri, "POST", body, headers)
         except DeadlineExceeded:
             raise TransientDriveError("Cloud Tasks doesn't answer; call again later.", reason="network") from None
-        return _outcome(name, response.status, content, response)
+        return _outcome(task["name"].rpartition("/")[2], response.status, content, response)
 
     return retry.call(ask, deadline=Deadline.after(PATIENCE_S), attempts=ATTEMPTS)
 

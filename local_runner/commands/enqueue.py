@@ -33,7 +33,7 @@ Example:
     --url https://drive-upload-….run.app
 
 Each task names its file as it lies in the home, so the function must have the same Data/ below its own home. A file
-that is queued already, with the same content and options, is not queued again.
+that is queued already, with the same content and the same options, --url among them, is not queued again.
 
 Exit codes: 0 done, 64 wrong usage, 65 a file can't be read, 75 not all could be queued: run it again, 78 the settings
 are wrong.

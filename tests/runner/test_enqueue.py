@@ -62,6 +62,31 @@ def test_what_cloud_tasks_itself_says_counts(run: Run) -> None:
     assert failed.stderr == "Data/Meta/a.txt: Cloud Tasks answered 404: Queue does not exist. ….\n"
 
 
+def test_another_task_of_the_same_file_is_queued_too(run: Run) -> None:
+    """After a mistyped URL, account or deadline the right one is no task that is queued already; the same one is."""
+    names: set[str] = set()
+    there = b'{"error": {"code": 409, "status": "ALREADY_EXISTS", "message": "Requested entity already exists"}}'
+
+    def queued(*arguments: str) -> str:
+        def answer(asked: list[dict[str, Any]]) -> tuple[int, bytes]:
+            task = asked[0]["task"]
+            is_there = task["name"] in names
+            names.add(task["name"])
+            return (409, there) if is_there else (200, json.dumps(task).encode())
+
+        with answering(answer) as url:
+            return run(*ENQUEUE, *arguments, "--endpoint", url).stdout
+
+    metadata = [("--metadata", text) for text in ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}')]
+    others = [("--url", "https://other.example/"), ("--service-account", "a@b.example"), ("--dispatch-deadline", "700")]
+
+    first, *changed, mixed, same = (queued(*each) for each in ((), *others, metadata[0], metadata[1]))
+
+    assert [each[:8] for each in (first, *changed, mixed)] == ["1 queued"] * 5
+    assert "0 queued, 1 queued already" in same
+    assert "0 queued, 1 queued already" in queued()
+
+
 @pytest.fixture(scope="module")
 def key() -> str:
     """A service account's private key."""

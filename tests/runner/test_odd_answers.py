@@ -35,14 +35,17 @@ def answer(*results: Any, **changes: Any) -> bytes:
 
 
 @contextmanager
-def answering(answers: Callable[[list[dict[str, Any]]], bytes], code: int = 200) -> Iterator[str]:
+def answering(
+    answers: Callable[[list[dict[str, Any]]], bytes | tuple[int, bytes]], code: int = 200
+) -> Iterator[str]:
     """The URL of a server that answers each POST with what `answers` makes of the files asked for."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = answers(asked.get("files", [asked]))
-            self.send_response(code)
+            answer = answers(asked.get("files", [asked]))
+            status, body = answer if isinstance(answer, tuple) else (code, answer)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
