@@ -9,15 +9,18 @@ matches; a file that is named itself is never left out.
 import difflib
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from function.core.errors import HTTP_CODE
+from function.core.errors import HTTP_CODE, SettingsError
+from function.core.naming import quoted
 from function.home.data_root import OwnFiles, unusable
+from function.home.settings import VARIABLES, Settings
 
 if TYPE_CHECKING:
     from pathspec import PathSpec
@@ -90,25 +93,41 @@ class Found:
         return path.removeprefix(self.home.rstrip(os.sep) + os.sep)
 
 
+def patterns(lines: Iterable[str]) -> "PathSpec[Any]":
+    """The patterns of gitignore. Raises ValueError, which names one that is none."""
+    from pathspec import PathSpec
+
+    found: list[Any] = []
+    for line in lines:
+        try:
+            found += PathSpec.from_lines("gitignore", [line]).patterns
+        except (ValueError, re.error) as error:
+            raise ValueError(f"{quoted(line)} is no pattern of gitignore ({error}); mend it or leave it out.") from error
+    return PathSpec(found)
+
+
+def excluded(settings: Settings) -> "PathSpec[Any]":
+    """The setting `exclude`. Raises SettingsError."""
+    try:
+        return patterns(settings.exclude)
+    except ValueError as error:
+        variable = VARIABLES["exclude"]
+        where = variable if os.environ.get(variable) else f"{settings.paths_json}: exclude"
+        raise SettingsError(f"{where}: {error}") from error
+
+
 def find(
     arguments: Iterable[str],
     cwd: Path,
     home: Path,
     data_root: Path | None,
-    exclude: Sequence[str] = (),
+    exclude: "PathSpec[Any] | None" = None,
     own: OwnFiles | None = None,
     *,
     is_elsewhere: bool = False,
 ) -> Found:
-    """The files that the arguments mean, in their order; a folder's own files come before those of its subfolders.
-
-    `exclude` are gitignore patterns; raises ValueError for one that is none.
-    """
-    from pathspec import PathSpec
-
-    found = Found(
-        str(home), str(data_root) if data_root else None, PathSpec.from_lines("gitignore", exclude), own, is_elsewhere
-    )
+    """The files that the arguments mean, in their order; a folder's own files come before those of its subfolders."""
+    found = Found(str(home), str(data_root) if data_root else None, exclude or patterns(()), own, is_elsewhere)
     for argument in arguments:
         paths, is_named = _meant(argument, str(cwd), found)
         for path in paths:

@@ -14,6 +14,7 @@ from function.command_line import EX_CONFIG, EX_DATAERR
 from function.core.errors import SettingsError
 from function.home.settings import load
 from function.serving.app import open_app
+from local_runner.client.find_files import excluded
 from local_runner.doctor import account as check_account
 from local_runner.doctor import home as check_home
 from local_runner.doctor import volume
@@ -83,6 +84,10 @@ def _findings() -> Iterator[Finding]:
     where = f"the emulator at {settings.emulator}" if settings.emulator else "Google Drive"
     names = ", ".join(each.name for each in settings.accounts)
     yield ok(SETTINGS, f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
+    try:
+        excluded(settings)
+    except SettingsError as error:
+        yield fail(SETTINGS, error.message, "mend the pattern: upload and enqueue of a folder end with it")
     try:
         yield from _in_time(lambda: [check_home.check_data(settings), *volume.check(settings)])
     except TimeoutError:

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from function.command_line import job_options
+from function.core.errors import SettingsError
 from function.home.data_root import OwnFiles
 from function.home.settings import EXCLUDE, Settings
-from local_runner.client.find_files import Found, find
+from local_runner.client.find_files import Found, excluded, find, patterns
 from local_runner.client.home import FOLDER, account_named
+from local_runner.client.invoke import WrongSettings
 from local_runner.commands.run_uploads import function, paths_argument, run, where_options
 
 EXAMPLES = """\b
@@ -66,13 +68,17 @@ def _embedded_drive(settings: Settings) -> Iterator[str]:
 def find_paths(
     paths: Sequence[str], settings: Settings | None, exclude: Sequence[str], *, is_elsewhere: bool = False
 ) -> Found:
-    """The files that the arguments mean. Raises UsageError where a pattern is none."""
-    cwd = Path.cwd()
+    """The files that the arguments mean. Raises UsageError and WrongSettings where a pattern is none."""
     try:
-        if settings is None:
-            return find(paths, cwd, cwd, None, [*EXCLUDE, *exclude])
-        patterns = [*settings.exclude, *exclude, *_embedded_drive(settings)]
-        own = OwnFiles(settings)
-        return find(paths, cwd, settings.home, settings.data_root, patterns, own, is_elsewhere=is_elsewhere)
+        before, more = excluded(settings) if settings else patterns(EXCLUDE), patterns(exclude)
+    except SettingsError as error:
+        raise WrongSettings(error.message) from error
     except ValueError as error:
-        raise click.UsageError(f"--exclude, or the setting exclude: no pattern of gitignore ({error}).") from error
+        raise click.UsageError(f"--exclude: {error}") from error
+    cwd = Path.cwd()
+    if settings is None:
+        return find(paths, cwd, cwd, None, before + more)
+    all_ = before + more + patterns(_embedded_drive(settings))
+    return find(
+        paths, cwd, settings.home, settings.data_root, all_, OwnFiles(settings), is_elsewhere=is_elsewhere
+    )

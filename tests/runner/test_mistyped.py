@@ -1,6 +1,7 @@
 """A path that was mistyped: what is said of it, and what isn't written about it."""
 
 import json
+import json
 import os
 import subprocess
 import sys
@@ -184,6 +185,33 @@ def test_a_number_that_can_not_be_is_wrong_usage(run: Run, command: list[str]) -
 
     assert result.exit_code == 64
     assert f"Invalid value for '{command[-2]}'" in result.stderr.replace("'-n' / ", "")
+
+
+COMMANDS_THAT_WALK = (
+    ("upload", "Data", "--emulator"),
+    ("upload", "Data", "--emulator", "--dry-run"),
+    ("upload", "Data", "--url", "http://127.0.0.1:9"),
+    ("enqueue", "Data", "--queue", "projects/p/locations/l/queues/q", "--url", "http://127.0.0.1:9"),
+)
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]*", "a/[9-0]", "!"])
+@pytest.mark.parametrize("command", COMMANDS_THAT_WALK, ids=lambda each: " ".join(each[:4:2]))
+def test_what_is_no_pattern_is_named(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], pattern: str
+) -> None:
+    """And where it stands: in the option, in the settings file, in the variable."""
+    in_option = run(*command, "--exclude", pattern)
+    (home / "paths.json").write_text(json.dumps({"drive_root": "M", "exclude": ["*.tmp", pattern]}))
+    in_file, doctor = run(*command), run("doctor", "--json")
+    monkeypatch.setenv("DRIVE_UPLOAD_EXCLUDE", json.dumps([pattern]))
+    in_variable = run(*command)
+
+    assert (in_option.exit_code, in_file.exit_code, in_variable.exit_code, doctor.exit_code) == (64, 78, 78, 78)
+    assert f"--exclude: '{pattern}' is no pattern of gitignore" in in_option.stderr
+    assert f"paths.json: exclude: '{pattern}' is no pattern of gitignore" in in_file.stderr
+    assert f"paths.json: exclude: '{pattern}' is no pattern" in doctor.stdout
+    assert f"DRIVE_UPLOAD_EXCLUDE: '{pattern}' is no pattern of gitignore" in in_variable.stderr
 
 
 @pytest.mark.parametrize("command", [["status"], ["doctor"], ["upload", "Data"], ["report", "-o", "r.html"]])
