@@ -24,6 +24,8 @@ from local_runner.commands.upload import find_paths
 from local_runner.terminal.printable import printable
 from local_runner.terminal.verbosity import is_quiet
 
+EMULATOR_HOST = "CLOUD_TASKS_EMULATOR_HOST"
+
 FAILURES_SHOWN = 5
 
 EXAMPLES = """\b
@@ -51,7 +53,9 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
         return None
     address = (value if "://" in value else f"http://{value}").rstrip("/")
     if not is_http(address):
-        raise click.BadParameter("must be host:port or a URL such as http://127.0.0.1:8123.")
+        raise click.BadParameter(
+            "must be host:port or a URL such as http://127.0.0.1:8123.", param_hint=f"--endpoint or {EMULATOR_HOST}"
+        )
     return address
 
 
@@ -66,7 +70,7 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave these out, as upload does.")
 @job_options
 @click.option("--json/--no-json", "as_json", help="Print the tasks as JSON, for programs.")
-@click.option("--endpoint", envvar="CLOUD_TASKS_EMULATOR_HOST", hidden=True, callback=_address)
+@click.option("--endpoint", envvar=EMULATOR_HOST, hidden=True, callback=_address)
 def enqueue(
     paths: tuple[str, ...], exclude: tuple[str, ...], url: str, as_json: bool, endpoint: str | None, **options: Any
 ) -> None:

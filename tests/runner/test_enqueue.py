@@ -62,6 +62,17 @@ def test_what_cloud_tasks_itself_says_counts(run: Run) -> None:
     assert failed.stderr == "Data/Meta/a.txt: Cloud Tasks answered 404: Queue does not exist. ….\n"
 
 
+@pytest.mark.parametrize("host", ["a b", "http://%zz/", "ℂ.com"])
+def test_an_endpoint_that_cant_be_one_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """The variable is named."""
+    monkeypatch.setenv("CLOUD_TASKS_EMULATOR_HOST", host)
+
+    result = run(*ENQUEUE)
+
+    assert result.exit_code == 64
+    assert "CLOUD_TASKS_EMULATOR_HOST" in result.stderr
+
+
 def test_another_task_of_the_same_file_is_queued_too(run: Run) -> None:
     """After a mistyped URL, account or deadline the right one is no task that is queued already; the same one is."""
     names: set[str] = set()

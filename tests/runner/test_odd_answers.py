@@ -218,7 +218,10 @@ def test_an_error_that_an_entry_explains_accounts_for_the_others(upload: Upload)
 @pytest.mark.parametrize("command", [["upload", "Data"], ["retry"], ["enqueue", "Data", "--queue", QUEUE]])
 @pytest.mark.parametrize(
     "url",
-    ["", "function.example", "127.0.0.1:8080", "ftp://user:canary@host", "http://", "http://user:canary@host:port"],
+    [
+        "", "function.example", "127.0.0.1:8080", "ftp://user:canary@host", "http://", "http://user:canary@host:port",
+        "http://a b/", "http://%zz/", "http://１２７.0.0.1:8177/", "https://user:canary@ℂ.com", f"http://{'y' * 64}.example/",
+    ],  # fmt: skip
 )
 def test_what_is_no_address_is_wrong_usage(home: Path, run: Run, command: list[str], url: str) -> None:
     """An empty variable of a shell, too: nothing goes up from here instead."""
