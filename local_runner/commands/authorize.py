@@ -77,10 +77,15 @@ def _authorize(
 ) -> None:
     """Raises ClickException, UploadError."""
     host, path = _where(account, token)
-    is_wanted = token is None or _check_named(token)
-    secret = client_secret or _client_secret()
-    client = read_client(secret, host)
-    _check_place(path, secret, host, may_be_damaged=is_wanted)
+    try:
+        is_wanted = token is None or _check_named(token)
+        secret = client_secret or _client_secret()
+        client = read_client(secret, host)
+        _check_place(path, secret, host, may_be_damaged=is_wanted)
+    except OSError as error:  # a name too long, a folder that is closed
+        raise AuthorizationFailed(
+            f"{error.filename}: can't be looked at ({error.strerror}); name another file by --token or --client-secret."
+        ) from error
     chosen = scope or _ask_scope()
 
     def show(url: str) -> None:

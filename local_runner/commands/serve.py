@@ -26,8 +26,18 @@ Exit codes: 0 it was ended, 64 wrong usage, 75 it can't run now, 78 the settings
 """
 
 
+def _host(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        value.encode("idna")  # as it will be resolved
+    except UnicodeError as error:
+        raise click.BadParameter(f"{value!r} can't be a host's name.") from error
+    return value
+
+
 @click.command(epilog=EXAMPLES)
-@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address of the function.")
+@click.option(
+    "--host", envvar="HOST", default="127.0.0.1", show_default=True, callback=_host, help="Address of the function."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

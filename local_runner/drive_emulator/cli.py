@@ -66,8 +66,28 @@ def _usage_errors() -> Iterator[None]:
         raise click.exceptions.Exit(USAGE) from error
 
 
+class _Refusal(click.ClickException):
+    """One line for a person, and the exit code for what called."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.code = exit_code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override] # click declares it of the class
+        return self.code
+
+
+def _host(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        value.encode("idna")  # as it will be resolved
+    except UnicodeError:
+        raise _Refusal(f"--host: {value!r} can't be a host's name.", USAGE) from None
+    return value
+
+
 @click.command(cls=_Command, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_host, help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -149,18 +169,6 @@ def emulator(
     with drive:
         _explain(drive, data, written.write_token)
         _wait()
-
-
-class _Refusal(click.ClickException):
-    """One line for a person, and the exit code for what called."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.code = exit_code
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override] # click declares it of the class
-        return self.code
 
 
 _NO_ADDRESS = {errno.EADDRNOTAVAIL, socket.EAI_NONAME, socket.EAI_AGAIN}

@@ -187,6 +187,25 @@ def test_a_number_that_can_not_be_is_wrong_usage(run: Run, command: list[str]) -
     assert f"Invalid value for '{command[-2]}'" in result.stderr.replace("'-n' / ", "")
 
 
+@pytest.mark.parametrize("host", [f"{'y' * 64}.example", "ü..a", "\udcff"])
+@pytest.mark.parametrize("command", ["serve", "emulator"])
+def test_a_host_that_cant_be_one_is_wrong_usage(run: Run, command: str, host: str) -> None:
+    """It is named, and nothing is started."""
+    result = run(command, "--host", host, "--port", "0")
+
+    assert result.exit_code == 64
+    assert f"{host!r} can't be a host's name." in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--token", "--client-secret"])
+def test_a_name_that_no_file_can_have(drive: DriveEmulator, run: Run, option: str) -> None:
+    """No token is got, and the sentence names the file."""
+    result = run("authorize", option, "x" * 300, "--scope", "drive", "--no-browser")
+
+    assert result.exit_code == 65
+    assert "xxx: can't be looked at (File name too long); name another file by --token" in result.stderr
+
+
 COMMANDS_THAT_WALK = (
     ("upload", "Data", "--emulator"),
     ("upload", "Data", "--emulator", "--dry-run"),
