@@ -5,6 +5,7 @@ Flask and functions-framework, which would only carry them, take as long to impo
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ BODY_BYTES = BODY_MAX_BYTES - 64 * 1024
 
 FRUITLESS_MAX = 2
 """Calls for files that ran out of time without any of them getting on, before leaving them for later."""
+
+_OPTION = re.compile(r"(?:files\[\d+\]\.)?(account|if_exists|metadata)\b")
+"""How a refusal begins that is about an option."""
 
 Progress = Callable[[str, int, int], None]
 """Told a path, the bytes of it that were sent, and its bytes in all."""
@@ -138,6 +142,9 @@ def _upload_part(
     while True:
         progress.moved = False
         reply = call(encode(requests), progress)
+        if reply.code == 400 and len(requests) > 1 and _is_about_all(reply, requests):
+            yield from ({**reply.results[0], "path": each["path"]} for each in requests)
+            return
         if reply.code == 400 and len(requests) > 1:  # one of them makes the whole unacceptable
             middle = len(requests) // 2
             yield from _upload_part(call, requests[:middle], progress, is_stopped)
@@ -152,6 +159,12 @@ def _upload_part(
             yield from late
             return
         requests = again
+
+
+def _is_about_all(reply: Reply, requests: Sequence[Request]) -> bool:
+    """Whether a refusal of the whole names an option that all files share, so that each alone would be refused, too."""
+    found = _OPTION.match(str(reply.results[0].get("message"))) if reply.results else None
+    return found is not None and all(each.get(found[1]) == requests[0].get(found[1]) for each in requests)
 
 
 def _is_late(entry: Entry) -> bool:

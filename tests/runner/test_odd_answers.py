@@ -215,6 +215,26 @@ def test_an_error_that_an_entry_explains_accounts_for_the_others(upload: Upload)
     assert statuses == {A: ["uploaded"], B: ["uploaded"], C: ["failed"]}
 
 
+@pytest.mark.parametrize("where", ["", "files[1]."])
+def test_a_refusal_of_what_all_files_share_is_asked_for_once(run: Run, where: str) -> None:
+    """Each file is told as refused; the half of them would be refused as well."""
+    calls: list[int] = []
+    message = f"{where}account: there is no account 'nope'; the settings have default."
+    refusal = told(None, status="failed", reason="invalid_payload", retryable=False, message=message)
+
+    def refuse(asked: list[dict[str, Any]]) -> bytes:
+        calls.append(len(asked))
+        return answer(refusal, status="failed")
+
+    with answering(refuse, 400) as url:
+        result = run("upload", "Data", "--account", "nope", "--url", url, "--json")
+
+    assert calls == [3]
+    assert result.exit_code == 64
+    entries = json.loads(result.stdout)["results"]
+    assert [(each["path"], each["message"]) for each in entries] == [(path, message) for path in (A, B, C)]
+
+
 @pytest.mark.parametrize("command", [["upload", "Data"], ["retry"], ["enqueue", "Data", "--queue", QUEUE]])
 @pytest.mark.parametrize(
     "url",
