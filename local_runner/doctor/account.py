@@ -1,24 +1,25 @@
 """One account: its token file, whether it can be renewed, and what it may do on Drive."""
 
-import json
 import shlex
 import stat
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from rich.filesize import decimal
 
-from function.core.errors import CredentialsError, UploadError
+from function.core.errors import CredentialsError, NotFound, UploadError
 from function.core.retry import Deadline
 from function.core.types import FOLDER_MIME_TYPE, Usage
 from function.credentials import token_file
 from function.credentials.token_file import METADATA, TokenFile
+from function.drive.errors import translate
 from function.drive.google import GOOGLE
-from function.drive.http import Transport, pool
+from function.drive.http import Transport, document, malformed_response, pool
 from function.drive.port import Drive
 from function.drive.query import LIVE, inside, named
 from function.home.network import EMULATOR_HOST, is_this_machine
@@ -40,9 +41,47 @@ FEW_BYTES = 100 * 1024 * 1024
 MEND = advice.ADVICE | {
     "settings_invalid": "Mend the setting that the message names.",
     "locked": "Wait until the other upload has ended; if there is none, end what holds the lock.",
+    "drive_unavailable": "Nothing, if it passes: Google, or something on the way to it, has a failure.",
     "volume_unavailable": "Make room on that volume, or let the user that uploads write there.",
 }
 """Reason -> what to do; where else the advice is to ask the doctor, its own."""
+
+
+T = TypeVar("T")
+
+
+class _User(msgspec.Struct, frozen=True, rename="camel"):
+    email_address: str = ""
+
+
+class _Quota(msgspec.Struct, frozen=True, rename="camel"):
+    """In bytes; without a limit there is none."""
+
+    limit: int | None = None
+    usage: int = 0
+
+
+class _About(msgspec.Struct, frozen=True, rename="camel"):
+    user: _User
+    storage_quota: _Quota
+
+
+class _Shortcut(msgspec.Struct, frozen=True, rename="camel"):
+    target_id: str
+
+
+class _Capabilities(msgspec.Struct, frozen=True, rename="camel"):
+    can_add_children: bool = True
+
+
+class _File(msgspec.Struct, frozen=True, rename="camel"):
+    id: str
+    mime_type: str
+    name: str = ""
+    trashed: bool = False
+    drive_id: str | None = None
+    capabilities: _Capabilities = _Capabilities()
+    shortcut_details: _Shortcut | None = None
 
 
 def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
@@ -101,35 +140,31 @@ def _check_renewal(area: str, account: AccountSession, token: str) -> Finding:
 
 
 def _check_drive(area: str, account: AccountSession, token: str, endpoint: str) -> Iterator[Finding]:
-    status, about = _ask(endpoint, token, "about", fields="user(emailAddress),storageQuota")
-    if status != 200:
-        said = (
-            about.get("error", {}).get("message", "no explanation") if isinstance(about.get("error"), dict) else about
-        )
-        yield fail(area, f"Drive answered {status}: {said}", "mend what it says")
-        return
-    yield ok(area, f"Drive answers {about.get('user', {}).get('emailAddress', 'without a name')}")
-    quota = about.get("storageQuota", {})
-    yield _check_space(area, quota)
-    yield from _check_root(area, account, token, endpoint, needs_shared_drive=quota.get("limit") == "0")
+    """Raises UploadError where Drive's answer is none."""
+    about = _ask(_About, endpoint, token, "about", fields="user(emailAddress),storageQuota(limit,usage)")
+    yield ok(area, f"Drive answers {about.user.email_address or 'without a name'}")
+    yield _check_space(area, about.storage_quota)
+    yield from _check_root(area, account, token, endpoint, needs_shared_drive=about.storage_quota.limit == 0)
 
 
-def _ask(endpoint: str, token: str, path: str, **query: str) -> tuple[int, dict[str, Any]]:
+def _ask(kind: type[T], endpoint: str, token: str, path: str, **query: str) -> T:
+    """What Drive answers. Raises UploadError, as the job would, where it is no such thing."""
     url = f"{endpoint}/drive/v3/{path}?{urlencode(query)}"
     with pool(endpoint) as connections:
         transport = Transport(connections, deadline=Deadline.after(TIME_S))
         response, content = transport.request(url, headers={"Authorization": f"Bearer {token}"})
+    if response.status >= 300:
+        raise translate(response.status, response, content)
     try:
-        document = json.loads(content)
-    except ValueError:
-        document = {}
-    return response.status, document if isinstance(document, dict) else {}
+        return msgspec.convert(document(content), kind, strict=False)  # Drive writes numbers as text
+    except (msgspec.ValidationError, UnicodeError) as error:
+        raise malformed_response() from error
 
 
-def _check_space(area: str, quota: dict[str, Any]) -> Finding:
-    if "limit" not in quota:
+def _check_space(area: str, quota: _Quota) -> Finding:
+    if quota.limit is None:
         return ok(area, "storage: no limit")
-    limit, left = int(quota["limit"]), int(quota["limit"]) - int(quota.get("usage", 0))
+    limit, left = quota.limit, quota.limit - quota.usage
     shown = f"storage: {decimal(max(0, left))} of {decimal(limit)} left"
     if limit == 0:
         return ok(area, "storage: none of its own, as service accounts have")
@@ -161,20 +196,21 @@ def _check_root(
     area: str, account: AccountSession, token: str, endpoint: str, *, needs_shared_drive: bool
 ) -> Iterator[Finding]:
     root = account.account.root
-    status, base = _ask_file(endpoint, token, root.base)
-    if target := base.get("shortcutDetails", {}).get("targetId"):
-        status, base = _ask_file(endpoint, token, target)
-    if status != 200 or base.get("trashed") or base.get("mimeType") != FOLDER_MIME_TYPE:
-        why = "is in the bin" if base.get("trashed") else "is no folder" if status == 200 else "can't be seen"
+    try:
+        base = _ask_file(endpoint, token, root.base)
+        if base.shortcut_details:
+            base = _ask_file(endpoint, token, base.shortcut_details.target_id)
+        why = "is in the bin" if base.trashed else "is no folder" if base.mime_type != FOLDER_MIME_TYPE else None
+    except NotFound:
+        why = "can't be seen"
+    if why:
         mend = "check the id, share the folder with this account, or authorize again with --scope drive"
         yield fail(area, f"drive_root: {root.base} {why}", mend)
         return
-    if base.get("capabilities", {}).get("canAddChildren") is False:
-        yield fail(
-            area, f"drive_root: nothing may be added to {base.get('name')}", "share it with this account to edit"
-        )
+    if not base.capabilities.can_add_children:
+        yield fail(area, f"drive_root: nothing may be added to {base.name}", "share it with this account to edit")
         return
-    if needs_shared_drive and not (root.drive_id or base.get("driveId")):
+    if needs_shared_drive and not (root.drive_id or base.drive_id):
         yield fail(
             area,
             "drive_root: is in no shared drive, and this account has no space of its own: Drive refuses uploads",
@@ -183,12 +219,12 @@ def _check_root(
         return
     drive = account.drive.bound(Usage(), Deadline.after(TIME_S))
     sees_all = not account.tokens.sees_only_own_files()
-    yield _check_chain(area, root.folders, base["id"], drive, account.name, sees_all=sees_all)
+    yield _check_chain(area, root.folders, base.id, drive, account.name, sees_all=sees_all)
 
 
-def _ask_file(endpoint: str, token: str, file_id: str) -> tuple[int, dict[str, Any]]:
+def _ask_file(endpoint: str, token: str, file_id: str) -> _File:
     fields = "id,name,mimeType,trashed,driveId,capabilities(canAddChildren),shortcutDetails(targetId)"
-    return _ask(endpoint, token, f"files/{file_id}", supportsAllDrives="true", fields=fields)
+    return _ask(_File, endpoint, token, f"files/{file_id}", supportsAllDrives="true", fields=fields)
 
 
 def _check_chain(

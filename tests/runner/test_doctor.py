@@ -373,3 +373,32 @@ def test_a_service_account_needs_a_shared_drive(drive: DriveEmulator, home: Path
     needs_one = "shared drive" not in place
     assert [("no space of its own" in each) for each in failures(found)] == [True] * needs_one, found.stdout
     assert found.exit_code == (65 if needs_one else 0)
+
+
+ODD_LOOKS: list[tuple[dict[str, Any], str]] = [
+    ({"on": "about.get", "do": "status", "status": 200, "body": "<h1>Sign in</h1>"}, "network"),
+    ({"on": "about.get", "do": "status", "status": 200, "body": '{"user": null}'}, "drive_unavailable"),
+    (
+        {"on": "about.get", "do": "status", "status": 200, "body": '{"user": {}, "storageQuota": {"limit": "x"}}'},
+        "drive_unavailable",
+    ),
+    ({"on": "about.get", "do": "status", "status": 503}, "drive_unavailable"),
+    ({"on": "files.get", "do": "status", "status": 503}, "drive_unavailable"),
+    ({"on": "files.get", "do": "status", "status": 404, "body": "<h1>Not Found</h1>"}, "drive_unavailable"),
+    ({"on": "files.get", "do": "edit_answer", "set": {"shortcutDetails": "x"}}, "drive_unavailable"),
+    ({"on": "files.get", "do": "edit_answer", "set": {"capabilities": None}}, "drive_unavailable"),
+]
+"""A fault, and the reason that the job would give for such an answer."""
+
+
+@pytest.mark.parametrize(("fault", "reason"), ODD_LOOKS)
+def test_a_look_that_failed_is_none(drive: DriveEmulator, run: Run, fault: dict[str, Any], reason: str) -> None:
+    """What isn't Drive's answer says neither that all is well nor that the root is wrong: it is told as what it is."""
+    drive.faults.add({**fault, "times": 50})
+
+    result = run("doctor", "--json")
+
+    failed = [each for each in findings(result) if each["level"] == "fail"]
+    assert result.exit_code == 65
+    assert [each["what"].partition(":")[0] for each in failed] == [reason]
+    assert "share" not in failed[0]["mend"]
