@@ -102,7 +102,9 @@ def patterns(lines: Iterable[str]) -> "PathSpec[Any]":
         try:
             found += PathSpec.from_lines("gitignore", [line]).patterns
         except (ValueError, re.error) as error:
-            raise ValueError(f"{quoted(line)} is no pattern of gitignore ({error}); mend it or leave it out.") from error
+            raise ValueError(
+                f"{quoted(line)} is no pattern of gitignore ({error}); mend it or leave it out."
+            ) from error
     return PathSpec(found)
 
 

@@ -88,7 +88,9 @@ def enqueue(
     requests = [{"path": path, **given} for path in found.files]
     try:
         authorize = cloud_tasks.nobody if endpoint else cloud_tasks.default_credentials()
-        with click.progressbar(length=len(requests), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()) as bar:
+        with click.progressbar(
+            length=len(requests), file=sys.stderr, hidden=is_quiet() or not sys.stderr.isatty()
+        ) as bar:
             tasks = cloud_tasks.enqueue(
                 queue, requests, endpoint or GOOGLE, authorize, Digests(home).of, lambda: bar.update(1)
             )

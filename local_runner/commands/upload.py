@@ -79,6 +79,4 @@ def find_paths(
     if settings is None:
         return find(paths, cwd, cwd, None, before + more)
     all_ = before + more + patterns(_embedded_drive(settings))
-    return find(
-        paths, cwd, settings.home, settings.data_root, all_, OwnFiles(settings), is_elsewhere=is_elsewhere
-    )
+    return find(paths, cwd, settings.home, settings.data_root, all_, OwnFiles(settings), is_elsewhere=is_elsewhere)

@@ -1,7 +1,6 @@
 """A path that was mistyped: what is said of it, and what isn't written about it."""
 
 import json
-import json
 import os
 import subprocess
 import sys

@@ -35,9 +35,7 @@ def answer(*results: Any, **changes: Any) -> bytes:
 
 
 @contextmanager
-def answering(
-    answers: Callable[[list[dict[str, Any]]], bytes | tuple[int, bytes]], code: int = 200
-) -> Iterator[str]:
+def answering(answers: Callable[[list[dict[str, Any]]], bytes | tuple[int, bytes]], code: int = 200) -> Iterator[str]:
     """The URL of a server that answers each POST with what `answers` makes of the files asked for."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -239,9 +237,18 @@ def test_a_refusal_of_what_all_files_share_is_asked_for_once(run: Run, where: st
 @pytest.mark.parametrize(
     "url",
     [
-        "", "function.example", "127.0.0.1:8080", "ftp://user:canary@host", "http://", "http://user:canary@host:port",
-        "http://a b/", "http://%zz/", "http://１２７.0.0.1:8177/", "https://user:canary@ℂ.com", f"http://{'y' * 64}.example/",
-    ],  # fmt: skip
+        "",
+        "function.example",
+        "127.0.0.1:8080",
+        "ftp://user:canary@host",
+        "http://",
+        "http://user:canary@host:port",
+        "http://a b/",
+        "http://%zz/",
+        "http://１２７.0.0.1:8177/",
+        "https://user:canary@ℂ.com",
+        f"http://{'y' * 64}.example/",
+    ],
 )
 def test_what_is_no_address_is_wrong_usage(home: Path, run: Run, command: list[str], url: str) -> None:
     """An empty variable of a shell, too: nothing goes up from here instead."""
