@@ -344,8 +344,12 @@ def _led_to(credentials: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     left = list(dict.fromkeys(credentials))
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # it was removed: what is relative leads nowhere
+        here = "/"
     while left:
-        named = [each for each in _named_in(left.pop(), _STRING, os.getcwd()) if each not in found]
+        named = [each for each in _named_in(left.pop(), _STRING, here) if each not in found]
         found |= dict.fromkeys(named)
         left += named
     return list(found)

@@ -163,6 +163,18 @@ def test_tokens_that_a_variable_hides_are_no_sources(
     forbidden(home, post, "Data/secrets/me.json")
 
 
+def test_a_working_folder_that_was_removed_stops_nobody(
+    home: Home, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server's own, say, whose files all lie elsewhere."""
+    gone = home.folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert post(home, {"path": home.put()}).body["status"] == "uploaded"
+
+
 def test_credentials_that_are_out_of_reach_stop_nobody(home: Home, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """HOME may be another user's: a file that has one name only is not the one that lies there."""
     closed = home.folder / "closed"
