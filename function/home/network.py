@@ -44,15 +44,13 @@ def emulator_url(given: str | None, plain_http: str | None) -> str | None:
 
 
 def is_http(text: str) -> bool:
-    """Whether it is the URL of a host that can be asked over HTTP."""
-    from urllib3.util import parse_url  # late: most commands ask nobody
-
+    """Whether it is the URL of a host that can be asked over HTTP; in ASCII, as `xn--…`, where it has other letters."""
     try:
         url = urlsplit(text)
-        host = parse_url(text).host  # whatever it refuses would be refused when it is asked
-        (host or "").encode("idna")  # as the resolver will have it: no label is empty or over 63 characters
-        return url.scheme in ("http", "https") and bool(url.hostname and host) and url.port != 0
-    except ValueError:  # a port that is no number, half an IPv6 address, a name that can't be; urllib3's is one, too
+        host = url.hostname or ""
+        host.encode("idna")  # as the resolver will have it: no label is empty or over 63 characters
+        return url.scheme in ("http", "https") and bool(_HOST.fullmatch(host)) and url.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address, such a name
         return False
 
 
