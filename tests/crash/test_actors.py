@@ -12,7 +12,7 @@ from tests.crash import promise
 from tests.crash.scenarios import LARGE, Wanted
 from tests.crash.strike import Strike
 from tests.crash.world import Home, Remote, Station, World
-from tests.support.between import between
+from tests.support.between import Before, between
 
 ZONES = {"path": "Data/Meta/zones.txt"}
 
@@ -394,10 +394,9 @@ def test_what_its_owner_put_away_gets_no_revision(world: World, how: str, conten
         assert world.content(file["id"]) == b"earlier"
 
 
-@pytest.mark.parametrize("how", ["binned", "renamed"])
-def test_what_is_damaged_and_put_away_is_not_mended_there(world: World, how: str) -> None:
-    """Killed after a middlebox damaged it: its owner threw damage away, never our content."""
-    left = [1]
+def damaging(times: int) -> Before:
+    """A middlebox that changes one bit of a content on its way, so many times."""
+    left = [times]
 
     def damage(method: str, path: str, body: bytes) -> bytes | None:
         if left[0] and len(body) > 1500 and "upload" in path:
@@ -405,7 +404,13 @@ def test_what_is_damaged_and_put_away_is_not_mended_there(world: World, how: str
             return body[:-1000] + bytes([body[-1000] ^ 1]) + body[-999:]
         return None
 
-    with between(world.drive.url, damage) as url:
+    return damage
+
+
+@pytest.mark.parametrize("how", ["binned", "renamed"])
+def test_what_is_damaged_and_put_away_is_not_mended_there(world: World, how: str) -> None:
+    """Killed after a middlebox damaged it: its owner threw damage away, never our content."""
+    with between(world.drive.url, damaging(1)) as url:
         environ = {"DRIVE_EMULATOR_HOST": url}
         world.home.put("Meta/zones.txt", b"zones" * 400)
         world.run(ZONES, environ=environ, strike=Strike(0, "after", only="request POST /upload"))
@@ -421,15 +426,7 @@ def test_what_is_damaged_and_put_away_is_not_mended_there(world: World, how: str
 @pytest.mark.parametrize("policy", ["keep_both", "new_revision"])
 def test_what_was_damaged_on_the_way_is_sent_anew(world: World, policy: str, content: bytes, times: int) -> None:
     """A middlebox changes bytes on the way, once or some times: the call mends it, or says so, and a later one does."""
-    left = [times]
-
-    def damage(method: str, path: str, body: bytes) -> bytes | None:
-        if left[0] and len(body) > 1500 and "upload" in path:
-            left[0] -= 1
-            return body[:-1000] + bytes([body[-1000] ^ 1]) + body[-999:]
-        return None
-
-    with between(world.drive.url, damage) as url:
+    with between(world.drive.url, damaging(times)) as url:
         environ = {"DRIVE_EMULATOR_HOST": url}
         world.home.put("Meta/zones.txt", b"earlier")
         world.run(ZONES, environ=environ)
