@@ -18,7 +18,7 @@ import msgspec
 from function.core.cached import cached_property
 from function.core.errors import SourceError, UploadError, VolumeUnavailable
 from function.core.naming import quoted
-from function.home.settings import Settings, default_credentials
+from function.home.settings import Settings, default_credentials, regular_file
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -365,10 +365,8 @@ def _named_in(file: Path, strings: re.Pattern[str], folder: str) -> list[Path]:
 
 def _json_text(file: Path) -> str:
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb", buffering=0) as opened:
-            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
-            text = opened.read(_NAMED_MAX_BYTES).decode("utf-8", "surrogateescape") if is_file else ""
+        with regular_file(file) as opened:
+            text = opened.read(_NAMED_MAX_BYTES).decode("utf-8", "surrogateescape")
     except (OSError, ValueError):  # who uses the file is told
         return ""
     return text if text.lstrip("\ufeff \t\r\n").startswith("{") else ""

@@ -11,9 +11,10 @@ import re
 import shlex
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import msgspec
 
@@ -44,6 +45,8 @@ EXCLUDE = (
 """What a walk over a folder leaves out, in the patterns of gitignore."""
 
 _FILE_MAX_BYTES = 1024 * 1024
+
+_NO_FILE = "it is no file of less than 1 MB"
 
 _RATE = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)\s*(?P<unit>[BKMGT])(?:i?B)?", re.IGNORECASE)
 
@@ -323,13 +326,21 @@ def _loads(content: bytes) -> Any:
 
 
 def _content(path: Path) -> bytes:
-    """What a regular file holds: a FIFO in its place would never end. Raises OSError, ValueError."""
+    """What a file of settings holds. Raises OSError, ValueError."""
+    with regular_file(path) as file:
+        if os.fstat(file.fileno()).st_size > _FILE_MAX_BYTES:
+            raise ValueError(_NO_FILE)
+        return file.read(_FILE_MAX_BYTES)
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open to be read: a FIFO in its place would never end. Raises OSError, ValueError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _FILE_MAX_BYTES:
-            raise ValueError("it is no file of less than 1 MB")
-        return file.read(_FILE_MAX_BYTES)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError(_NO_FILE)
+        yield file
 
 
 def _value(field: msgspec.structs.FieldInfo, text: str, variable: str) -> object:
