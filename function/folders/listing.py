@@ -8,6 +8,7 @@ two equal files goes to the bin, and the younger folder itself when it is empty.
 is, and keeps its folder.
 """
 
+import itertools
 import logging
 import threading
 import time
@@ -27,7 +28,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked, spelled
 from function.folders.search import NAMES_PER_QUERY
-from function.folders.tree import REPAIRS_MAX, Folders
+from function.folders.tree import REPAIRS_AT_ONCE, Folders
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class FolderView(msgspec.Struct):
                 self._mend(self.folders.misplaced(self.chain, {}, {}, self.drive))
 
     def _looked(self) -> FolderListing:
-        for attempt in range(REPAIRS_MAX):
+        for attempt in itertools.count():
             chain = self.ready()
             began = time.monotonic()
             is_known = chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
@@ -129,7 +130,7 @@ class FolderView(msgspec.Struct):
                     fetched = leaf.result() if leaf else None
             except LookFailed as error:  # is a folder gone, or is it asked again?
                 self.distrust()
-                if self.chain is chain:
+                if self.chain is chain or attempt >= REPAIRS_AT_ONCE:
                     retry.pause(attempt, error, self.deadline)
                 continue
             shown: dict[str, RemoteFile] = {each.id: each for each in listed if each.mime_type == FOLDER_MIME_TYPE}
@@ -141,7 +142,10 @@ class FolderView(msgspec.Struct):
             for each in duplicates:
                 self._merged.add(each.younger.id)
                 self._merge(each)
-        raise TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
+            if attempt >= REPAIRS_AT_ONCE:  # racers that go on in step would take each other's folders for ever
+                moving = TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
+                retry.pause(attempt - REPAIRS_AT_ONCE, moving, self.deadline)
+        raise AssertionError
 
     def _listing(
         self, chain: FolderPath, listed: Iterable[RemoteFile], began: float, *, is_whole: bool

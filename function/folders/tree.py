@@ -30,8 +30,8 @@ FRESH_S = 60.0
 
 PARALLEL_CREATES = 16
 
-REPAIRS_MAX = 4
-"""Times that a chain is ensured again at once: someone may be moving folders just now."""
+REPAIRS_AT_ONCE = 3
+"""Times that a chain is ensured again without a pause: someone may be moving folders just now."""
 
 
 class _Misplaced(Exception):
@@ -147,7 +147,7 @@ class Folders(msgspec.Struct):
         paths = list(paths)
         levels = _levels(paths)
         with telemetry.span("folders"), self.lock(deadline):
-            for _ in range(REPAIRS_MAX):
+            for attempt in itertools.count():
                 self._check_base(drive)
                 search = FolderSearch(drive, self.base, partial(self._real, self.base, drive))
                 walk = _Walk(drive, deadline, distrusted, search, {"": Folder(FileId(self.base), None, None)})
@@ -157,9 +157,12 @@ class Folders(msgspec.Struct):
                         self._ensure_level(walk, depth, level, below)
                 except _Misplaced as misplaced:
                     distrusted |= {misplaced.folder}
+                    if attempt >= REPAIRS_AT_ONCE:
+                        moving = TransientDriveError("The folders on Drive are being moved about; call again.")
+                        retry.pause(attempt - REPAIRS_AT_ONCE, moving, deadline)
                 else:
                     return {path: walk.chain(path) for path in paths}
-        raise DriveError("The folders on Drive are being moved about; call again.", reason="drive_unavailable")
+        raise AssertionError
 
     def _check_base(self, drive: Drive) -> None:
         if self.base == "root":

@@ -7,10 +7,10 @@ them; of schedules that differ only in when a call did what nobody else can see,
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from itertools import count, permutations
+from itertools import chain, count, groupby, permutations, product
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -485,9 +485,9 @@ class World:
     def run(self, seen: set[str] | None = None) -> None:
         """Follow the schedule to the end. Raises Pruned where a state is among those that were `seen` before."""
         while acts := list(self._acts()):
-            if seen is not None:
+            if seen is not None and len(self.chooser.counts) >= len(self.chooser.schedule):  # before: on the way there
                 state = self._state()
-                if state in seen and len(self.chooser.counts) >= len(self.chooser.schedule):
+                if state in seen:
                     raise Pruned
                 seen.add(state)
             acts[self.chooser.one_of(len(acts))]()
@@ -655,10 +655,17 @@ class World:
         sessions = [(uri, each.file.id, bytes(each.kept), each.made is None) for uri, each in store.sessions.items()]
         rest = (self.left, self.others, len(self.late), self.theirs, self.put_away, self.leaf)
         common = repr((files, sorted(store.used), sessions, rest))
-        homes = {home.number: self._home_state(home) for home in self.homes}
-        orders = [list(homes)] if SEEING & set(self.scenario.others) else permutations(homes)
-        alike = (_named(_ranked(_TIMES, "".join([*map(homes.__getitem__, order), common]))) for order in orders)
+        homes = [self._home_state(home) for home in self.homes]
+        alike = (_named(_ranked(_TIMES, "".join([*order, common]))) for order in self._orders(homes))
         return hashlib.sha256(min(alike).encode()).hexdigest()
+
+    def _orders(self, homes: list[str]) -> Iterable[Sequence[str]]:
+        """The homes' states in an order that their numbers have no part in, or in several where some look the same."""
+        if SEEING & set(self.scenario.others):  # these happen to the first one
+            return [homes]
+        looks = sorted((_named(_ranked(_TIMES, each)), each) for each in homes)
+        same_looks = [[home for _, home in group] for _, group in groupby(looks, key=lambda each: each[0])]
+        return (list(chain(*order)) for order in product(*map(permutations, same_looks)))
 
     def _home_state(self, home: Home) -> str:
         """What a home is, whichever number it has: two that changed places, with their contents, are the same state."""

@@ -4,6 +4,8 @@ import time
 from typing import Any, cast
 from unittest import mock
 
+import pytest
+
 from function.core.retry import Deadline
 from function.core.types import NEVER, FileId, Folder, FolderPath
 from function.folders.listing import FolderView
@@ -74,3 +76,27 @@ def test_a_file_that_a_racer_moved_is_not_hidden_by_a_lagging_listing() -> None:
 
     assert [each.name for each in listing.files] == ["zones.txt"]
     assert view.leaf == older.id
+
+
+def test_a_folder_is_looked_at_until_no_more_racers_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of seven racers makes the folder anew while we look; each is merged, and those in step are kept apart."""
+    drive = MemoryDrive()
+    ours = drive.put("here", key="folder")
+    view = view_of(drive)
+    view.chain = FolderPath("here", (Folder(FileId("root"), None, None), Folder(ours.id, "here", "root")))
+    racers: list[FileId] = []
+    pauses: list[int] = []
+
+    def come(method: str, number: int) -> None:
+        is_merged = all(drive.store.files[each].explicitly_trashed for each in racers)
+        if method == "list" and is_merged and len(racers) < 7:
+            racers.append(drive.put("here", key="folder").id)
+
+    drive.store.before = come
+    monkeypatch.setattr("function.core.retry.pause", lambda attempt, error, deadline: pauses.append(attempt))
+
+    view.look(NAMES, NEVER)
+
+    assert all(drive.store.files[each].explicitly_trashed for each in racers)
+    assert len(racers) == 7
+    assert pauses == [*range(len(pauses))] != []
