@@ -57,6 +57,14 @@ class Create(_Claim, frozen=True, omit_defaults=True, tag="create"):
 
     earlier: tuple[Fingerprint, ...] = ()
     """Contents claimed under this id before: a request of a killed process may still bring one of them."""
+    earlier_nonces: tuple[str, ...] = ()
+    """What they are known by. Each content has its own: in a copy of this home the same claim may have become another
+    content's, and that one is no damage."""
+
+    @property
+    def nonces(self) -> tuple[str, ...]:
+        """The marks that a file may carry which a request of this claim made."""
+        return (self.nonce, *self.earlier_nonces)
 
 
 class Revise(_Claim, frozen=True, omit_defaults=True, tag="revise"):

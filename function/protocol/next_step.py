@@ -102,7 +102,7 @@ def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile |
         return steps.WriteClaim(None)
     if file is None:
         return plan(wanted, receipt, facts, claim)
-    if file.nonce != claim.nonce or (file.key != wanted.key and not file.gave_way):
+    if file.nonce not in claim.nonces or (file.key != wanted.key and not file.gave_way):
         return steps.WriteClaim(None, discards_ids=True)
     if content := _standing(wanted, file, (claim.content, *claim.earlier), facts):
         return settle(wanted, receipt, claim, file, content, facts)
@@ -116,7 +116,8 @@ def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile |
 
 def _mend(claim: Sending, file: RemoteFile, wanted: Wanted, facts: Facts) -> Mend:
     content, wrong = content_of(wanted, facts), file.head_revision_id
-    return Mend(claim.id, claim.nonce, claim.name, claim.folder, content, claim.log_position, wrong=wrong)
+    nonce = file.nonce or claim.nonce
+    return Mend(claim.id, nonce, claim.name, claim.folder, content, claim.log_position, wrong=wrong)
 
 
 def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | None, facts: Facts) -> Step:
@@ -271,7 +272,9 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
         return step
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
-    if ours is None or ours.nonce != claim.create.nonce or not _holds(ours, content):  # binned, or written to since
+    if (
+        ours is None or ours.nonce not in claim.create.nonces or not _holds(ours, content)
+    ):  # binned, or written to since
         is_there = claim.adopts and winner and winner.holds(content) and not winner.gave_way
         return steps.Finish(claim.winner, content) if is_there else steps.WriteClaim(None)
     if winner is None or winner.trashed or (claim.adopts and not _holds(winner, content)):  # ours is the only one
@@ -301,7 +304,7 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     if sent.id not in facts.files:
         return steps.NeedFile(sent.id)
     ours = facts.files[sent.id]
-    if ours is None or ours.trashed or ours.nonce != sent.nonce:
+    if ours is None or ours.trashed or ours.nonce not in sent.nonces:
         return None
     if receipt.claim is None:
         done = next((each for each in receipt.done if each.content.same_content(sent.content)), None)

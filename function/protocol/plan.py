@@ -56,7 +56,10 @@ def reference(file: RemoteFile) -> RemoteRef:
 
 def as_create(claim: Sending) -> Create:
     """The create that the claim stands for."""
-    return Create(claim.id, claim.nonce, claim.name, claim.folder, claim.content, claim.log_position)
+    nonces = claim.earlier_nonces if isinstance(claim, Create) else ()
+    return Create(
+        claim.id, claim.nonce, claim.name, claim.folder, claim.content, claim.log_position, earlier_nonces=nonces
+    )
 
 
 def stale_listing(names: Iterable[str], facts: Facts) -> Step | None:
@@ -312,10 +315,10 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
     assert facts.leaf
     content = content_of(wanted, facts)
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
-        earlier = tuple(each for each in dict.fromkeys((*unused.earlier, unused.content)) if each != content)
-        claim = replace(
-            unused, name=name, folder=facts.leaf, content=content, earlier=earlier, session=None, renaming=None
-        )
+        claim = replace(unused, name=name, folder=facts.leaf, content=content, session=None, renaming=None)
+        if not content.same_content(unused.content):
+            earlier, nonces = (*unused.earlier, unused.content), unused.nonces
+            claim = replace(claim, nonce=facts.nonce, earlier=earlier, earlier_nonces=nonces)
     elif facts.fresh_id is None:
         return steps.NeedId()
     else:

@@ -200,6 +200,24 @@ def test_an_old_pool_overwrites_nothing(station: Station, fault: dict[str, objec
         assert contents == [b"earlier", b"first", b"second"]
 
 
+@pytest.mark.parametrize("content", [b"one", LARGE], ids=["in one request", "in a session"])
+def test_a_home_copied_with_an_open_claim_writes_over_nothing(station: Station, content: bytes) -> None:
+    """Killed before its create, copied, and edited there: what the copy brought to Drive is no damage of the first."""
+    with station.world() as world:
+        world.home.put("Meta/earlier.txt", b"earlier")
+        world.run({"path": "Data/Meta/earlier.txt"})
+        world.home.put("Meta/zones.txt", content)
+        world.run(ZONES, strike=Strike(0, "before", only="request POST /upload"))
+        copy = world.new_home()
+        shutil.rmtree(copy.folder)
+        shutil.copytree(world.home.folder, copy.folder)
+
+        assert upload(world, content + b", edited", copy) == "uploaded"
+        assert upload(world, content) == "uploaded"
+
+        assert sorted(named(world).values()) == sorted([b"earlier", content, content + b", edited"])
+
+
 # --- what its owner does
 
 

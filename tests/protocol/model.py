@@ -107,7 +107,8 @@ class Scenario:
     """Requests of killed invocations that arrive at any time later."""
     damaged: int = 0
     others: tuple[str, ...] = ()
-    """What others do, each once at any time: edit, trash, rename, delete, foreign, trash_folder, lose_state, backup."""
+    """What others do, each once at any time: edit, trash, rename, delete, foreign, trash_folder, lose_state, backup;
+    copy: the first home is copied to where the second one shall be."""
     may_bin: bool = True
     """Drive lets the account put its own files into the bin: not who may only add to a shared drive."""
     hides: bool = False
@@ -117,7 +118,7 @@ class Scenario:
 UNSEEN = (NeedDigests, NeedId, NeedLogEntry, WriteClaim, WriteDone, Log, Finish, Done, Skip)
 """Steps that touch the call's own home and nothing else."""
 
-SEEING = {"lose_state", "backup", "trash_folder"}
+SEEING = {"lose_state", "backup", "copy", "trash_folder"}
 """Others that touch a home, too, or are judged by when a call logged."""
 
 PUTTING_AWAY = ("trash", "rename", "delete")
@@ -173,11 +174,11 @@ class Memory:
 class StillSource:
     """A source that is read without a disk."""
 
-    def __init__(self, content: bytes, version: int) -> None:
+    def __init__(self, content: bytes, version: int, inode: int) -> None:
         self.content = content
         """As it is sent: damaged on the way, it is another one for a moment."""
         self.sha256_by_now = digests_of(content).sha256
-        self.stat = FileStat(len(content), HOUR_NS + version, 1)
+        self.stat = FileStat(len(content), HOUR_NS + version, inode)
         self._digests: Digests | None = None
 
     @property
@@ -277,7 +278,7 @@ class Call:
 
     def __init__(self, world: "World", home: Home, content: bytes, version: int) -> None:
         self.world, self.home = world, home
-        self.source = StillSource(content, version)
+        self.source = StillSource(content, version, inode=1 + home.number)
         self.view = View(world, home)
         context = UploadContext(
             account="default",
@@ -596,6 +597,8 @@ class World:
         return ours[0] if ours else None
 
     def _can(self, other: str) -> bool:
+        if other == "copy":
+            return self.due[1] == self.scenario.calls
         return other not in ("edit", *PUTTING_AWAY) or self._ours() is not None
 
     def _meanwhile(self, other: str) -> None:
@@ -630,6 +633,10 @@ class World:
                 home.receipts.kept.clear()
                 home.ids.clear()
                 home.knows_folder = self.scenario.is_known
+            case "copy":
+                copy = self.homes[1]
+                copy.receipts.kept, copy.ids[:], copy.log[:] = dict(home.receipts.kept), home.ids, home.log
+                copy.knows_folder = home.knows_folder
             case "backup":
                 home.backup = (dict(home.receipts.kept), list(home.ids))
                 self.others.append("restore")
@@ -696,7 +703,9 @@ _MOMENTS = re.compile(r"@\d+")
 _TIMES = re.compile(r"2026-[-\d:.T]+Z")
 """When files were made: the order tells which one is older."""
 
-_NAMES = re.compile(r"id-\d+|nonce-\d+|revision-\d+|sessions/\d+|content \d, version \d|[0-9a-f]{64}|[0-9a-f]{32}")
+_NAMES = re.compile(
+    r"inode=\d|id-\d+|nonce-\d+|revision-\d+|sessions/\d+|content \d, version \d|[0-9a-f]{64}|[0-9a-f]{32}"
+)
 """Which one is which counts, and not its number."""
 
 _RECORDED = re.compile(r"at_ns=\d+")

@@ -48,6 +48,8 @@ SCENARIOS = [
     Scenario("a state that is deleted, locks and all", others=("lose_state",), lease=True),
     Scenario("leases that overlap", lease=True, kills=1),
     Scenario("a state from a backup", others=("backup",), calls=3, edits_source=True, lost=1),
+    Scenario("a home that is copied", homes=2, calls=1, contents=2, kills=1, others=("copy",)),
+    Scenario("a home that is copied, with a session", homes=2, contents=2, is_large=True, kills=1, others=("copy",)),
     Scenario("racers of equal content", homes=2, calls=1),
     Scenario("racers of other contents", homes=2, calls=1, contents=2),
     Scenario("racers with sessions", homes=2, calls=1, is_large=True),
