@@ -58,13 +58,13 @@ class Create(_Claim, frozen=True, omit_defaults=True, tag="create"):
     earlier: tuple[Fingerprint, ...] = ()
     """Contents claimed under this id before: a request of a killed process may still bring one of them."""
     earlier_nonces: tuple[str, ...] = ()
-    """What they are known by. Each content has its own: in a copy of this home the same claim may have become another
-    content's, and that one is no damage."""
+    """Their nonces, in the same order: in a copy of this home the claim may have become another content's, and that is
+    no damage of this one's."""
 
     @property
-    def nonces(self) -> tuple[str, ...]:
-        """The marks that a file may carry which a request of this claim made."""
-        return (self.nonce, *self.earlier_nonces)
+    def claimed(self) -> dict[str, Fingerprint]:
+        """Nonce -> the content that was claimed under it."""
+        return dict(zip((self.nonce, *self.earlier_nonces), (self.content, *self.earlier), strict=False))
 
 
 class Revise(_Claim, frozen=True, omit_defaults=True, tag="revise"):

@@ -74,7 +74,10 @@ with _without_unused():
     from googleapiclient.discovery_cache import get_static_doc
     from googleapiclient.errors import HttpError
 
-__all__ = ["USER_AGENT", "HttpError", "HttpRequest", "MediaUpload", "Service", "service"]
+__all__ = ["ODD_ANSWER", "USER_AGENT", "HttpError", "HttpRequest", "MediaUpload", "Service", "service"]
+
+ODD_ANSWER: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What the client raises, besides HttpError, where an answer or a refusal is other JSON than it expects."""
 
 HttpRequest: Any = http.HttpRequest
 MediaUpload: Any = http.MediaUpload

@@ -28,7 +28,7 @@ from function.core.types import (
     Usage,
 )
 from function.drive import resumable
-from function.drive.client import USER_AGENT, HttpError, Service, service
+from function.drive.client import ODD_ANSWER, USER_AGENT, HttpError, Service, service
 from function.drive.errors import translate
 from function.drive.http import JOINED_MAX_BYTES, Media, Transport, document, malformed_response
 from function.drive.port import Drive
@@ -246,7 +246,7 @@ class GoogleDrive(msgspec.Struct, frozen=True):
                 if error.resp.status != 401 or is_last:
                     raise refusal from None
                 self.tokens.refused(token, deadline)
-            except (ValueError, AttributeError, TypeError, RecursionError):  # the client's reading of an odd answer
+            except ODD_ANSWER:
                 raise malformed_response() from None
             else:
                 self.pacer.succeeded(write=write)
@@ -295,7 +295,7 @@ def _read(read: Callable[[dict[str, Any]], T], answer: object) -> T:
     try:
         msgspec.json.encode(found)  # a lone surrogate, which JSON allows, could never be written down
         return read(found)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except ODD_ANSWER as error:
         raise malformed_response() from error
 
 
@@ -339,8 +339,8 @@ class _Resource(msgspec.Struct, rename="camel"):
     """What FIELDS asks for. Source: Drive's reference, `files`."""
 
     id: _Text
-    name: str = ""
-    mime_type: str = ""
+    name: str
+    mime_type: str
     parents: tuple[_Text, ...] = ()
     trashed: bool = False
     explicitly_trashed: bool = False

@@ -24,7 +24,7 @@ from function.core.errors import (
     SessionLost,
     UploadError,
 )
-from function.drive.client import HttpError, HttpRequest
+from function.drive.client import ODD_ANSWER, HttpError, HttpRequest
 from function.drive.errors import translate
 from function.drive.http import Media, Transport, document, malformed_response
 
@@ -61,6 +61,8 @@ def _asked(transport: Transport, uri: str, size: int) -> dict[str, Any] | int:
         return document(request.execute(num_retries=0))
     except HttpError as error:
         return _kept(error)
+    except ODD_ANSWER:
+        raise malformed_response() from None
 
 
 def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterable[memoryview]) -> dict[str, Any] | int:
@@ -80,7 +82,7 @@ def send(transport: Transport, uri: str, size: int, offset: int, blocks: Iterabl
             return _kept(error)
         except SessionLost:
             return status(transport, uri, size)
-    except (ValueError, IndexError):  # it reads the Range of a 308 itself
+    except ODD_ANSWER:  # among them the Range of a 308, which it reads itself
         raise malformed_response() from None
     return int(progress.resumable_progress) if progress else document(content)
 

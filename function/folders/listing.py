@@ -164,7 +164,18 @@ class FolderView(msgspec.Struct):
     ) -> Iterable[DuplicateFolders]:
         """Duplicate folders to be merged; none while listings hide what we made: they may hide what is in those."""
         found = [each for each in duplicates_shown(chain, shown) if each.younger.id not in self._merged]
+        found = [each for each in found if self._are_alike(each)]
         return [] if found and self._is_behind(chain, listed) else found
+
+    def _are_alike(self, duplicates: DuplicateFolders) -> bool:
+        """Whether both still are what the listing showed, by looks at their ids: one goes to the bin."""
+        younger, older = (self.drive.get(each.id) for each in (duplicates.younger, duplicates.older))
+        return bool(
+            younger
+            and older
+            and not (younger.trashed or older.trashed)
+            and (same(younger.name), younger.parents) == (same(older.name), older.parents)
+        )
 
     def _is_behind(self, chain: FolderPath, listed: Iterable[RemoteFile]) -> bool:
         """Whether the listing hides a file that we made.

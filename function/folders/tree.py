@@ -95,8 +95,8 @@ class Folders(msgspec.Struct):
     ) -> set[str]:
         """Ids of the chain's folders that don't stand in their place.
 
-        `shown` comes from a listing, which may lag, `fetched` from a look by id, which doesn't; what neither has is
-        asked for by id. A base, which listings don't show, stands where a folder right below it is not in the bin.
+        `shown` comes from a listing, which may lag or be odd, `fetched` from a look by id. Only a look by id says that
+        a folder isn't there. A base, which listings don't show, stands where a folder right below it is not in the bin.
         """
         wrong: set[str] = set()
         stands_below = False
@@ -105,8 +105,10 @@ class Folders(msgspec.Struct):
             if folder.id == "root" or (is_base and not stands_below and self._is_fresh(folder)):
                 continue
             if not (is_base and stands_below):
-                remote = fetched.get(folder.id) or shown.get(folder.id) or _looked_at(folder.id, drive)
-                stands_below = self._stands(folder, remote, folder.id in shown, drive)
+                is_listed, known = folder.id in shown, fetched.get(folder.id) or shown.get(folder.id)
+                stands_below = self._stands(folder, known, is_listed, drive)
+                if not stands_below and folder.id not in fetched:  # one odd listing is no reason to make it anew
+                    stands_below = self._stands(folder, _looked_at(folder.id, drive), is_listed, drive)
             if stands_below:
                 self._seen[folder.id] = time.monotonic()
             else:
@@ -266,13 +268,18 @@ class Folders(msgspec.Struct):
                     raise
                 has_new_ids, made = True, None
                 self.discard_ids()
-            if made is not None and same(made.name) == same(name) and self._real(parent, drive) in made.parents:
+            if made is None or not self._is_at(made, name, parent, drive):  # one odd answer is no second folder
+                made = drive.get(folder)
+            if made is not None and self._is_at(made, name, parent, drive):
                 if not made.trashed:
                     return self._adopt(path, made, parent)
                 if not made.explicitly_trashed:  # Drive takes a create under a folder in the bin
                     raise _Misplaced(parent)
             distrusted |= {folder}
         raise AssertionError
+
+    def _is_at(self, made: RemoteFile, name: str, parent: FileId, drive: Drive) -> bool:
+        return same(made.name) == same(name) and self._real(parent, drive) in made.parents
 
     def _claim(
         self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]

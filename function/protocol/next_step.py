@@ -102,14 +102,15 @@ def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile |
         return steps.WriteClaim(None)
     if file is None:
         return plan(wanted, receipt, facts, claim)
-    if file.nonce not in claim.nonces or (file.key != wanted.key and not file.gave_way):
+    if file.nonce not in claim.claimed or (file.key != wanted.key and not file.gave_way):
         return steps.WriteClaim(None, discards_ids=True)
     if content := _standing(wanted, file, (claim.content, *claim.earlier), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if not facts.is_as_sent(file):  # is it ours to mend, or has somebody written to it since its create?
-        if file.id not in facts.revisions:
+        claimed = claim.claimed[file.nonce]
+        if claimed.digests and file.id not in facts.revisions:
             return steps.NeedRevisions(file.id)
-        if facts.revisions[file.id] != 1:
+        if claimed.digests is None or facts.revisions[file.id] != 1:
             return steps.WriteClaim(None)
     return steps.WriteClaim(_mend(claim, file, wanted, facts))
 
@@ -273,7 +274,7 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
     content = claim.create.content
     if (
-        ours is None or ours.nonce not in claim.create.nonces or not _holds(ours, content)
+        ours is None or ours.nonce not in claim.create.claimed or not _holds(ours, content)
     ):  # binned, or written to since
         is_there = claim.adopts and winner and winner.holds(content) and not winner.gave_way
         return steps.Finish(claim.winner, content) if is_there else steps.WriteClaim(None)
@@ -304,7 +305,7 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     if sent.id not in facts.files:
         return steps.NeedFile(sent.id)
     ours = facts.files[sent.id]
-    if ours is None or ours.trashed or ours.nonce not in sent.nonces:
+    if ours is None or ours.trashed or ours.nonce not in sent.claimed:
         return None
     if receipt.claim is None:
         done = next((each for each in receipt.done if each.content.same_content(sent.content)), None)

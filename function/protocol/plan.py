@@ -56,10 +56,9 @@ def reference(file: RemoteFile) -> RemoteRef:
 
 def as_create(claim: Sending) -> Create:
     """The create that the claim stands for."""
-    nonces = claim.earlier_nonces if isinstance(claim, Create) else ()
-    return Create(
-        claim.id, claim.nonce, claim.name, claim.folder, claim.content, claim.log_position, earlier_nonces=nonces
-    )
+    if isinstance(claim, Create):
+        return replace(claim, session=None, renaming=None)
+    return Create(claim.id, claim.nonce, claim.name, claim.folder, claim.content, claim.log_position)
 
 
 def stale_listing(names: Iterable[str], facts: Facts) -> Step | None:
@@ -317,7 +316,7 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
         claim = replace(unused, name=name, folder=facts.leaf, content=content, session=None, renaming=None)
         if not content.same_content(unused.content):
-            earlier, nonces = (*unused.earlier, unused.content), unused.nonces
+            nonces, earlier = zip(*unused.claimed.items(), strict=True)
             claim = replace(claim, nonce=facts.nonce, earlier=earlier, earlier_nonces=nonces)
     elif facts.fresh_id is None:
         return steps.NeedId()

@@ -21,7 +21,32 @@ def test_one_look_without_a_field_bins_nothing(
     """Whatever a look leaves out: no file and no folder goes to the bin, or is made a second time."""
     if warm:
         post(home, {"path": home.put("Data/Meta/first.txt", b"first")})
-    home.drive.faults.add({"on": on, "nth": nth, "do": "edit_answer", "drop": drop})
+    check_that_nothing_is_doubled(home, post, 1 + warm, {"on": on, "nth": nth, "do": "edit_answer", "drop": drop})
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize(
+    "edit",
+    [{"drop": ["parents"]}, {"drop": ["name"]}, {"drop": ["id"]}, {"set": {"parents": []}}, {"set": {"name": "x"}}],
+)
+def test_one_odd_answer_to_a_create_makes_no_second_folder(
+    home: Home, post: Post, nth: int, edit: dict[str, Any]
+) -> None:
+    """What stands under the id counts: the answer may say another name, or not where it is."""
+    check_that_nothing_is_doubled(home, post, 1, {"on": "files.create", "nth": nth, "do": "edit_answer", **edit})
+
+
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.parametrize("field", ["parents", "name"])
+def test_odd_answers_to_creates_that_stay_make_no_second_folder(home: Home, post: Post, field: str) -> None:
+    """However long they last."""
+    fault = {"on": "files.create", "path": "/drive/v3/files", "times": 99, "do": "edit_answer", "drop": [field]}
+    check_that_nothing_is_doubled(home, post, 1, fault)
+
+
+def check_that_nothing_is_doubled(home: Home, post: Post, files: int, fault: dict[str, Any]) -> None:
+    """Upload beside that fault, twice."""
+    home.drive.faults.add(fault)
     path = home.put()
 
     first = post(home, {"path": path})
@@ -31,8 +56,9 @@ def test_one_look_without_a_field_bins_nothing(
     assert second.body["status"] in ("uploaded", "unchanged"), second.entry["message"]
     assert home.stored(trashed=True) == {}
     assert home.stored()[DESTINATION] == b"remember me\n"
-    assert len(home.stored()) == 1 + warm
+    assert len(home.stored()) == files
     assert home.folders() == ["MemoryVDB", "MemoryVDB/Meta"]
+    assert not [each for each in home.drive.files() if each["trashed"]]
 
 
 @pytest.mark.parametrize(
