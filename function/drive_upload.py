@@ -441,16 +441,16 @@ class Upload(msgspec.Struct, dict=True):
     def _is_dropped_after(self, refusal: DriveError, claim: Sending) -> bool:
         """Drive has refused the request, and nothing stands under the id: whether the claim is dropped for it.
 
-        Metadata must not make an upload fail, and a reserved id may go stale: try without one, then the other.
+        A reserved id may go stale, and metadata must not make an upload fail: try another one, then without any, or
+        the other way round where Drive names what it doesn't take.
         """
         self._refusal = None
-        if not isinstance(refusal, errors.BadRequest):
+        may_be_id = isinstance(claim, Create) and not self._has_new_ids
+        if not isinstance(refusal, errors.BadRequest) or not (may_be_id or self._sends_metadata):
             raise refusal
-        if self._sends_metadata and self.to.metadata:
+        if self._sends_metadata and (isinstance(refusal, errors.MetadataRefused) or not may_be_id):
             self._sends_metadata = False
             return False
-        if not isinstance(claim, Create) or self._has_new_ids:
-            raise refusal
         self._has_new_ids = True
         self._write_claim(None, discards_ids=True)
         return True

@@ -132,7 +132,8 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
     ) -> NewFile:
         """What Drive is told of the file besides its content. A revised file of others stays its owner's.
 
-        Of what was told with the content `before` a revision clears what this call doesn't say.
+        Of what was told with the content `before` a revision clears what this call doesn't say. Without metadata it is
+        the least: what Drive can do without stays out.
         """
         properties, description = self.told(before, standing) if with_metadata else ({}, None)
         is_ours = isinstance(claim, Create | Mend)
@@ -140,12 +141,12 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
             claim.id,
             claim.name,
             claim.folder,
-            mime_type(self.name),
+            mime_type(self.name) if with_metadata else None,
             self.key if is_ours else None,
             properties,
             description,
             nonce=claim.nonce if is_ours else None,
-            modified_time=rfc3339(stat.mtime_ns),
+            modified_time=rfc3339(stat.mtime_ns) if with_metadata else None,
         )
 
 

@@ -53,15 +53,22 @@ def test_metadata_travels(home: Home, post: Post, metadata: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
-    [(400, "invalid"), (403, "propertyLengthLimitExceeded"), (403, "propertiesLimitExceeded")],
+    "refusal",
+    [
+        {"status": 400, "reason": "invalid", "message": "Invalid value for: properties"},
+        {"status": 400, "reason": "invalid", "message": "Invalid value for: modifiedTime"},
+        {"status": 400, "reason": "invalid", "message": "Invalid MIME type"},
+        {"status": 400, "reason": "invalid", "times": 2},
+        {"status": 403, "reason": "propertyLengthLimitExceeded"},
+        {"status": 403, "reason": "propertiesLimitExceeded"},
+    ],
 )
 @pytest.mark.parametrize("content", [b"small", bytes(6_000_000)], ids=["small", "large"])
 def test_metadata_that_drive_refuses_does_not_stop_the_file(
-    home: Home, post: Post, content: bytes, code: int, reason: str
+    home: Home, post: Post, content: bytes, refusal: dict[str, Any]
 ) -> None:
     """Drive refuses a create with it: the file goes up without, and the log still has all of it."""
-    home.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", "status": code, "reason": reason})
+    home.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", **refusal})
 
     answer = post(home, {"path": home.put(content=content), "metadata": {"colour": "octarine"}})
 
@@ -70,14 +77,33 @@ def test_metadata_that_drive_refuses_does_not_stop_the_file(
     assert (answer.entry["metadata"], remote["properties"]) == ({"colour": "octarine"}, {})
 
 
+@pytest.mark.parametrize("name", ["modifiedTime", "mimeType"])
+def test_what_drive_can_do_without_does_not_stop_a_file_without_metadata(home: Home, post: Post, name: str) -> None:
+    """Drive refuses the source's time, or the type that its name has: the file goes up all the same."""
+    refusal = {"status": 400, "reason": "invalid", "message": f"Invalid value for: {name}"}
+    home.drive.faults.add({"on": "files.create", "nth": 3, "do": "status", **refusal})
+
+    path = home.put()
+    home.age(path)
+
+    answer = post(home, {"path": path}, {"X-CloudTasks-TaskName": "task"})
+
+    (remote,) = [each for each in home.drive.files() if each["size"] is not None]
+    assert answer.body["status"] == "uploaded", answer.entry["message"]
+    assert remote["modifiedTime"] >= remote["createdTime"]
+    assert home.drive.requests.count("files.generateIds") == 1
+
+
 def test_an_id_that_drive_no_longer_takes_is_replaced(home: Home, post: Post) -> None:
     """A reserved id may go stale: 400 to the create, with metadata or without, and a new id it is."""
     post(home, {"path": home.put("Data/Meta/first.txt")})
     home.drive.faults.add({"on": "files.create", "do": "status", "status": 400, "reason": "invalid"})
 
-    answer = post(home, {"path": home.put()})
+    answer = post(home, {"path": home.put(), "metadata": {"colour": "octarine"}})
 
+    (remote,) = [each for each in home.drive.files() if each["path"].endswith("note.txt")]
     assert (answer.code, answer.body["status"]) == (200, "uploaded")
+    assert remote["properties"] == {"colour": "octarine"}
     assert home.drive.requests.count("files.generateIds") == 2
 
 

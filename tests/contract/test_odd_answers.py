@@ -231,3 +231,24 @@ def test_text_that_nobody_can_write_down_is_no_answer(
 
     assert [each.body["status"] for each in answers] == ["uploaded", "unchanged"], answers[0].entry["message"]
     assert len(home.stored()) == 1 + warm
+
+
+@pytest.mark.parametrize("body", ["[]", '""', '{"error": {"errors": [null], "message": 5}}', "[" * 5000])
+@pytest.mark.parametrize(
+    ("on", "status"),
+    [("files.list", 403), ("about.get", 403), ("upload.send", 413), ("upload.send", 404), ("upload.status", 503)],
+)
+def test_a_refusal_that_is_other_json_than_googles_is_asked_again(
+    home: Home, post: Post, caplog: pytest.LogCaptureFixture, on: str, status: int, body: str
+) -> None:
+    """Within the call, and no traceback is logged for what Google's client makes of it."""
+    if on == "upload.status":
+        home.drive.faults.add({"on": "upload.send", "do": "reset_in_body", "after_bytes": 1_000_000})
+    home.drive.faults.add({"on": on, "do": "status", "status": status, "body": body})
+    content = b"large" * 1_200_000 if on.startswith("upload") else b"small"
+
+    answer = post(home, {"path": home.put(content=content)})
+
+    assert answer.body["status"] == "uploaded", answer.entry["message"]
+    assert home.stored() == {DESTINATION: content}
+    assert not [each for each in caplog.records if each.exc_info]
