@@ -309,7 +309,7 @@ class _Invocation(msgspec.Struct):
         return None
 
     def _run_account(self, items: list[Item], deadline: Deadline) -> None:
-        log_deadline = Deadline(deadline.at_s + LOGGING_S - 1)
+        log_deadline = Deadline(deadline.at_s + LOGGING_S - 3 * LAST_WRITE_S)  # two appends may end by hanging
         try:
             items[0].account.warn_of_second_root(deadline)
             Batch(items[0].account, items, self.app.log, deadline, log_deadline).run()

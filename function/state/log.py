@@ -21,6 +21,7 @@ ended meanwhile, they stay lost in the log (their receipts tell that the uploads
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -32,7 +33,7 @@ import msgspec
 from function.core.errors import Locked, UploadError, VolumeUnavailable
 from function.core.naming import as_json
 from function.core.retry import Deadline
-from function.core.types import LogEntry, LoggedUpload, Status
+from function.core.types import NEVER, LogEntry, LoggedUpload, Status
 from function.state import files, log_index
 from function.state.locks import HeldLock
 from function.state.log_format import (
@@ -56,7 +57,7 @@ MAX_BYTES = 256 * 1024 * 1024
 """The default of `log_max_mb`."""
 
 HANG_S = 0.5
-"""An append that is being written when its deadline is past is waited for so long."""
+"""An append whose deadline is past is waited for so long: then the volume hangs."""
 
 REMEMBERED_BYTES = 256 * 1024
 """Entries that a process remembers under `lease`, to append them again where they were written over."""
@@ -89,6 +90,8 @@ class UploadLog(msgspec.Struct):
     _queue: list[_Ticket] = msgspec.field(default_factory=list)
     _queue_lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
     _has_writer: bool = False
+    _waits_until: float = NEVER
+    """How long others may hold the lock that the writer waits for: what lasts longer hangs, as what it does then."""
     _file: "_LogFile | None" = None
 
     def append(
@@ -100,19 +103,16 @@ class UploadLog(msgspec.Struct):
         tells behind that position that the same content was `uploaded` under that id. That is decided under the lock
         under which entries are appended, so of two processes that log one upload, one writes it.
 
-        Raises Locked and VolumeUnavailable, at the latest twice HANG_S after the deadline, whatever the volume does.
+        Raises Locked and VolumeUnavailable, at the latest HANG_S after the deadline, whatever the volume does.
         After an error an entry may still appear where the volume answers late.
         """
         ticket = _Ticket(entries, [as_json(each) for each in entries], unless_logged or {}, deadline)
         self._enqueue(ticket)
         try:
-            return ticket.written.result(max(deadline.remaining_s(), HANG_S))
+            return ticket.written.result(max(deadline.remaining_s(), 0.0) + HANG_S)
         except TimeoutError:
-            if self._taken_back(ticket):
+            if self._taken_back(ticket) and time.monotonic() < self._waits_until:
                 raise Locked(f"{self.path.name} is being written by other uploads; call again later.") from None
-        try:
-            return ticket.written.result(HANG_S)
-        except TimeoutError:
             raise VolumeUnavailable(f"{self.path}: the volume doesn't answer; mend it and call again.") from None
 
     def position(self) -> LogPosition:
@@ -145,8 +145,10 @@ class UploadLog(msgspec.Struct):
                     self._has_writer = False
                     return
                 first = self._queue[0]
+            self._waits_until = first.deadline.at_s + HANG_S
             try:
                 with self.shared_lock(first.deadline) as lock:
+                    self._waits_until = NEVER
                     self._write_together(lock)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller waits for an answer
                 if self._taken_back(first):

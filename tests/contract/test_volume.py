@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from function.core.errors import HTTP_CODE
 from tests.support.home import PROJECT, Home, Post
 
 
@@ -130,7 +129,7 @@ def test_a_volume_that_hangs_is_answered_and_succeeds_when_it_is_back(
         server_is_back.set()
 
     assert answer.code == 503
-    assert HTTP_CODE[answer.entry["reason"]] == 503
+    assert answer.entry["reason"] in ("volume_unavailable", "deadline_exceeded")  # nobody else holds the lock
     home.settings()
     assert post(home, {"path": "Data/Meta/note.txt"}).code == 200
     assert [each["status"] for each in home.log() if each["status"] == "uploaded"] == ["uploaded"]
