@@ -243,6 +243,19 @@ def test_no_single_payload_fills_the_memory(home: Home, served: Served, name: st
         assert len(answer.content) < 2000
 
 
+@pytest.mark.parametrize(("path", "code"), [("Data/Meta/note.txt", 200), ("Data/none.txt", 404)])
+def test_no_series_of_payloads_fills_the_memory(home: Home, served: Served, path: str, code: int) -> None:
+    """What a call took is given back, whether it was accepted or failed: 20 large ones take as much as one."""
+    home.put("Data/Meta/note.txt")
+    home.settings(log_max_mb=20)
+    payload = json.dumps({"path": path, "metadata": {"a": "x" * 10_000_000}}).encode()
+
+    codes = {requests.post(served.url, data=payload, timeout=100).status_code for _ in range(20)}
+
+    assert codes == {code}
+    assert served.memory_bytes() < MEMORY_MAX_BYTES
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_without_end_is_passed_over(served: Served, method: str, chunked: bool) -> None:
