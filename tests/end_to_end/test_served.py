@@ -119,9 +119,23 @@ def test_other_pages_are_json_too(served: Served) -> None:
     assert requests.put(served.url, timeout=30).json()["status"] == "failed"
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 ODD: dict[str, tuple[bytes, int]] = {
     "no HTTP": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
-    "a bad chunk": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400),
+    "a bad chunk": (CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", 400),
+    "a long line of a chunk's size": (CHUNKED + b"1;x=" + b"a" * 40_000, 400),
+    "a long trailer": (CHUNKED + b"0\r\nA: " + b"a" * 40_000, 400),
+    "a trailer of many lines": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 6_700, 400),
+    "what may stand around chunks": (
+        CHUNKED.replace(b"POST", b"GET")
+        + b"2;x="
+        + b"a" * 20_000
+        + b"\r\n{}\r\n0\r\nA: "
+        + b"a" * 20_000
+        + b"\r\n\r\n",
+        200,
+    ),
     "an unknown coding": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     "a length that is none": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
     "a long request line": (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
