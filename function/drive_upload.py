@@ -58,8 +58,6 @@ class ContentUpload(msgspec.Struct):
     progress: ProgressCallback
     wait_for_bytes: Callable[[int], None]
     """Waits until so many bytes may be sent; may raise (the deadline)."""
-    before_end: Callable[[], None]
-    """Called before the last block of a session; may raise."""
     has_progressed: bool = False
     """Drive has kept more of the content than before, in the last call."""
 
@@ -82,7 +80,7 @@ class ContentUpload(msgspec.Struct):
         self.progress(self.size, self.size)
         return created
 
-    def resume(self, drive: Drive, uri: str) -> tuple[RemoteFile, bool]:
+    def resume(self, drive: Drive, uri: str, before_end: Callable[[], None]) -> tuple[RemoteFile, bool]:
         """Go on where the session stands; the file, and whether any of its bytes were sent now.
 
         A session is asked first: repeating bytes where it has a gap is answered 503 for ever.
@@ -91,14 +89,17 @@ class ContentUpload(msgspec.Struct):
         progress = drive.session_status(uri, self.size)
         if isinstance(progress, RemoteFile):
             return progress, False
-        return self.send(drive, uri, progress), True
+        return self.send(drive, uri, before_end, progress), True
 
     @telemetry.span("transfer")
-    def send(self, drive: Drive, uri: str, offset: int = 0) -> RemoteFile:
-        """Send the content from `offset` to the end. Raises TransientDriveError where Drive keeps nothing of it."""
+    def send(self, drive: Drive, uri: str, before_end: Callable[[], None], offset: int = 0) -> RemoteFile:
+        """Send the content from `offset` to the end. Raises TransientDriveError where Drive keeps nothing of it.
+
+        `before_end` is called before the last block; it may raise.
+        """
         self.has_progressed = False
         while True:
-            progress = drive.send(uri, self.size, offset, self._blocks(offset))
+            progress = drive.send(uri, self.size, offset, self._blocks(offset, before_end))
             if isinstance(progress, RemoteFile):
                 return progress
             if progress <= offset:
@@ -112,11 +113,11 @@ class ContentUpload(msgspec.Struct):
         except UploadError:
             return  # the sender meets the same and says so
 
-    def _blocks(self, offset: int) -> Iterator[memoryview]:
+    def _blocks(self, offset: int, before_end: Callable[[], None]) -> Iterator[memoryview]:
         for block in self.source.blocks(offset, self.check):
             self.wait_for_bytes(len(block))
             if offset + len(block) == self.size:
-                self.before_end()
+                before_end()
             yield block
             offset += len(block)
             self.progress(offset, self.size)
@@ -159,11 +160,9 @@ class Upload(msgspec.Struct, dict=True):
 
     @cached_property
     def content(self) -> ContentUpload:
-        """The source's content."""
+        """The source's content. It knows nothing of this upload: a cycle would keep the payload."""
         context = self.to.context
-        return ContentUpload(
-            self.source, context.deadline.check, self.to.progress, context.wait_for_bytes, self.keep_digest
-        )
+        return ContentUpload(self.source, context.deadline.check, self.to.progress, context.wait_for_bytes)
 
     def advance(self, round_began: float) -> Outcome | None:
         """Go as far as this round of the batch allows; None where a listing is needed that begins in the next one.
@@ -378,12 +377,12 @@ class Upload(msgspec.Struct, dict=True):
         )
         self.facts.last_sent = claim
         if claim.session:  # also of a small content, which an earlier version may have begun so
-            return content.resume(drive, claim.session)
+            return content.resume(drive, claim.session, self.keep_digest)
         if content.is_small and is_new(claim):
             return content.create(drive, file), True
         uri = drive.start(file, content.size, revises=not is_new(claim))
         self._keep_session(claim, uri)  # durable before a byte is sent
-        return content.send(drive, uri), True
+        return content.send(drive, uri, self.keep_digest), True
 
     def _keep_session(self, claim: Sending, uri: str | None) -> None:
         self.receipt.claim(replace(claim, session=uri))

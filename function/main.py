@@ -22,7 +22,7 @@ import functions_framework
 from flask import current_app
 
 from function.serving.flask_adapter import drive_upload, speak_json
-from function.startup import collect_garbage_rarely
+from function.startup import collect_garbage_rarely, give_memory_back
 from function.telemetry import log_to_stderr
 
 THREADS = "128"
@@ -34,5 +34,6 @@ os.environ.setdefault("THREADS", THREADS)
 os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else a caller on this machine may name another SCRIPT_NAME
 log_to_stderr()
 collect_garbage_rarely()
+give_memory_back()
 speak_json(current_app)
 functions_framework.http(drive_upload)

@@ -5,7 +5,8 @@
     drive_upload.entries{status, reason}, .bytes, .requests, .duration         metrics
 
 What a library says of an error may hold what it was given: a token with a line break in it, an address with a key. So a
-traceback tells kinds and places of errors without their texts, and of a library's own record its template.
+traceback tells kinds and places of errors without their texts, and of a library's own record its template. What a
+library only warns of it has dealt with, so that needs no traceback.
 
 OpenTelemetry is spoken to through its API, where the process has set an SDK up; where none is, nothing is even
 imported. Names of files never go there: those who read traces need not be those who may read the names.
@@ -66,7 +67,7 @@ class JsonLines(logging.Formatter):
         entry = getattr(record, "entry", None)
         if entry is not None:
             line["entry"] = _shown(msgspec.to_builtins(entry))
-        if record.exc_info and record.exc_info[1]:
+        if record.exc_info and record.exc_info[1] and (is_ours or record.levelno >= logging.ERROR):
             line["stack_trace"] = _stack_trace(record.exc_info[1])
         return json.dumps(line)
 

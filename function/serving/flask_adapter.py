@@ -17,6 +17,7 @@ from function.core.naming import as_json, quoted
 from function.serving import openapi
 from function.serving.app import InvocationResult, current, refusal
 from function.serving.payload import BODY_MAX_BYTES, is_from_queue
+from function.startup import collect_garbage_of
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -81,6 +82,7 @@ def _answered(request: Request) -> Response:
     except UploadError as error:
         _log.error("%s", error.message)
         return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, b"")))
+    collect_garbage_of(len(body))
     return _response(app.handle(body, headers, since=since))
 
 

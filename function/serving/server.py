@@ -1,7 +1,8 @@
 """The function as a server: functions-framework's application, served by waitress.
 
 waitress receives requests in one thread and hands whole ones to the others, so that connections that are silent, or
-that send slowly, keep none of them. A request is bounded before it is parsed: its header by waitress, its body here.
+that send slowly, keep none of them. A request is bounded before it is parsed: its header by waitress, its body and what
+stands around a body's chunks here.
 """
 
 import logging
@@ -18,6 +19,7 @@ from waitress import wasyncore
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+from waitress.receiver import ChunkedReceiver
 from waitress.server import create_server
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest
@@ -40,7 +42,7 @@ SILENCE_MAX_S = 60
 """A connection that sent nothing for so long is closed, unless its request is being answered."""
 
 HEADER_MAX_BYTES = 32 * 1024
-"""Request line and headers."""
+"""Request line and headers; as well the line of a chunk's size, and the trailer behind the last chunk."""
 
 EX_TEMPFAIL, EX_CONFIG = 75, 78
 
@@ -143,6 +145,17 @@ class _Body(OverflowableBuffer):  # type: ignore[misc]
         super().append(data[: max(0, BODY_MAX_BYTES + 1 - len(self))])
 
 
+class _Chunks(ChunkedReceiver):  # type: ignore[misc]
+    """A body in chunks. What waitress keeps of it until a line's end has come is as long as a header at most."""
+
+    def received(self, data: bytes) -> int:
+        """Take a piece of the body."""
+        consumed = super().received(data)
+        if len(self.control_line) + len(self.trailer) > HEADER_MAX_BYTES:
+            self.error = BadRequest("the line of a chunk's size, or the trailer, is too long")
+        return int(consumed)
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     _begin = b""
 
@@ -154,6 +167,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def parse_header(self, header: bytes) -> None:
         """Parse the header, and prepare for the body."""
         super().parse_header(header)
+        if self.chunked:
+            self.body_rcv = _Chunks(None)
         if self.body_rcv is not None:
             self.body_rcv.buf = _Body(self.adj.inbuf_overflow)
 

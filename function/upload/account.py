@@ -71,6 +71,10 @@ class DriveSession(msgspec.Struct, frozen=True):
     folders: Folders
     ids: IdsAtHand
 
+    def drive(self, usage: Usage, deadline: Deadline) -> Drive:
+        """The Drive, bound to an invocation's deadline, with its requests counted there."""
+        return self.open_drive().bound(usage, deadline)
+
 
 class _BoundTokens(msgspec.Struct, frozen=True):
     """The account's access tokens, as long as its file holds a token of that identity."""

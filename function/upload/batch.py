@@ -22,7 +22,6 @@ from function.core.naming import metadata_digest, ownership_mark, same
 from function.core.receipt import Receipt
 from function.core.retry import Deadline
 from function.core.types import Digests, FileId, Outcome, Status, Usage
-from function.drive.port import Drive
 from function.drive_upload import Upload
 from function.folders.listing import FolderView
 from function.home.source import Source
@@ -146,16 +145,16 @@ class Batch(msgspec.Struct, dict=True):
             folder.names.update(names_to_ask(_wanted(item), item.contents_done))
         unknown = {folder.path: folder for folder in self._folders.values() if folder.chain is None}
         if len(unknown) > 1:
-            for path, found in self.session.folders.ensure(unknown, self._drive(), self.deadline).items():
+            drive = self.session.drive(self.shared, self.deadline)
+            for path, found in self.session.folders.ensure(unknown, drive, self.deadline).items():
                 unknown[path].chain = found
 
     def _folder(self, path: str) -> FolderView:
         if same(path) not in self._folders:
-            self._folders[same(path)] = FolderView(path, self.session.folders, self._drive, self.deadline)
+            # No method of this batch: it and its folders would be a cycle, which keeps the payload.
+            drive = partial(self.session.drive, self.shared, self.deadline)
+            self._folders[same(path)] = FolderView(path, self.session.folders, drive, self.deadline)
         return self._folders[same(path)]
-
-    def _drive(self) -> Drive:
-        return self.session.open_drive().bound(self.shared, self.deadline)
 
     def _fail(self, item: Item, upload: Upload, error: Exception) -> None:
         if not isinstance(error, UploadError):
@@ -166,7 +165,7 @@ class Batch(msgspec.Struct, dict=True):
     def _destination(self, item: Item) -> Destination:
         context = UploadContext(
             account=self.account.name,
-            open_drive=lambda: self.session.open_drive().bound(item.usage, self.deadline),
+            open_drive=partial(self.session.drive, item.usage, self.deadline),
             receipts=self.session.receipts,
             lock=self.account.locks.of,
             take_id=self._take_id,
@@ -199,7 +198,8 @@ class Batch(msgspec.Struct, dict=True):
         with self._lock:
             self._ids_taken += 1
             needed = len(self.items) - self._ids_taken
-        (taken,) = self.session.ids.take(1, self._drive(), self.deadline, ahead=max(0, needed))
+        drive = self.session.drive(self.shared, self.deadline)
+        (taken,) = self.session.ids.take(1, drive, self.deadline, ahead=max(0, needed))
         return taken
 
     def _record(self, item: Item, outcome: Outcome, digests: Digests, since: LogPosition) -> bool:

@@ -1,11 +1,13 @@
 """What is accepted as a payload, in whichever envelope, and how everything else is refused."""
 
 import base64
+import gc
 import json
 from typing import Any
 
 import pytest
 
+from function.core.request import FileRequest
 from function.serving.payload import BATCH_MAX_FILES, BODY_MAX_BYTES, DEPTH_MAX, PATH_MAX_BYTES, VALUES_MAX
 from tests.support.home import Ask, Home, Post
 
@@ -263,3 +265,17 @@ def test_a_bad_envelope_is_refused(home: Home, ask: Ask, document: Any, headers:
 
     assert (answer.code, answer.body["status"], answer.entry["reason"]) == (code, "failed", "invalid_payload")
     assert home.log() == [answer.entry]
+
+
+def test_a_payload_is_gone_with_its_answer(home: Home, post: Post) -> None:
+    """In no cycle, where it would stay until garbage is collected: large metadata would add up."""
+    path = home.put("Data/gone.txt")
+    gc.disable()
+    try:
+        answers = [post(home, {"path": path, "metadata": {"a": [1]}}).body["status"] for _ in range(2)]
+        kept = [each for each in gc.get_objects() if isinstance(each, FileRequest) and each.path == path]
+    finally:
+        gc.enable()
+
+    assert answers == ["uploaded", "unchanged"]
+    assert kept == []

@@ -119,9 +119,23 @@ def test_other_pages_are_json_too(served: Served) -> None:
     assert requests.put(served.url, timeout=30).json()["status"] == "failed"
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 ODD: dict[str, tuple[bytes, int]] = {
     "no HTTP": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
-    "a bad chunk": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", 400),
+    "a bad chunk": (CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", 400),
+    "a long line of a chunk's size": (CHUNKED + b"1;x=" + b"a" * 40_000, 400),
+    "a long trailer": (CHUNKED + b"0\r\nA: " + b"a" * 40_000, 400),
+    "a trailer of many lines": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 6_700, 400),
+    "what may stand around chunks": (
+        CHUNKED.replace(b"POST", b"GET")
+        + b"2;x="
+        + b"a" * 20_000
+        + b"\r\n{}\r\n0\r\nA: "
+        + b"a" * 20_000
+        + b"\r\n\r\n",
+        200,
+    ),
     "an unknown coding": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     "a length that is none": (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400),
     "a long request line": (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
@@ -241,6 +255,19 @@ def test_no_single_payload_fills_the_memory(home: Home, served: Served, name: st
     assert (home.folder / "upload_log.json").stat().st_size < 12_000_000 * 2
     if answer.status_code == 400:
         assert len(answer.content) < 2000
+
+
+@pytest.mark.parametrize(("path", "code"), [("Data/Meta/note.txt", 200), ("Data/none.txt", 404)])
+def test_no_series_of_payloads_fills_the_memory(home: Home, served: Served, path: str, code: int) -> None:
+    """What a call took is given back, whether it was accepted or failed: 20 large ones take as much as one."""
+    home.put("Data/Meta/note.txt")
+    home.settings(log_max_mb=20)
+    payload = json.dumps({"path": path, "metadata": {"a": "x" * 10_000_000}}).encode()
+
+    codes = {requests.post(served.url, data=payload, timeout=100).status_code for _ in range(20)}
+
+    assert codes == {code}
+    assert served.memory_bytes() < MEMORY_MAX_BYTES
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])

@@ -53,6 +53,25 @@ def test_a_librarys_record_without_its_values() -> None:
     assert line(record)["message"] == "Retrying %s"
 
 
+@pytest.mark.parametrize(
+    ("name", "level", "has_traceback"),
+    [
+        ("urllib3.connection", logging.WARNING, False),
+        ("waitress", logging.ERROR, True),
+        ("function.drive", logging.WARNING, True),
+    ],
+)
+def test_a_librarys_warning_without_a_traceback(name: str, level: int, has_traceback: bool) -> None:
+    """What a library warns of, such as an odd header, it has dealt with; its errors, and ours, say where."""
+    error = ValueError("odd header")
+    record = logging.LogRecord(name, level, __file__, 1, "Failed to parse", (), (ValueError, error, None))
+
+    shown = line(record)
+
+    assert shown["message"] == "Failed to parse"
+    assert ("stack_trace" in shown) == has_traceback
+
+
 def test_our_own_record_with_its_values() -> None:
     """Our sentences are written to be read."""
     record = logging.LogRecord("function.state", logging.WARNING, __file__, 1, "set aside %s", ("a.json",), None)
