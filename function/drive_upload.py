@@ -484,15 +484,9 @@ class Upload(msgspec.Struct, dict=True):
 
     def _log(self, file: RemoteFile, content: Fingerprint, since: int) -> bool:
         assert content.digests
-        outcome = Outcome(
-            status=Status.UPLOADED,
-            destination=self.to.label(file.name),
-            attempt=self.receipt.current.attempt,
-            file_id=file.id,
-            link=file.link,
-            size=content.stat.size,
-            digests=content.digests,
-        )
+        attempt = self.receipt.current.attempt
+        done = CompletedUpload(file.id, file.name, content, attempt, self.facts.now_ns, file.link)
+        outcome = outcome_done(self.to.path, done, Status.UPLOADED)
         return self.to.context.record(outcome, content.digests, since)
 
     def _finish(self, file: RemoteRef, content: Fingerprint, *, has_our_metadata: bool) -> None:
@@ -510,13 +504,6 @@ class Upload(msgspec.Struct, dict=True):
     # --- the end
 
     def _skipped(self, file: RemoteFile) -> Outcome:
-        return Outcome(
-            status=Status.SKIPPED,
-            message=f"{self.to.label()} holds other content (file {file.id}); it was left as it is.",
-            destination=self.to.label(),
-            attempt=self.count_attempt(),
-            file_id=file.id,
-            link=file.link,
-            size=self.source.stat.size,
-            digests=self.source.fingerprint.digests,
-        )
+        message = f"{self.to.label()} holds other content (file {file.id}); it was left as it is."
+        there = CompletedUpload(file.id, self.to.name, self.source.fingerprint, 0, self.facts.now_ns, file.link)
+        return replace(outcome_done(self.to.path, there, Status.SKIPPED, message), attempt=self.count_attempt())

@@ -86,24 +86,6 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-GARBAGE_MAX_BYTES = 8 * 1024 * 1024
-"""Of requests' bodies, before the garbage collector runs for their sake: in 10 ms, next to nothing beside so much."""
-
-_bodies_bytes = 0
-
-
-def collect_garbage_of(body_bytes: int) -> None:
-    """Let the garbage collector run now, if the bodies since it last did so were large.
-
-    A few objects in a cycle hold one of them: those of a failed call, say, by the error and its traceback.
-    """
-    global _bodies_bytes  # noqa: PLW0603 - the collector is the process's own, too
-    _bodies_bytes += body_bytes
-    if _bodies_bytes > GARBAGE_MAX_BYTES:
-        _bodies_bytes = 0
-        gc.collect()
-
-
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 128 * 1024
 """Source: mallopt(3)."""
 

@@ -61,11 +61,6 @@ class Create(_Claim, frozen=True, omit_defaults=True, tag="create"):
     """Their nonces, in the same order: in a copy of this home the claim may have become another content's, and that is
     no damage of this one's."""
 
-    @property
-    def claimed(self) -> dict[str, Fingerprint]:
-        """Nonce -> the content that was claimed under it."""
-        return dict(zip((self.nonce, *self.earlier_nonces), (self.content, *self.earlier), strict=False))
-
 
 class Revise(_Claim, frozen=True, omit_defaults=True, tag="revise"):
     """One more revision of a file, whoever made it."""

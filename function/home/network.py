@@ -64,6 +64,7 @@ def _split(given: str) -> SplitResult:
     return url
 
 
+@lru_cache(maxsize=64)
 def is_this_machine(host: str) -> bool:
     """Whether what is sent to that host never leaves this machine."""
     if host == "localhost" or host.endswith(".localhost"):

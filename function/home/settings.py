@@ -63,6 +63,9 @@ _ID = re.compile(r"(?P<id>[A-Za-z0-9_-]+)(?:\?\S*)?")
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(?:www|drive|docs)\.google\.", re.IGNORECASE)
 
+_NOT_DRIVES = re.compile(r"""(["']).*\1$|~(/|$)|\$[{A-Za-z_]|[a-z][a-z0-9+.-]*:/""", re.IGNORECASE)
+"""Of a shell, an env file or another system: none of them means a folder's name."""
+
 _Path = Annotated[str, msgspec.Meta(min_length=1, title="a path")]
 
 _Email = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320, title="an e-mail address")]
@@ -479,6 +482,11 @@ def _check_drive_path(path: str, where: str) -> None:
         raise SettingsError(f"{where}: {quoted(path)} holds a backslash; join the folders' names by '/'.")
     if path.lstrip().startswith(("{", "[")):
         raise SettingsError(f"{where}: {quoted(path)} is JSON inside a text; write the object itself, without quotes.")
+    if _NOT_DRIVES.match(path.strip()):
+        raise SettingsError(
+            f"{where}: {quoted(path)} is no path on Drive (quotes, a variable, '~' or a disk stand in it);"
+            " write folder names joined by '/', such as MemoryVDB or Backups/Memory."
+        )
     if any(name in (".", "..") or not name.isprintable() or name != name.strip() for name in names):
         raise SettingsError(
             f"{where}: {quoted(path)} must be plain folder names joined by '/',"

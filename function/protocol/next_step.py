@@ -23,6 +23,7 @@ from function.protocol import steps
 from function.protocol.plan import (
     as_create,
     ask_for_more_names,
+    by_nonce,
     content_of,
     free_names,
     gives_way,
@@ -102,15 +103,15 @@ def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile |
         return steps.WriteClaim(None)
     if file is None:
         return plan(wanted, receipt, facts, claim)
-    if file.nonce not in claim.claimed or (file.key != wanted.key and not file.gave_way):
+    if file.nonce not in by_nonce(claim) or (file.key != wanted.key and not file.gave_way):
         return steps.WriteClaim(None, discards_ids=True)
     if content := _standing(wanted, file, (claim.content, *claim.earlier), facts):
         return settle(wanted, receipt, claim, file, content, facts)
     if not facts.is_as_sent(file):  # is it ours to mend, or has somebody written to it since its create?
-        claimed = claim.claimed[file.nonce]
-        if claimed.digests and file.id not in facts.revisions:
+        sent = by_nonce(claim)[file.nonce]
+        if sent.digests and file.id not in facts.revisions:
             return steps.NeedRevisions(file.id)
-        if claimed.digests is None or facts.revisions[file.id] != 1:
+        if sent.digests is None or facts.revisions[file.id] != 1:
             return steps.WriteClaim(None)
     return steps.WriteClaim(_mend(claim, file, wanted, facts))
 
@@ -272,10 +273,8 @@ def lose(claim: LoseTo, facts: Facts) -> Step:
     if step := look_at((claim.id, claim.winner.id), facts):
         return step
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
-    content = claim.create.content
-    if (
-        ours is None or ours.nonce not in claim.create.claimed or not _holds(ours, content)
-    ):  # binned, or written to since
+    content, nonces = claim.create.content, by_nonce(claim.create)
+    if ours is None or ours.nonce not in nonces or not _holds(ours, content):  # binned, or written to since
         is_there = claim.adopts and winner and winner.holds(content) and not winner.gave_way
         return steps.Finish(claim.winner, content) if is_there else steps.WriteClaim(None)
     if winner is None or winner.trashed or (claim.adopts and not _holds(winner, content)):  # ours is the only one
@@ -305,7 +304,7 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     if sent.id not in facts.files:
         return steps.NeedFile(sent.id)
     ours = facts.files[sent.id]
-    if ours is None or ours.trashed or ours.nonce not in sent.claimed:
+    if ours is None or ours.trashed or ours.nonce not in by_nonce(sent):
         return None
     if receipt.claim is None:
         done = next((each for each in receipt.done if each.content.same_content(sent.content)), None)

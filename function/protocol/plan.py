@@ -54,6 +54,11 @@ def reference(file: RemoteFile) -> RemoteRef:
     return RemoteRef(file.id, file.name, file.link)
 
 
+def by_nonce(claim: Create) -> dict[str, Fingerprint]:
+    """Nonce -> the content that was claimed under it."""
+    return dict(zip((claim.nonce, *claim.earlier_nonces), (claim.content, *claim.earlier), strict=False))
+
+
 def as_create(claim: Sending) -> Create:
     """The create that the claim stands for."""
     if isinstance(claim, Create):
@@ -316,7 +321,7 @@ def _create(wanted: Wanted, receipt: Receipt, name: str, facts: Facts, unused: C
     if unused:  # a request of a killed process may still be on its way: under the same id it makes no second file
         claim = replace(unused, name=name, folder=facts.leaf, content=content, session=None, renaming=None)
         if not content.same_content(unused.content):
-            nonces, earlier = zip(*unused.claimed.items(), strict=True)
+            nonces, earlier = zip(*by_nonce(unused).items(), strict=True)
             claim = replace(claim, nonce=facts.nonce, earlier=earlier, earlier_nonces=nonces)
     elif facts.fresh_id is None:
         return steps.NeedId()
