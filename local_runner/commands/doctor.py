@@ -93,7 +93,7 @@ def _findings() -> Iterator[Finding]:
     except TimeoutError:
         yield HANGS
         return
-    yield from check_home.check_log(settings)
+    yield from check_home.check_log(settings, lambda: None)
     for account in open_app(settings).accounts.values():
         yield from check_account.check(account, settings.emulator)
 
