@@ -305,7 +305,12 @@ class OwnFiles(msgspec.Struct, dict=True):
         return self._folders[folder]
 
     def _may_have_another_name(self, path: str, status: os.stat_result) -> bool:
-        """Whether the file has a hard link, or it or one of the state's files is a mount of its own."""
+        """Whether the file has a hard link, or it or one of the state's files is a mount of its own.
+
+        A folder, looked at for a file that isn't there yet, has none: what it counts as links are the folders in it.
+        """
+        if stat.S_ISDIR(status.st_mode):
+            return False
         return status.st_nlink > 1 or path in self._mounts or self._has_mount_in_state
 
     @cached_property

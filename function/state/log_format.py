@@ -137,9 +137,9 @@ def examine(view: bytes, start: int) -> Tail | None:
     damages: list[Damage] = []
     if start == 0:
         opening = view[: spans[0][0]]
+        if not opening:  # no room for a bracket: a JSON document a line
+            return None
         if not _opens(opening):
-            if opening.lstrip(_SPACE)[:1] not in (b"[", b"\0") or len(opening) < 2:
-                return None
             damages.append(_new_opening(opening))
     elif spans[-1][1] - spans[0][0] < UNSYNCED_BYTES:
         return None

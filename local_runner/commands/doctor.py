@@ -2,19 +2,20 @@
 
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TypeVar
+from functools import partial
 
 import click
 
 from function.command_line import EX_CONFIG, EX_DATAERR
-from function.core.errors import SettingsError
-from function.home.settings import load
-from function.serving.app import open_app
+from function.core.errors import SettingsError, VolumeUnavailable
+from function.home.settings import Settings
+from function.serving.app import current
+from function.upload.account import AccountSession
 from local_runner.client.find_files import excluded
+from local_runner.client.in_time import Moved, in_time
 from local_runner.doctor import account as check_account
 from local_runner.doctor import home as check_home
 from local_runner.doctor import volume
@@ -29,16 +30,12 @@ SETTINGS = "settings"
 HANG_S = 40.0
 """Longer than any look at the home or trial of its volume takes, unless the volume is gone."""
 
+SLACK_S = 5.0
+"""Where an upload would end sooner, a look takes no longer than that, and so much."""
+
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
-
-HANGS = fail(
-    volume.AREA,
-    "the home's volume, or the one that data_root or state_root is on, doesn't answer",
-    "mount it again, or let its server answer; nothing else could be checked",
-)
-
-T = TypeVar("T")
+Check = Callable[[Moved], Iterable[Finding]]
 
 EXAMPLES = """\b
 Examples:
@@ -74,39 +71,70 @@ def doctor(as_json: bool) -> None:
 
 def _findings() -> Iterator[Finding]:
     try:
-        settings = _in_time(load)
-    except TimeoutError:
-        yield HANGS
-        return
+        app = in_time(lambda _: current(), HANG_S)
     except SettingsError as error:
         yield fail(SETTINGS, error.message, "mend the settings: the rest can't be checked without them")
         return
-    where = f"the emulator at {settings.emulator}" if settings.emulator else "Google Drive"
-    names = ", ".join(each.name for each in settings.accounts)
-    yield ok(SETTINGS, f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
+    except (VolumeUnavailable, TimeoutError):
+        yield _silent(volume.AREA, "paths.json, without which nothing else can be checked,")
+        return
+    settings = app.settings
+    yield _told(settings)
     try:
         excluded(settings)
     except SettingsError as error:
         yield fail(SETTINGS, error.message, "mend the pattern: upload and enqueue of a folder end with it")
+    yield from _looked(settings, list(app.accounts.values()), min(settings.deadline_s + SLACK_S, HANG_S))
+
+
+def _told(settings: Settings) -> Finding:
+    where = f"the emulator at {settings.emulator}" if settings.emulator else "Google Drive"
+    names = ", ".join(each.name for each in settings.accounts)
+    return ok(SETTINGS, f"home {settings.home}, accounts {names}, lock {settings.lock}, uploads go to {where}")
+
+
+def _looked(settings: Settings, accounts: Sequence[AccountSession], patience_s: float) -> Iterator[Finding]:
+    """What volumes show, looked at side by side: where one look takes all its patience, others may; then accounts."""
+    state_is_silent = _silent(volume.AREA, f"state_root ({settings.state_root})")
+    looks: list[tuple[Check, Finding]] = [
+        (
+            lambda _: [check_home.check_data(settings)],
+            _silent("data", f"{settings.data_root}, or of one of the job's own files,"),
+        ),
+        (lambda _: volume.check(settings), state_is_silent),
+        (partial(check_home.check_log, settings), _silent("log", str(settings.log))),
+        *((partial(_token_file, each), _silent(check_account.area(each), "its token file")) for each in accounts),
+    ]
+    with ThreadPoolExecutor(len(looks)) as pool:
+        data, state, log, *files = pool.map(lambda look: _in_time(look[0], look[1], patience_s), looks)
+    yield from (*data, *state, *log)
+    for account, file in zip(accounts, files, strict=True):
+        yield from file
+        if not has_failed(file) and state_is_silent not in state:  # where tokens are renewed under a lock
+            check = partial(check_account.check_access, account, settings.emulator)
+            silent = _silent(check_account.area(account), "its token file, or of state_root,")
+            yield from _in_time(check, silent, patience_s + check_account.TIME_S)
+
+
+def _token_file(account: AccountSession, _: Moved) -> Iterator[Finding]:
+    return check_account.check_file(account)
+
+
+def _in_time(check: Check, silent: Finding, patience_s: float) -> list[Finding]:
+    """What the check finds; where a volume keeps it waiting, what it had found, and that."""
+    found: list[Finding] = []
+
+    def look(moved: Moved) -> None:
+        for each in check(moved):
+            found.append(each)
+            moved()
+
     try:
-        yield from _in_time(lambda: [check_home.check_data(settings), *volume.check(settings)])
+        in_time(look, patience_s)
     except TimeoutError:
-        yield HANGS
-        return
-    yield from check_home.check_log(settings)
-    for account in open_app(settings).accounts.values():
-        yield from check_account.check(account, settings.emulator)
+        return [*found, silent]
+    return found
 
 
-def _in_time(look: Callable[[], T]) -> T:
-    """What the look finds. Raises TimeoutError where a volume doesn't answer: such a call can't be interrupted."""
-    found: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            found.set_result(look())
-        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
-            found.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return found.result(HANG_S)
+def _silent(area: str, of_what: str) -> Finding:
+    return fail(area, f"the volume of {of_what} doesn't answer", "mount it again, or let its server answer")

@@ -24,6 +24,7 @@ from function.drive.port import Drive
 from function.drive.query import LIVE, inside, named
 from function.home.network import EMULATOR_HOST, is_this_machine
 from function.upload.account import AccountSession
+from local_runner.client.in_time import Moved
 from local_runner.doctor.findings import Finding, fail, ok, warn
 from local_runner.log import advice
 
@@ -84,22 +85,44 @@ class _File(msgspec.Struct, frozen=True, rename="camel"):
     shortcut_details: _Shortcut | None = None
 
 
-def check(account: AccountSession, endpoint: str | None) -> Iterator[Finding]:
-    """Everything about one account; stops where the rest can't be told."""
-    area = f"account {account.name}"
+def area(account: AccountSession) -> str:
+    """What is found about the account is about that."""
+    return f"account {account.name}"
+
+
+def check_file(account: AccountSession) -> Iterator[Finding]:
+    """The account's token file, which nothing but a volume is asked for; a failure where the rest can't be told."""
+    try:
+        yield from _check_file(area(account), account.tokens.file)
+    except UploadError as error:
+        yield _failure(area(account), error)
+    except OSError as error:
+        what = f"{error.filename}: can't be looked at ({error.strerror})"
+        yield fail(area(account), what, MEND["volume_unavailable"])
+
+
+def check_access(account: AccountSession, endpoint: str | None, moved: Moved) -> Iterator[Finding]:
+    """Whether the account can be renewed, and what it may do; stops where the rest can't be told."""
+    about = area(account)
     try:
         file = account.tokens.file
-        yield from _check_file(area, file)
         if endpoint is None:
-            yield from _check_realm(area, account.tokens.endpoint(file))
+            yield from _check_realm(about, account.tokens.endpoint(file))
         # First, since a wrong clock makes good keys look bad.
         yield from _check_clock(account.tokens.endpoint(file))
+        moved()
         token = account.tokens.access_token(Deadline.after(TIME_S))
-        yield _check_renewal(area, account, token)
+        moved()
+        yield _check_renewal(about, account, token)
         token = account.tokens.access_token(Deadline.after(TIME_S))
-        yield from _check_drive(area, account, token, endpoint or GOOGLE)
+        moved()
+        yield from _check_drive(about, account, token, endpoint or GOOGLE, moved)
     except UploadError as error:
-        yield fail(area, f"{error.reason}: {error.message}", MEND[error.reason])
+        yield _failure(about, error)
+
+
+def _failure(area: str, error: UploadError) -> Finding:
+    return fail(area, f"{error.reason}: {error.message}", MEND[error.reason])
 
 
 def _check_file(area: str, file: TokenFile) -> Iterator[Finding]:
@@ -131,20 +154,21 @@ def _others_can_read(path: Path) -> bool:
 
 def _check_renewal(area: str, account: AccountSession, token: str) -> Finding:
     """Renew once, as an hour from now will."""
-    account.tokens.refused(token, Deadline.after(TIME_S))
+    deadline = Deadline.after(TIME_S)
+    account.tokens.refused(token, deadline)
     try:
-        account.tokens.access_token(Deadline.after(TIME_S))
+        account.tokens.access_token(deadline)
     except CredentialsError as error:
         return fail(area, f"the access token can't be renewed: {error.message}", MEND[error.reason])
     return ok(area, "the access token can be renewed")
 
 
-def _check_drive(area: str, account: AccountSession, token: str, endpoint: str) -> Iterator[Finding]:
+def _check_drive(area: str, account: AccountSession, token: str, endpoint: str, moved: Moved) -> Iterator[Finding]:
     """Raises UploadError where Drive's answer is none."""
     about = _ask(_About, endpoint, token, "about", fields="user(emailAddress),storageQuota(limit,usage)")
     yield ok(area, f"Drive answers {about.user.email_address or 'without a name'}")
     yield _check_space(area, about.storage_quota)
-    yield from _check_root(area, account, token, endpoint, needs_shared_drive=about.storage_quota.limit == 0)
+    yield from _check_root(area, account, token, endpoint, moved, needs_shared_drive=about.storage_quota.limit == 0)
 
 
 def _ask(kind: type[T], endpoint: str, token: str, path: str, **query: str) -> T:
@@ -193,11 +217,12 @@ def _check_clock(token_endpoint: str) -> Iterator[Finding]:
 
 
 def _check_root(
-    area: str, account: AccountSession, token: str, endpoint: str, *, needs_shared_drive: bool
+    area: str, account: AccountSession, token: str, endpoint: str, moved: Moved, *, needs_shared_drive: bool
 ) -> Iterator[Finding]:
     root = account.account.root
     try:
         base = _ask_file(endpoint, token, root.base)
+        moved()
         if base.shortcut_details:
             base = _ask_file(endpoint, token, base.shortcut_details.target_id)
         why = "is in the bin" if base.trashed else "is no folder" if base.mime_type != FOLDER_MIME_TYPE else None
@@ -217,6 +242,7 @@ def _check_root(
             "let drive_root be in a shared drive, or name a user as the account's subject",
         )
         return
+    moved()
     drive = account.drive.bound(Usage(), Deadline.after(TIME_S))
     sees_all = not account.tokens.sees_only_own_files()
     yield _check_chain(area, root.folders, base.id, drive, account.name, sees_all=sees_all)

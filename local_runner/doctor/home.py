@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from function.home.settings import Settings
+from local_runner.client.in_time import Moved
 from local_runner.doctor.findings import Finding, fail, ok, warn
 from local_runner.log import reader
 
@@ -40,26 +41,31 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def check_log(settings: Settings) -> Iterator[Finding]:
+def check_log(settings: Settings, moved: Moved) -> Iterator[Finding]:
     """Whether the log is one, and whole."""
     log = settings.log
+    count = torn = 0
     try:
-        count = sum(1 for _ in reader.entries(log))
-        torn = reader.torn_lines(log)
+        for found in reader.contents(log):
+            moved()
+            count, torn = count + (found or 0), torn + (found is None)
     except reader.Unreadable as error:
         yield fail("log", str(error), f"make {log} and {log.parent} readable for user id {os.geteuid()}")
         return
     except reader.NotALog as error:
-        yield fail("log", str(error), "the next upload sets it aside and begins a new one; or restore it")
+        closed = "restore it, or move it out of the log's folder: no upload writes to a closed log"
+        current = "the next upload sets it aside and begins a new one; or restore it"
+        yield fail("log", str(error), current if error.path == log else closed)
         return
-    if not log.exists():
-        yield ok("log", f"{log}: nothing was uploaded yet")
-    elif torn:
+    if torn:
         yield warn(
             "log",
             f"{log}: {count} entries, {torn} torn line(s)",
-            "the next upload mends those in the log's last 4 MB; mend or remove others by hand",
+            "the next upload mends those in the current log's first 64 KB and last 4 MB; mend or remove others, "
+            "and a closed log's, by hand",
         )
+    elif not count and not log.exists():
+        yield ok("log", f"{log}: nothing was uploaded yet")
     else:
         yield ok("log", f"{log}: {count} {'entry' if count == 1 else 'entries'}")
     for aside in sorted(log.parent.glob(f"{log.name}.damaged-*")):

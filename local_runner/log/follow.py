@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from function.state import log_index
 from local_runner.client.invoke import Entry
 from local_runner.log.reader import parse, readable
 
@@ -41,7 +42,7 @@ class Follower:
     def _opened(self) -> BinaryIO | None:
         try:
             with readable(self._path):
-                return open(self._path, "rb")
+                return log_index.open_log(self._path)
         except FileNotFoundError:
             return None
 

@@ -4,9 +4,10 @@ import errno
 import fcntl
 import json
 import os
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from function.state import log_index
 from local_runner.commands import doctor as command
 from local_runner.doctor.account import MEND
 from local_runner.doctor.mount import Mount, judge, mount_of, mounts
@@ -292,6 +294,16 @@ def test_a_damaged_log_is_found(
     assert expected in found[0]["what"]
 
 
+def test_nobody_mends_a_closed_log_but_a_person(home: Path, drive: DriveEmulator, run: Run) -> None:
+    """No upload sets it aside: the advice is another one than for the current log."""
+    (home / "upload_log-20261122T100000.000000Z.json").write_text("no log")
+
+    (found,) = [each for each in findings(run("doctor", "--json")) if each["area"] == "log"]
+
+    assert "upload_log-20261122T100000.000000Z.json: is not an upload log" in found["what"]
+    assert found["mend"] == "restore it, or move it out of the log's folder: no upload writes to a closed log"
+
+
 @pytest.mark.parametrize(
     ("kind", "source", "options", "lock", "level"),
     [
@@ -349,6 +361,66 @@ def test_a_volume_that_hangs_is_told(
 
     assert found.exit_code == 65
     assert "doesn't answer" in found.stdout
+
+
+def test_a_log_that_is_read_slowly_is_read(
+    drive: DriveEmulator, home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gigabytes on a slow disk are no volume that hangs: each line is waited for as long as all else."""
+    (home / "upload_log.json").write_text('[\n{"status":"failed"},\n{"status":"failed"},\n{"status":"failed"}\n]\n')
+    real = log_index.lines
+
+    def slowly(file: Any) -> Iterator[bytes]:
+        for line in real(file):
+            threading.Event().wait(0.4)
+            yield line
+
+    monkeypatch.setattr(log_index, "lines", slowly)
+    monkeypatch.setattr(command, "HANG_S", 1.0)
+
+    assert "upload_log.json: 3 entries" in run("doctor", "--json").stdout
+
+
+HANGING = [
+    ("open", "/paths.json", "volume", ""),
+    ("stat", "/Data", "data", "settings, volume, log, account default, clock"),
+    ("open", "/upload_log.json", "log", "settings, data, volume, account default, clock"),
+    ("listdir", "", "log", "settings, data, volume, account default, clock"),
+    ("mkdir", "/.drive_upload/doctor-", "volume", "settings, data, log, account default"),
+    ("open", "/drive_token.json", "account default", "settings, data, volume, log"),
+    ("open", "/.drive_upload/locks/destinations.lock", "account default", "settings, data, volume, log, clock"),
+]
+"""A call that doesn't return, the path below the home that it is for, the area blamed for it, and those that aren't."""
+
+
+@pytest.mark.parametrize(("call", "path", "area", "others"), HANGING)
+def test_each_look_at_a_volume_ends(
+    drive: DriveEmulator, home: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
+    call: str, path: str, area: str, others: str,
+) -> None:  # fmt: skip
+    """The finding names what doesn't answer; what else can be looked at is looked at."""
+    (home / "upload_log.json").write_text("[\n]\n")
+    change_token(home, expiry="2020-01-01T00:00:00Z")  # so that it is renewed, under a lock
+    is_back = threading.Event()
+    real = getattr(os, call)
+
+    def hanging(of: Any, *arguments: Any, **named: Any) -> Any:
+        if re.sub(r"(/doctor-)\w+$", r"\1", str(of)) == f"{home}{path}":
+            is_back.wait(60)
+        return real(of, *arguments, **named)
+
+    monkeypatch.setattr(command, "HANG_S", 2.0)
+    monkeypatch.setattr("local_runner.doctor.account.TIME_S", 2.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, call, hanging)
+        result = run("doctor", "--json")
+        is_back.set()
+
+    assert result.exit_code == 65
+    [silent] = [each for each in findings(result) if each["level"] == "fail"]
+    assert silent["area"] == area
+    assert "doesn't answer" in silent["what"]
+    assert {each["area"] for each in findings(result)} - {area} == {*others.split(", ")} - {""}
 
 
 @pytest.mark.parametrize("place", ["My Drive", "a user's folder", "a shared drive", "a folder of a shared drive"])

@@ -79,6 +79,70 @@ def test_the_doctor_counts_what_is_damaged(drive: DriveEmulator, home: Path, run
     assert "18 entries, 2 torn line(s)" in found.stdout
 
 
+@pytest.mark.parametrize("name", ["upload_log.json", "upload_log-20261122T100000.000000Z.json"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        json.dumps(entry(1)).encode()[:100],
+        b"garbage",
+        b'{"a":' + b"[" * 90_000,
+        b"\xff" + json.dumps(entry(1)).encode(),
+    ],
+    ids=["torn", "garbage", "deep", "a byte"],
+)
+def test_a_damaged_first_entry_hides_no_other(
+    home: Path, drive: DriveEmulator, run: Run, first: bytes, name: str
+) -> None:
+    """Of the current log and of a closed one, for each command; the doctor counts it."""
+    (home / name).write_bytes(laid_out([first, *(json.dumps(entry(number)).encode() for number in (3, 5))]))
+
+    for command in COMMANDS:
+        result = run(*command)
+        assert result.exit_code in (0, 75), (command, result.stderr)
+        assert "Data/Meta/3.txt" in result.stdout + result.stderr
+    assert "2 entries, 1 torn line(s)" in run("doctor", "--json").stdout
+
+
+def test_a_line_in_front_of_the_array_hides_nothing(tmp_path: Path) -> None:
+    """What somebody wrote there, or what a lost page left."""
+    log = tmp_path / "upload_log.json"
+    for front in (b"# edited by hand\n", b"\0" * 4096 + b"\n", b"x" * 900_000 + b"\n"):
+        log.write_bytes(front + laid_out([json.dumps(entry(1)).encode()]))
+
+        assert list(reader.entries(log)) == list(reader.newest_first(log)) == [entry(1)]
+
+
+@pytest.mark.parametrize("layout", [{"indent": 2}, {"separators": (",", ":")}])
+@pytest.mark.parametrize("damage", [b"%%%", b"]", b"\0" * 300, b"[" * 5000])
+def test_damage_in_another_layout_hides_no_entry_behind_it(
+    home: Path, drive: DriveEmulator, run: Run, layout: dict[str, Any], damage: bytes
+) -> None:
+    """Reading goes on with the next one, and with the lines that the job appended; the doctor counts the place."""
+    log = home / "upload_log.json"
+    text = json.dumps([entry(number) for number in range(9)], **layout).encode()
+    at = text.index(b"status", text.index(b'"3"'))
+    added = b",\n" + json.dumps(entry(9)).encode() + b"\n]\n"
+    log.write_bytes(text[:at] + damage + text[at + 9 :].removesuffix(b"]").rstrip() + added)
+    expected = [entry(number) for number in range(10) if number != 3]
+
+    assert list(reader.entries(log)) == expected
+    assert list(reader.newest_first(log)) == expected[::-1]
+    assert "9 entries, 1 torn line(s)" in run("doctor", "--json").stdout
+
+
+def test_a_pipe_in_the_logs_place_is_not_followed(home: Path, run: Run) -> None:
+    """It is refused as by each other command; opened, it would never end."""
+    os.mkfifo(home / "upload_log.json")
+    fd = os.open(home / "upload_log.json", os.O_RDWR)  # who opens it for reading isn't kept waiting
+
+    followed, shown = run("status", "--follow"), run("status")
+
+    os.close(fd)
+    assert followed.exit_code == shown.exit_code == 65
+    assert followed.stderr == shown.stderr
+    assert "upload_log.json: can't be read (not a regular file)" in shown.stderr
+
+
 def test_no_mutated_log_stops_a_reader(tmp_path: Path) -> None:
     """It is refused with a sentence, or read, and forwards and backwards tell the same."""
     path = tmp_path / "upload_log.json"
@@ -95,7 +159,7 @@ def test_no_mutated_log_stops_a_reader(tmp_path: Path) -> None:
             continue
 
         assert list(reader.newest_first(path)) == forwards[::-1], seed
-        assert reader.torn_lines(path) >= 0
+        assert sum(each or 0 for each in reader.contents(path)) >= len(forwards)
         json.dumps(forwards, indent=1, allow_nan=False)
         open_failures(forwards, tmp_path)
 

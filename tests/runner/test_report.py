@@ -18,6 +18,7 @@ from local_runner.log.advice import ADVICE
 from local_runner.terminal.report import charts
 from local_runner.terminal.report.summary import Totals
 from tests.support.browser import chromium
+from tests.support.privileges import permissions_count
 
 Run = Callable[..., Result]
 
@@ -133,6 +134,23 @@ def test_a_report_takes_the_place_of_a_report(home: Path, run: Run) -> None:
     (home / "paths.json").write_text('{"drive_root": "M"}')
     (home / "made.html").touch()
     assert run("report", "-o", "made.html").exit_code == 0
+
+
+def test_a_home_folder_that_is_out_of_reach_stops_no_report(
+    home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HOME may be another user's: no file that isn't there yet, and none with one name, is a credential in it."""
+    closed = home / "closed"
+    closed.mkdir(0)
+    monkeypatch.setenv("HOME", str(closed))
+
+    with permissions_count():
+        results = [run("report", "-o", "page.html") for _ in range(2)]
+        own = run("report", "-o", "drive_token.json")
+
+    closed.chmod(0o700)
+    assert [(each.exit_code, each.stderr) for each in results] == [(0, ""), (0, "")]
+    assert own.exit_code == 64
 
 
 def test_the_report_of_a_fresh_home_says_so(run: Run) -> None:
