@@ -25,7 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, TextIO, TypeVar
 
 import msgspec
@@ -236,8 +236,7 @@ def flush() -> None:
 
 def in_context(do: Callable[[], T]) -> Callable[[], T]:
     """The same for another thread: what it does belongs to the span, and the trace, that is current here."""
-    context = contextvars.copy_context()
-    return lambda: context.run(do)
+    return partial(contextvars.copy_context().run, do)
 
 
 class Threads(ThreadPoolExecutor):

@@ -29,17 +29,17 @@ class FolderSearch(msgspec.Struct):
     _above: dict[FileId, Shown] = msgspec.field(default_factory=dict)
     """File that the log tells of -> the folders above it."""
 
-    def listed(self, places: Sequence[Place], below: Collection[str]) -> Shown:
-        """The folders at those places, and with them those of the names wanted `below` where one request tells all."""
+    def of_all_levels(self, places: Sequence[Place], below: Collection[str]) -> Shown | None:
+        """The folders at those places, and with them those of the names wanted `below`; None where it takes more."""
         names = {same(name) for _, name in places}
         fits = len(names) + len(below) <= NAMES_PER_QUERY
         if self._every_level is None and places and below and fits and names.isdisjoint(map(same, below)):
             listed, is_all = self.drive.first_page(FOLDERS & LIVE & (clause(places) | spelled(below)))
             self._every_level = _by_place(listed, places, below) if is_all else None
-        return self.listed_again(places) if self._every_level is None else self._every_level
+        return self._every_level
 
-    def listed_again(self, places: Sequence[Place]) -> Shown:
-        """The folders at those places, by a listing of its own."""
+    def listed(self, places: Sequence[Place]) -> Shown:
+        """The folders at those places, by a listing of their own."""
         shown: Shown = {}
         at_once = NAMES_PER_QUERY // max((len(spellings(name)) for _, name in places), default=1)
         for start in range(0, len(places), at_once):

@@ -183,9 +183,9 @@ class Folders(msgspec.Struct):
                 walk.found[same(path)] = Folder(receipt.id, _leaf(path), parent)
             else:
                 unknown.append(path)
-        unknown = self._look_for(walk, unknown, partial(walk.search.listed, below=below))
+        unknown = self._look_for(walk, unknown, below)
         if depth < len(self.root.folders):  # a second drive root would stay: Drive has to say twice that there is none
-            unknown = self._look_for(walk, unknown, walk.search.listed_again)
+            unknown = self._look_for(walk, unknown)
         self._warn_of_second_root(walk, unknown)
         with telemetry.Threads(PARALLEL_CREATES) as pool:
             made = pool.map(lambda path: self._make(path, walk), unknown)
@@ -205,12 +205,16 @@ class Folders(msgspec.Struct):
                 " remove .drive_upload/ and upload again."
             )
 
-    def _look_for(self, walk: "_Walk", paths: Sequence[str], look: Callable[[Sequence[Place]], Shown]) -> list[str]:
-        """Take over what the listing or the log shows of those folders; the paths of the others."""
+    def _look_for(self, walk: "_Walk", paths: Sequence[str], below: Set[str] | None = None) -> list[str]:
+        """Take over what a listing or the log shows of those folders; the paths of the others.
+
+        With the names wanted `below` one listing may serve all levels.
+        """
         places = [walk.place(each) for each in paths if not walk.is_made_above(each)]
         for attempt in itertools.count():
             try:
-                listed = look(places)
+                of_all = None if below is None else walk.search.of_all_levels(places, below)
+                listed = walk.search.listed(places) if of_all is None else of_all
                 break
             except LookFailed as error:
                 self._check_parents(places, walk.drive)

@@ -70,9 +70,6 @@ THEIRS = b"somebody else's"
 EDITED = b"the owner's own"
 HOUR_NS = 3600 * 10**9
 
-ROUNDS_MAX = 6
-"""Rounds before a call gives up for now, as a batch does after 40: racers in step take each other's name for ever."""
-
 
 class Pruned(Exception):
     """This state was seen before: what follows from it, too."""
@@ -98,6 +95,8 @@ class Scenario:
     """Which content the source has in each call of a home, where one comes back."""
     contents: int = 1
     """How many contents the homes have; with fewer than homes some have the same."""
+    rounds: int = 6
+    """Before a call gives up for now, as a batch does after 40: racers in step take each other's name for ever."""
     kills: int = 0
     lost: int = 0
     """Answers that are lost."""
@@ -332,7 +331,7 @@ class Call:
         if not self.holds:
             self.home.holder, self.holds = self, True
             self.rounds += 1
-            if self.rounds > ROUNDS_MAX:
+            if self.rounds > self.world.scenario.rounds:
                 self._end(Locked("others keep taking its name"))
                 return None
             self.round_began, self.steps = self.world.clock.monotonic(), 0
