@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import assert_never
 from uuid import uuid4
 
 import msgspec
@@ -124,7 +125,7 @@ class ContentUpload(msgspec.Struct):
 
 
 STEPS_MAX = 400
-"""Steps of one invocation before it says that everything keeps changing under it: a first upload takes a dozen."""
+"""Steps of one round before it says that everything keeps changing under it: a first upload takes a dozen."""
 
 SESSIONS_MAX = 4
 """Sessions that Drive may lose in one invocation."""
@@ -244,7 +245,7 @@ class Upload(msgspec.Struct, dict=True):
 
     # --- questions
 
-    def _learn(self, step: Step) -> None:
+    def _learn(self, step: steps.Question) -> None:
         facts, context = self.facts, self.to.context
         match step:
             case steps.NeedDigests(shown_by):
@@ -267,6 +268,8 @@ class Upload(msgspec.Struct, dict=True):
                 facts.revisions[file_id] = context.drive.count_revisions(file_id)
             case steps.NeedLogEntry(file_id, since):
                 facts.logged[file_id] = context.logged_upload(file_id, since)
+            case _:
+                assert_never(step)
 
     # --- effects
 
@@ -362,8 +365,9 @@ class Upload(msgspec.Struct, dict=True):
             self.source.check_unchanged()
         except errors.SourceError:
             if is_new(claim):
-                mend = Mend(claim.id, claim.nonce, claim.name, claim.folder, Fingerprint(self.source.stat))
-                self.receipt.claim(replace(mend, log_position=claim.log_position, wrong=file.head_revision_id))
+                wanted, wrong = Fingerprint(self.source.stat), file.head_revision_id
+                at = claim.log_position
+                self.receipt.claim(Mend(claim.id, claim.nonce, claim.name, claim.folder, wanted, at, wrong=wrong))
             raise
 
     def _sent(self, claim: Sending) -> tuple[RemoteFile, bool]:

@@ -166,7 +166,7 @@ class RemoteFile(msgspec.Struct, frozen=True):
 
 
 class NewFile(msgspec.Struct, frozen=True):
-    """What a create tells Drive of a file, besides its content."""
+    """What a send tells Drive of a file, besides its content."""
 
     id: FileId
     name: str
@@ -410,8 +410,8 @@ class FolderPath(msgspec.Struct, frozen=True):
 
     path: str
     folders: tuple[Folder, ...]
-    is_new: bool = False
-    """Found or made in this invocation: nothing was known of it before."""
+    was_ensured: bool = False
+    """Looked for and made where it was missing, in this invocation: a look by id would say nothing new."""
     is_made: bool = False
     """The last folder was made in this invocation: it is empty, but for what a racer may put there."""
     warning: str | None = None

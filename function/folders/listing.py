@@ -80,7 +80,7 @@ class FolderView(msgspec.Struct):
 
         Many files are not sent into a folder that no look has found in its place lately: each would have to be moved.
         """
-        if self.chain is None or self.chain.is_new or self.chain.leaf in self.folders.with_unknown_files:
+        if self.chain is None or self.chain.was_ensured or self.chain.leaf in self.folders.with_unknown_files:
             return False
         return self.files_due == 1 or self.folders.is_fresh(self.chain)
 
@@ -122,12 +122,12 @@ class FolderView(msgspec.Struct):
         for attempt in itertools.count():
             chain = self.ready()
             began = time.monotonic()
-            is_known = chain.is_new or chain.leaf == "root" or self.folders.is_fresh(chain)
+            is_known = chain.was_ensured or chain.leaf == "root" or self.folders.is_fresh(chain)
             try:
                 with telemetry.Threads(1) as beside:  # the listing, and a look at the folder itself
-                    leaf = None if is_known else beside.submit(self.drive.get, chain.leaf)
+                    leaf_look = None if is_known else beside.submit(self.drive.get, chain.leaf)
                     listed, is_whole = self._list(chain)
-                    fetched = leaf.result() if leaf else None
+                    fetched = leaf_look.result() if leaf_look else None
             except LookFailed as error:  # is a folder gone, or is it asked again?
                 self.distrust()
                 if self.chain is chain or attempt >= REPAIRS_AT_ONCE:

@@ -257,13 +257,13 @@ class Folders(msgspec.Struct):
         for attempt in itertools.count():
             if attempt:  # Drive shows nothing under the id, or something else: don't ask in a rush
                 retry.pause(attempt - 1, TransientDriveError("Drive makes no folder; call again later."), deadline)
-            folder, is_claimed_before = self._claim(path, parent, drive, deadline, distrusted)
+            folder, was_reserved = self._reserved(path, parent, drive, deadline, distrusted)
             try:
                 made = retry.create(
                     partial(drive.create_folder, folder, name, parent, self._key(path)),
                     partial(drive.get, folder),
                     deadline,
-                    look_first=is_claimed_before,
+                    look_first=was_reserved,
                 )
             except NotFound:
                 raise _Misplaced(parent) from None
@@ -285,7 +285,7 @@ class Folders(msgspec.Struct):
     def _is_at(self, made: RemoteFile, name: str, parent: FileId, drive: Drive) -> bool:
         return same(made.name) == same(name) and self._real(parent, drive) in made.parents
 
-    def _claim(
+    def _reserved(
         self, path: str, parent: FileId, drive: Drive, deadline: Deadline, distrusted: frozenset[str]
     ) -> tuple[FileId, bool]:
         """The id reserved for the folder, and whether a receipt had it before: of a killed process, or of a racer."""
@@ -368,7 +368,7 @@ class _Walk(msgspec.Struct):
     def chain(self, path: str) -> FolderPath:
         """The folders down to that path, all of which were found or made."""
         folders = (self.found[""], *(self.found[each] for each in _prefixes(same(path))))
-        return FolderPath(path, folders, is_new=True, is_made=same(path) in self.fresh, warning=self.warning)
+        return FolderPath(path, folders, was_ensured=True, is_made=same(path) in self.fresh, warning=self.warning)
 
 
 def _leaf(path: str) -> str:

@@ -77,7 +77,7 @@ def _claimed(wanted: Wanted, receipt: Receipt, claim: Sending, facts: Facts) -> 
 
 
 def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
-    """It was logged, and not recorded: what its owner did to the file since is the owner's business."""
+    """It was logged, and not recorded: what its owner did to the file since is the owner's business. Rule 10."""
     is_claimed = claim.content.digests == logged.content.digests
     content = Fingerprint(claim.content.stat, logged.content.digests) if is_claimed else logged.content
     return steps.Finish(RemoteRef(claim.id, logged.name, logged.link), content)  # this call's metadata may be another
@@ -99,6 +99,7 @@ def _resume(wanted: Wanted, claim: Sending, facts: Facts) -> Step:
 
 
 def _created(wanted: Wanted, receipt: Receipt, claim: Create, file: RemoteFile | None, facts: Facts) -> Step:
+    """Rules 3 and 4: `test_an_old_pool_overwrites_nothing`, `test_an_edit_between_the_create_and_the_log_stays`."""
     if file is None and claim.id in facts.in_use:  # it stood there, and was deleted for good
         return steps.WriteClaim(None)
     if file is None:
@@ -123,6 +124,7 @@ def _mend(claim: Sending, file: RemoteFile, wanted: Wanted, facts: Facts) -> Men
 
 
 def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | None, facts: Facts) -> Step:
+    """Rule 4: `test_what_was_damaged_on_the_way_is_sent_anew`."""
     if file is None or file.nonce != claim.nonce:
         return steps.WriteClaim(None)
     if file.head_revision_id == claim.wrong:
@@ -137,6 +139,7 @@ def _mended(wanted: Wanted, receipt: Receipt, claim: Mend, file: RemoteFile | No
 
 
 def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile | None, facts: Facts) -> Step:
+    """Rule 4: `test_what_its_owner_put_away_gets_no_revision`, `test_a_call_does_not_carry_out_the_policy_of_…`."""
     if file is None or file.gave_way:
         return steps.WriteClaim(None)
     if file.head_revision_id == claim.base:
@@ -183,7 +186,7 @@ def _standing(wanted: Wanted, file: RemoteFile, claimed: Iterable[Fingerprint], 
 def settle(
     wanted: Wanted, receipt: Receipt, claim: Sending, file: RemoteFile, content: Fingerprint, facts: Facts
 ) -> Step:
-    """The content stands in `file`, under the claim's id."""
+    """The content stands in `file`, under the claim's id. Rule 5: `test_racers_settle_however_long_a_create_takes`."""
     if facts.entry_written is not None:
         # What an earlier invocation sent went with its own metadata.
         was_sent = facts.is_own_claim and facts.last_sent is not None and facts.last_sent.id == claim.id
@@ -237,7 +240,7 @@ def _named(
 
     Where other content has its name, the younger file gives way at once: it came, or was renamed, later. The oldest
     can't know whether the other has seen it, or was done before: a file that was renamed has an old creation time. So
-    it looks once more, and gives way to what still stands there.
+    it looks once more, and gives way to what still stands there. Rule 6: model, racers of other contents.
     """
     assert facts.listing
     if claim.renaming == file.name:
@@ -258,7 +261,7 @@ def _named(
 
 
 def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
-    """Move the file where the folder that it was made in is no longer the destination's; its owner's move stays."""
+    """Move it from a folder that is the destination's no more: `test_no_content_ends_in_the_bin_with_its_folder`."""
     assert facts.listing
     assert facts.leaf
     leaf = facts.leaf
@@ -269,7 +272,7 @@ def _misplaced(claim: Sending, file: RemoteFile, facts: Facts) -> Step | None:
 
 
 def lose(claim: LoseTo, facts: Facts) -> Step:
-    """Trash ours, after a look at both by their ids."""
+    """Trash ours, after a look at both by their ids. Rule 7: `test_the_only_copy_is_not_its_own_duplicate`."""
     if step := look_at((claim.id, claim.winner.id), facts):
         return step
     ours, winner = facts.files[claim.id], facts.files[claim.winner.id]
@@ -292,7 +295,7 @@ def stray(wanted: Wanted, receipt: Receipt, facts: Facts) -> Step | None:
     """What this invocation has sent, where the receipt no longer says so: it was removed, or another one wrote it.
 
     Without this rule a state that is deleted while a create is under way leaves two files (another invocation finds
-    no receipt, and listings may hide the first file).
+    no receipt, and listings may hide the first file). Rule 9: `test_a_state_deleted_under_way_leaves_one_file`.
     """
     sent = facts.last_sent
     if sent is None or not facts.was_superseded or (receipt.claim and receipt.claim.id == sent.id):

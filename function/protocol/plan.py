@@ -88,8 +88,8 @@ def hidden_ids(receipt: Receipt, facts: Facts) -> list[FileId]:
     """
     listing = facts.listing
     assert listing
-    since = facts.now_ns - LISTING_LAG_NS
-    recent = [each.id for each in receipt.done if each.at_ns > since and listing.covers((each.name,))]
+    made_after_ns = facts.now_ns - LISTING_LAG_NS
+    recent = [each.id for each in receipt.done if each.at_ns > made_after_ns and listing.covers((each.name,))]
     shown = {each.id for each in listing.files}
     logged = [] if receipt.done else [each.file_id for each in facts.logged_before[-LOOKED_AT_MAX:]]
     return [each for each in dict.fromkeys((*recent, *receipt.strays, *logged)) if each not in shown]

@@ -131,7 +131,7 @@ LONGEST_READ_S = 300.0
 SHOWN_MAX = 1000
 """Characters of a line's message in the process's own log; its entry has the whole."""
 
-ProgressCallback = Callable[[str, int, int], None]
+FileProgress = Callable[[str, int, int], None]
 """Called with a path, the bytes of it that were sent, and its bytes in all."""
 
 _log = logging.getLogger(__name__)
@@ -150,16 +150,16 @@ class App(msgspec.Struct):
         self,
         body: bytes,
         headers: Mapping[str, str],
-        progress: ProgressCallback | None = None,
+        progress: FileProgress | None = None,
         *,
-        since: float | None = None,
+        began_at: float | None = None,
     ) -> InvocationResult:
         """Do what a request asks, within its deadline. Never raises UploadError.
 
-        The time budget began at `since` (`time.monotonic()`), or begins now.
+        The time budget began at `began_at` (`time.monotonic()`), or begins now.
         """
         invocation_id = uuid.uuid4().hex
-        spent_s = 0.0 if since is None else time.monotonic() - since
+        spent_s = 0.0 if began_at is None else time.monotonic() - began_at
         try:
             asked = payload.parse(body, headers)
             invocation = _Invocation(self, invocation_id, self._requests(asked), progress or _no_progress)
@@ -214,7 +214,7 @@ class _Invocation(msgspec.Struct):
     app: App
     id: str
     requests: Sequence[tuple[FileRequest, Sequence[AccountSession]]]
-    progress: ProgressCallback
+    progress: FileProgress
     _items: list[Item] | None = None
     """Once every source was located."""
     _is_given_up: bool = False

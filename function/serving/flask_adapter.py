@@ -72,7 +72,7 @@ def _refusal(error: HTTPException) -> Response:
 
 
 def _answered(request: Request) -> Response:
-    since = time.monotonic()
+    began_at = time.monotonic()
     if "Origin" in request.headers:  # browsers send it with every POST, and nothing else does
         return _json({"status": "failed", "message": "Web pages can't call this service; call it from a program."}, 403)
     headers = dict(request.headers)
@@ -86,7 +86,7 @@ def _answered(request: Request) -> Response:
         _log.error("%s", error.message)
         return _response(refusal(uuid.uuid4().hex, error, from_queue=is_from_queue(headers, b"")))
     _collect_garbage_of(len(body))
-    return _response(app.handle(body, headers, since=since))
+    return _response(app.handle(body, headers, began_at=began_at))
 
 
 def _body(request: Request) -> bytes:

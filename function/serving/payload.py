@@ -53,7 +53,7 @@ def is_from_queue(headers: Mapping[str, str], body: bytes) -> bool:
     if _has_queue_header(headers):
         return True
     try:
-        return _is_pubsub(_opened(headers, loads(body)))
+        return _is_pubsub(loads(body))
     except InvalidPayload:
         return False
 

@@ -103,7 +103,8 @@ class Locks(msgspec.Struct, frozen=True):
         except OSError as error:
             why = error.strerror or error
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            mend = "make room" if is_full else "mend the volume, or set lock to 'lease' where it has no locks"
+            has_none = error.errno in _NO_BYTE_LOCKS
+            mend = "make room" if is_full else "set lock to 'lease'" if has_none else "mend the volume"
             raise VolumeUnavailable(f"{error.filename or path}: can't be locked ({why}); {mend}.") from error
         if held is None:
             raise Locked(f"{os.path.basename(path)} is held by another invocation; call again later.")

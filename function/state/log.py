@@ -10,7 +10,8 @@ What a reader may rely on:
   of it that never reached the disk. No answer spoke of these entries yet. The next append mends the end before it
   writes: it keeps every whole entry, and keeps what is damaged as `upload_log.json.damaged-<time>`.
 - A file that is no upload log is set aside whole, under such a name.
-- A log longer than `max_bytes` is closed: it is renamed to `upload_log-<time>.json`, a whole array, and stays.
+- A log longer than `max_bytes` is closed: it stays as `upload_log-<time>.json`, a whole array, and a new one takes its
+  place. At every moment an array has the log's name.
 
 Under `lease`, a process that was frozen while it held the lock may wake up when others have written. So the lock and
 the file's length are looked at immediately before each write, and a process that finds its entries written over
@@ -62,7 +63,7 @@ HANG_S = 0.5
 REMEMBERED_BYTES = 256 * 1024
 """Entries that a process remembers under `lease`, to append them again where they were written over."""
 
-_HEAD_BYTES = 256
+_KNOWN_BY_BYTES = 256
 """Less than an entry, and the time and the call of the first one are in it."""
 
 _ATTEMPTS_MAX = 20
@@ -303,7 +304,7 @@ class _LogFile(msgspec.Struct):
             return False
         lock.check()  # lost meanwhile, these entries may have been written over others', or others over these
         self._left = (status.st_ino, status.st_size, status.st_mtime_ns)
-        self._head = os.pread(fd, _HEAD_BYTES, 0)
+        self._head = os.pread(fd, _KNOWN_BY_BYTES, 0)
         return True
 
     def _look_back(self, real: str, fd: int, size: int) -> None:
@@ -371,7 +372,7 @@ class _LogFile(msgspec.Struct):
 
         In a file that is shorter now, or another one, they are not missed: that was a person's decision.
         """
-        size, head = os.fstat(fd).st_size, os.pread(fd, _HEAD_BYTES, 0)
+        size, head = os.fstat(fd).st_size, os.pread(fd, _KNOWN_BY_BYTES, 0)
         if head != self._head:
             self._remembered, self._head = [], head
         lost = [

@@ -79,7 +79,7 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         path = self._path(name)
         new = replace(new, generation=(old.generation if old else 0) + 1)
         try:
-            written = self._claim(name, new) if old is None else self._replace(name, old, version, new)
+            written = self._publish(name, new) if old is None else self._replace(name, old, version, new)
             files.sync_folder(os.path.dirname(path))
         except OSError as error:
             raise _unavailable(path, error) from error
@@ -101,7 +101,7 @@ class Receipts(Generic[R], msgspec.Struct, frozen=True):
         except OSError:
             return None
 
-    def _claim(self, name: str, first: R) -> Version:
+    def _publish(self, name: str, first: R) -> Version:
         try:
             return files.publish(self._path(name), _encoded(first))
         except FileExistsError as error:

@@ -20,7 +20,7 @@ from function.core.naming import (
     ownership_mark,
     state_key,
 )
-from function.core.receipt import CompletedUpload, Create, Mend, Receipt, Revise, Sending
+from function.core.receipt import CompletedUpload, Create, Mend, Receipt, Sending
 from function.core.request import FileRequest
 from function.core.retry import Deadline
 from function.core.types import (
@@ -152,7 +152,7 @@ class Destination(msgspec.Struct, frozen=True, dict=True):
 
 def is_new(claim: Sending) -> bool:
     """Whether the claim's content makes a file, instead of a revision of one."""
-    return not isinstance(claim, Revise | Mend)
+    return isinstance(claim, Create)
 
 
 def rfc3339(time_ns: int) -> str | None:

@@ -79,8 +79,10 @@ def read_client(path: Path, emulator: str | None) -> Client:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise AuthorizationFailed(f"{path}: no such client secret; {_GET_ONE}.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise AuthorizationFailed(f"{path}: the client secret can't be read ({type(error).__name__}).") from None
+    except OSError as error:
+        raise AuthorizationFailed(f"{path}: the client secret can't be read ({error.strerror}).") from error
+    except (ValueError, RecursionError):
+        raise AuthorizationFailed(f"{path}: the client secret is not valid JSON; {_GET_ONE}.") from None
     section = (document.get("installed") or document.get("web")) if isinstance(document, dict) else None
     if not isinstance(section, dict) or not section.get("client_id") or not section.get("client_secret"):
         raise AuthorizationFailed(f"{path}: is no OAuth client secret; {_GET_ONE}.")

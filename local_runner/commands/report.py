@@ -56,10 +56,16 @@ def report(output: Path, last: int) -> None:
         click.echo(written, nl=False)
         return
     try:
-        output.write_text(written, encoding="utf-8")
+        with open(output, "w", encoding="utf-8", opener=_for_its_owner) as page_file:
+            page_file.write(written)
     except OSError as error:
         raise NoLog(f"{output}: the page can't be written ({error.strerror}).") from error
     click.echo(f"Wrote {output}: {len(open_)} open; {len(summary.last)} of {summary.all.statuses.total()} attempts.")
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a page that only its owner may read, as the log that it shows."""
+    return os.open(path, flags, 0o600)
 
 
 def _check_place(output: Path, home: Settings) -> None:

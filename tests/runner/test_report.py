@@ -130,6 +130,7 @@ def test_a_report_takes_the_place_of_a_report(home: Path, run: Run) -> None:
     """Also where all of the home is data_root, and of an empty file that was made for it."""
     (home / "paths.json").write_text('{"drive_root": "M", "data_root": "."}')
     assert [run("report").exit_code, run("report").exit_code] == [0, 0]
+    assert (home / "upload_report.html").stat().st_mode & 0o777 == 0o600  # as the log's, which it shows
 
     (home / "paths.json").write_text('{"drive_root": "M"}')
     (home / "made.html").touch()
