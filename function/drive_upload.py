@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import assert_never
+from typing import Any, assert_never
 from uuid import uuid4
 
 import msgspec
@@ -42,7 +42,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.home.source import Source
 from function.protocol import steps
-from function.protocol.next_step import next_step
+from function.protocol.next_step import next_step, put_away
 from function.protocol.plan import count_numbered, outcome_done
 from function.protocol.steps import Facts, Step, Wanted
 from function.state.locks import HeldLock
@@ -365,9 +365,8 @@ class Upload(msgspec.Struct, dict=True):
             self.source.check_unchanged()
         except errors.SourceError:
             if is_new(claim):
-                wanted, wrong = Fingerprint(self.source.stat), file.head_revision_id
-                at = claim.log_position
-                self.receipt.claim(Mend(claim.id, claim.nonce, claim.name, claim.folder, wanted, at, wrong=wrong))
+                content, at, wrong = Fingerprint(self.source.stat), claim.log_position, file.head_revision_id
+                self.receipt.claim(Mend(claim.id, claim.nonce, claim.name, claim.folder, content, at, wrong=wrong))
             raise
 
     def _sent(self, claim: Sending) -> tuple[RemoteFile, bool]:
@@ -381,16 +380,25 @@ class Upload(msgspec.Struct, dict=True):
         )
         self.facts.last_sent = claim
         if claim.session:  # also of a small content, which an earlier version may have begun so
-            return content.resume(drive, claim.session, self.keep_digest)
+            return content.resume(drive, claim.session, self._before_end)
         if content.is_small and is_new(claim):
             return content.create(drive, file), True
         uri = drive.start(file, content.size, revises=not is_new(claim))
-        self._keep_session(claim, uri)  # durable before a byte is sent
-        return content.send(drive, uri, self.keep_digest), True
+        self._amend(claim, session=uri)  # durable before a byte is sent
+        return content.send(drive, uri, self._before_end), True
 
-    def _keep_session(self, claim: Sending, uri: str | None) -> None:
-        self.receipt.claim(replace(claim, session=uri))
+    def _amend(self, claim: Sending, **changes: Any) -> None:
+        self.receipt.claim(replace(claim, **changes))
         self.facts.last_sent = self._current_claim()
+
+    def _before_end(self) -> None:
+        """Before the last block. What is mended is looked at once more: its owner may have written to it meanwhile."""
+        self.keep_digest()
+        claim = self.receipt.current.claim
+        if isinstance(claim, Mend):
+            file = self.to.context.drive.get(claim.id)
+            if not file or file.head_revision_id != claim.wrong or put_away(claim, file, self.facts):
+                raise errors.TransientDriveError(f"{self.to.label()}: somebody writes to it on Drive; call again.")
 
     def keep_digest(self) -> None:
         """Say in the claim what a large content is, before all of it can have arrived.
@@ -400,8 +408,7 @@ class Upload(msgspec.Struct, dict=True):
         """
         claim, sha256 = self._current_claim(), self.source.sha256_by_now
         if claim and claim.session and claim.content.digests is None and sha256:
-            self.receipt.claim(replace(claim, content=replace(claim.content, digests=Digests("", sha256))))
-            self.facts.last_sent = self._current_claim()
+            self._amend(claim, content=replace(claim.content, digests=Digests("", sha256)))
 
     def _current_claim(self) -> Sending | None:
         claim = self.receipt.current.claim
@@ -424,7 +431,7 @@ class Upload(msgspec.Struct, dict=True):
             raise errors.TransientDriveError("Drive keeps losing the upload's session; call again later.") from error
         claim = self._current_claim()
         assert claim
-        self._keep_session(claim, None)
+        self._amend(claim, session=None)
 
     def _lose_folder(self, claim: Sending) -> None:
         """Drive knows no such parent, or no such file to revise: the folder is looked for, and nothing stands there."""
@@ -439,13 +446,12 @@ class Upload(msgspec.Struct, dict=True):
         self._refusal = refusal
         claim = self._current_claim()
         if claim and claim.session:  # else asking the session would be the look, and it was refused
-            self._keep_session(claim, None)
+            self._amend(claim, session=None)
 
     def _is_dropped_after(self, refusal: DriveError, claim: Sending) -> bool:
         """Drive has refused the request, and nothing stands under the id: whether the claim is dropped for it.
 
-        A reserved id may go stale, and metadata must not make an upload fail: try another one, then without any, or
-        the other way round where Drive names what it doesn't take.
+        An id may go stale, and metadata stops no upload: another id, then no metadata; first, where Drive names it.
         """
         self._refusal = None
         may_be_id = isinstance(claim, Create) and not self._has_new_ids

@@ -61,7 +61,7 @@ def _claimed(wanted: Wanted, receipt: Receipt, claim: Sending, facts: Facts) -> 
             return _finish_as_logged(claim, logged)
     is_source = claim.content.same_content(content_of(wanted, facts))
     if claim.id not in facts.files:
-        if claim.session and is_source:  # asking the session is the look
+        if claim.session and is_source and isinstance(claim, Create):  # asking the session is the look
             return _resume(wanted, claim, facts)
         return steps.Send(claim) if is_own and facts.last_sent != claim else steps.NeedFile(claim.id)
     file = facts.files[claim.id]
@@ -83,13 +83,11 @@ def _finish_as_logged(claim: Sending, logged: LoggedUpload) -> Step:
     return steps.Finish(RemoteRef(claim.id, logged.name, logged.link), content)  # this call's metadata may be another
 
 
-def _resume(wanted: Wanted, claim: Sending, facts: Facts) -> Step:
+def _resume(wanted: Wanted, claim: Create, facts: Facts) -> Step:
     """Go on with a session, unless this call's policy doesn't want what the call did that began it."""
-    if isinstance(claim, Revise) and wanted.policy is not Policy.NEW_REVISION:
+    if claim.name != wanted.name and wanted.policy is not Policy.KEEP_BOTH:
         return steps.NeedFile(claim.id)
-    if isinstance(claim, Create) and claim.name != wanted.name and wanted.policy is not Policy.KEEP_BOTH:
-        return steps.NeedFile(claim.id)
-    if isinstance(claim, Create) and wanted.policy in (Policy.SKIP, Policy.FAIL):
+    if wanted.policy in (Policy.SKIP, Policy.FAIL):
         if step := stale_listing((claim.name,), facts):
             return step
         assert facts.listing
@@ -155,7 +153,7 @@ def _revised(wanted: Wanted, receipt: Receipt, claim: Revise, file: RemoteFile |
     return steps.WriteClaim(None)
 
 
-def _put_away(claim: Sending, file: RemoteFile, facts: Facts) -> bool:
+def put_away(claim: Sending, file: RemoteFile, facts: Facts) -> bool:
     """Whether its owner has binned, renamed or moved the file since it was claimed: nothing more goes into it."""
     is_there = "root" in (claim.folder, facts.leaf) or not {claim.folder, facts.leaf}.isdisjoint(file.parents)
     return file.explicitly_trashed or file.name not in (claim.name, claim.renaming) or not is_there
@@ -163,10 +161,12 @@ def _put_away(claim: Sending, file: RemoteFile, facts: Facts) -> bool:
 
 def _send_into(wanted: Wanted, claim: Mend | Revise, file: RemoteFile, facts: Facts) -> Step:
     """Send the source's content into an existing file; a session that brought something else is of no use."""
-    if _put_away(claim, file, facts):
+    if put_away(claim, file, facts):
         return steps.WriteClaim(None)
-    renewed = replace(claim, content=content_of(wanted, facts), session=None)
-    return steps.Send(claim) if renewed == claim else steps.WriteClaim(renewed)
+    content = content_of(wanted, facts)
+    if claim.content.same_content(content) and (claim.session or claim.content == content):
+        return steps.Send(claim)
+    return steps.WriteClaim(replace(claim, content=content, session=None))
 
 
 def _damaged(wanted: Wanted, file: RemoteFile) -> IntegrityError:
@@ -192,7 +192,7 @@ def settle(
         was_sent = facts.is_own_claim and facts.last_sent is not None and facts.last_sent.id == claim.id
         return steps.Finish(reference(file), content, has_our_metadata=was_sent and content.digests == facts.digests)
     is_revised = isinstance(claim, Revise) or (isinstance(claim, Mend) and facts.is_as_sent(file))
-    if is_revised and _put_away(claim, file, facts):
+    if is_revised and put_away(claim, file, facts):
         return steps.WriteClaim(None)  # its owner did so before this content was there, as far as is known
     # A racer's older file may have a number behind ours, which an invocation that finishes this claim never looked at.
     beside = () if claim.name == wanted.name else names_to_ask(wanted, [claim])

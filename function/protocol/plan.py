@@ -207,15 +207,9 @@ RACY_NS = 2_000_000_000
 
 def unchanged_by_stat(receipt: Receipt, wanted: Wanted) -> CompletedUpload | None:
     """The content that is done and that a stat alone shows to be the source's."""
-    stat = wanted.stat
-    return next(
-        (
-            each
-            for each in _counting(receipt, wanted.policy)
-            if each.content.stat == stat and stat.mtime_ns + RACY_NS < each.at_ns
-        ),
-        None,
-    )
+    stat, counting = wanted.stat, _counting(receipt, wanted.policy)
+    alike = (each for each in counting if each.content.stat == stat and stat.mtime_ns + RACY_NS < each.at_ns)
+    return next(alike, None)
 
 
 def outcome_done(folder: str, done: CompletedUpload, status: Status, message: str | None = None) -> Outcome:

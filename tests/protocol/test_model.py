@@ -36,6 +36,12 @@ SCENARIOS = [
     Scenario("damage in a session", damaged=2, is_large=True),
     Scenario("damage, and an owner who bins", damaged=1, kills=1, others=("trash",)),
     Scenario("damage, and an owner who renames", damaged=1, kills=1, others=("rename",)),
+    Scenario(
+        "a session that mends, and an owner who edits", is_large=True, damaged=1, never=1, kills=1, others=("edit",)
+    ),
+    Scenario(
+        "a session that mends, and an owner who bins", is_large=True, damaged=1, never=1, kills=1, others=("trash",)
+    ),
     Scenario("an owner who edits", kills=1, others=("edit",), lost=1),
     Scenario("an owner who bins", kills=1, others=("trash",)),
     Scenario("an owner who renames", kills=1, others=("rename",)),
