@@ -59,7 +59,7 @@ def test_an_upload_whose_entry_is_still_being_written_is_not_called_done(
     until(lambda: "uploaded" in statuses(home))
     again = post(home, {"path": path})
 
-    assert (late.code, late.entry["reason"]) == (503, "locked")
+    assert (late.code, late.entry["reason"]) == (503, "volume_unavailable")
     assert again.body["status"] == "unchanged"
     assert statuses(home).count("uploaded") == 1
 

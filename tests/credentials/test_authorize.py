@@ -179,7 +179,7 @@ def test_nobody_comes(client: Client) -> None:
     ("content", "words"),
     [
         (None, "no such client secret"),
-        ("{", "can't be read"),
+        ("{", "is not valid JSON"),
         ("[]", "no OAuth client secret"),
         ('{"type": "service_account"}', "no OAuth client secret"),
         ('{"installed": {"client_id": "x"}}', "no OAuth client secret"),

@@ -194,7 +194,7 @@ def test_a_listing_that_is_not_whole_is_none(call: str, answer: dict[str, Any]) 
 @pytest.mark.parametrize("query", [marked("key"), LIVE | inside("2")])
 def test_a_file_of_ours_may_be_where_we_see_no_folder(query: Query) -> None:
     """Asked for by its mark, it is found without parents: its owner may have put it out of our sight."""
-    resource = {"id": "1", "name": "a", "appProperties": {"drive_upload_key": "key"}}
+    resource = {"id": "1", "name": "a", "mimeType": "text/plain", "appProperties": {"drive_upload_key": "key"}}
     with answering(200, json.dumps({"files": [resource]}).encode()) as (url, heads):
         assert [each.id for each in soon(url, heads).list(query)] == ["1"]
 
