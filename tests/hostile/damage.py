@@ -388,7 +388,7 @@ def secrets_of(home: Home) -> set[str]:
 def _secrets_in(file: Path) -> set[str]:
     try:
         fields = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return set()
     texts = [value for value in fields.values() if isinstance(value, str)] if isinstance(fields, Mapping) else []
     keys = {line for text in texts for line in text.splitlines() if len(line) == 64}
