@@ -422,7 +422,7 @@ def read_cache(path: Path, identity: str) -> AccessToken | None:
         kept = json.loads(path.read_bytes())
         if kept["identity"] == identity and kept["token"] and token_checks.is_word(kept["token"]):
             return AccessToken(str(kept["token"]), float(kept["expires_at"]), float(kept["lifetime_s"]))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         # A cache that is missing or damaged costs one renewal, and that mends it.
         _log.debug("No cached access token in %s (%s).", path, type(error).__name__)
     return None

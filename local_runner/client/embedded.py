@@ -142,8 +142,8 @@ def _write_token(drive: DriveEmulator, path: Path, email: str, account: AccountC
     real one no more while the Drive is up.
     """
     before: dict[str, Any] = {}
-    with suppress(OSError, ValueError):
-        before = json.loads(path.read_bytes())
+    with suppress(OSError, ValueError, RecursionError, TypeError):
+        before = dict(json.loads(path.read_bytes()))
     drive.write_token(path, email)
     token = json.loads(path.read_bytes())
     if not account.is_application_default:

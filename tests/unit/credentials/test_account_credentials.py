@@ -332,7 +332,7 @@ def test_the_cache_is_bound_to_the_grant(
         other.access_token(Deadline.after(0))
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"identity": 1}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"identity": 1}', b"\xff", b"[" * 100_000])
 def test_a_damaged_cache_is_ignored(tmp_path: Path, damage: bytes) -> None:
     """The worst that a broken cache costs is a renewal."""
     (tmp_path / "cache.json").write_bytes(damage)
