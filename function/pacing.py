@@ -305,7 +305,7 @@ def _locked(path: Path | None, stack: contextlib.ExitStack) -> int | None:
 
 
 def _read(file: int, now: float) -> Limits:
-    with contextlib.suppress(OSError, msgspec.MsgspecError, RecursionError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         limits: Limits = msgspec.json.decode(os.pread(file, 1 << 16, 0), type=Limits)
         if all(limit.is_sound(now) for limit in limits):
             return limits

@@ -265,9 +265,11 @@ def test_after_quiet_minutes_bursts_go_out_again(tmp_path: Path) -> None:
 OLDER_FORMAT = b"""{"writes": {"rate": 1.0, "since": 1800000000.0, "blocked_until": 1800003000.0}, "requests": {}}"""
 """As releases up to 0.1 wrote it."""
 
+NO_TEXT = b'[{"sin\xffce": 0.0}]'
+
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(damage=st.binary(max_size=3000) | st.sampled_from([b"", b"{}", b"[]", b"null", b"[{}]", OLDER_FORMAT]))
+@given(damage=st.binary(max_size=3000) | st.sampled_from([b"", b"{}", b"[]", b"null", b"[{}]", NO_TEXT, OLDER_FORMAT]))
 def test_a_damaged_or_older_file_is_started_anew(damage: bytes, tmp_path: Path) -> None:
     """Whatever the file holds, requests go out, and the file is whole afterwards."""
     path = tmp_path / "pace"
