@@ -5,12 +5,14 @@ Flask and functions-framework, which would only carry them, take as long to impo
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import click
+import msgspec
 
 from function import telemetry
 from function.core.errors import SettingsError, UploadError
@@ -31,6 +33,37 @@ Progress = Callable[[str, int, int], None]
 
 Request = dict[str, Any]
 Entry = dict[str, Any]
+
+DEPTH_MAX = 70
+"""Deeper metadata are read as none: the job takes no payload that is nested more than 64 levels deep."""
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
+
+
+class Known(msgspec.Struct):
+    """The fields that are read, and what each may be."""
+
+    time: str | None = None
+    invocation_id: str | None = None
+    account: str | None = None
+    path: str | None = None
+    destination: str | None = None
+    status: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    retryable: bool | None = None
+    attempt: _Count | None = None
+    file_id: str | None = None
+    link: str | None = None
+    size: _Count | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    duration_s: _Seconds | None = None
+    requests: _Count | None = None
+    units: _Count | None = None
+    metadata: dict[str, Any] | None = None
+    if_exists: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +217,17 @@ def _uploads(requests: Sequence[Request], reply: Reply) -> list[tuple[Request, b
             _, was_late = found.get((index, account), (request, False))
             found[index, account] = {**request, "account": account}, was_late or _is_late(entry)
     return list(found.values())
+
+
+def is_plain(value: Any) -> bool:
+    """Whether any program can read it again: not nested too deeply, no number that JSON doesn't have."""
+    left = [(value, 0)]
+    while left:
+        each, depth = left.pop()
+        if depth > DEPTH_MAX or (isinstance(each, float) and not math.isfinite(each)):
+            return False
+        if isinstance(each, dict):
+            left += [(inner, depth + 1) for inner in each.values()]
+        elif isinstance(each, list):
+            left += [(inner, depth + 1) for inner in each]
+    return True

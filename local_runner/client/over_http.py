@@ -22,9 +22,19 @@ from function.core.types import Status
 from function.drive.http import Transport, pool
 from function.serving.app import refused_entry
 from function.serving.payload import BODY_MAX_BYTES
-from local_runner.client.invoke import Call, CallFailed, Entry, NotTheFunction, Progress, Reply, Request, WrongSettings
+from local_runner.client.invoke import (
+    Call,
+    CallFailed,
+    Entry,
+    Known,
+    NotTheFunction,
+    Progress,
+    Reply,
+    Request,
+    WrongSettings,
+    is_plain,
+)
 from local_runner.client.tally import http_code
-from local_runner.log.entry import Known, is_plain
 
 SLACK_S = 30.0
 """Beyond the function's own deadline: it answers at most 5 s after it, and a service may have to start first."""

@@ -5,45 +5,12 @@ here, once, and no command looks at types again.
 """
 
 import json
-import math
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from local_runner.client.invoke import Entry
-
-DEPTH_MAX = 70
-"""Deeper metadata are read as none: the job takes no payload that is nested more than 64 levels deep."""
-
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-_Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
-
-
-class Known(msgspec.Struct):
-    """The fields that are read, and what each may be."""
-
-    time: str | None = None
-    invocation_id: str | None = None
-    account: str | None = None
-    path: str | None = None
-    destination: str | None = None
-    status: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    retryable: bool | None = None
-    attempt: _Count | None = None
-    file_id: str | None = None
-    link: str | None = None
-    size: _Count | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    duration_s: _Seconds | None = None
-    requests: _Count | None = None
-    units: _Count | None = None
-    metadata: dict[str, Any] | None = None
-    if_exists: str | None = None
-
+from local_runner.client.invoke import Entry, Known, is_plain
 
 _TYPES = {each.name: each.type for each in msgspec.structs.fields(Known)}
 
@@ -113,17 +80,3 @@ def _is_time(value: Any) -> bool:
         return 1970 < datetime.fromisoformat(value).year < 9000
     except (TypeError, ValueError):
         return False
-
-
-def is_plain(value: Any) -> bool:
-    """Whether any program can read it again: not nested too deeply, no number that JSON doesn't have."""
-    left = [(value, 0)]
-    while left:
-        each, depth = left.pop()
-        if depth > DEPTH_MAX or (isinstance(each, float) and not math.isfinite(each)):
-            return False
-        if isinstance(each, dict):
-            left += [(inner, depth + 1) for inner in each.values()]
-        elif isinstance(each, list):
-            left += [(inner, depth + 1) for inner in each]
-    return True

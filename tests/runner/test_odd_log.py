@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from local_runner.client.invoke import DEPTH_MAX
 from local_runner.drive_emulator import DriveEmulator
 from local_runner.log import reader
-from local_runner.log.entry import DEPTH_MAX
 from local_runner.log.open_failures import open_failures
 from tests.support.mutated_logs import ODD_VALUES, entry, laid_out, mutated, odd_entry
 from tests.support.privileges import permissions_count
