@@ -28,7 +28,7 @@ from function.drive.move import move
 from function.drive.port import Drive
 from function.drive.query import LIVE, Query, inside, marked, spelled
 from function.folders.search import NAMES_PER_QUERY
-from function.folders.tree import REPAIRS_AT_ONCE, Folders
+from function.folders.tree import REPAIRS_AT_ONCE, Folders, pause_between_repairs
 
 _log = logging.getLogger(__name__)
 
@@ -142,9 +142,8 @@ class FolderView(msgspec.Struct):
             for each in duplicates:
                 self._merged.add(each.younger.id)
                 self._merge(each)
-            if attempt >= REPAIRS_AT_ONCE:  # racers that go on in step would take each other's folders for ever
-                moving = TransientDriveError(f"Drive doesn't show the folder {self.path} as it is; call again.")
-                retry.pause(attempt - REPAIRS_AT_ONCE, moving, self.deadline)
+            why = f"Drive doesn't show the folder {self.path} as it is; call again."
+            pause_between_repairs(attempt, why, self.deadline)
         raise AssertionError
 
     def _listing(
@@ -170,12 +169,7 @@ class FolderView(msgspec.Struct):
     def _are_alike(self, duplicates: DuplicateFolders) -> bool:
         """Whether both still are what the listing showed, by looks at their ids: one goes to the bin."""
         younger, older = (self.drive.get(each.id) for each in (duplicates.younger, duplicates.older))
-        return bool(
-            younger
-            and older
-            and not (younger.trashed or older.trashed)
-            and (same(younger.name), younger.parents) == (same(older.name), older.parents)
-        )
+        return bool(younger and older and not (younger.trashed or older.trashed) and _place(younger) == _place(older))
 
     def _is_behind(self, chain: FolderPath, listed: Iterable[RemoteFile]) -> bool:
         """Whether the listing hides a file that we made.
@@ -250,11 +244,14 @@ def duplicates_shown(chain: FolderPath, shown: Mapping[str, RemoteFile]) -> list
     for folder in chain.folders[1:]:
         standing = shown.get(folder.id)
         if standing:
-            place = (same(standing.name), standing.parents)
-            ours = (each for each in shown.values() if each.key and (same(each.name), each.parents) == place)
+            ours = (each for each in shown.values() if each.key and _place(each) == _place(standing))
             oldest, *others = sorted({*ours, standing}, key=lambda each: each.seniority)
             found += [DuplicateFolders(each, oldest) for each in others if each.key]
     return found
+
+
+def _place(folder: RemoteFile) -> tuple[str, tuple[str, ...]]:
+    return same(folder.name), folder.parents
 
 
 def merge(duplicates: DuplicateFolders, drive: Drive) -> None:

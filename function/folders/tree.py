@@ -34,6 +34,12 @@ REPAIRS_AT_ONCE = 3
 """Times that a chain is ensured again without a pause: someone may be moving folders just now."""
 
 
+def pause_between_repairs(attempt: int, why: str, deadline: Deadline) -> None:
+    """Keep racers apart that would take each other's folders in step; raises TransientDriveError as `retry.pause`."""
+    if attempt >= REPAIRS_AT_ONCE:
+        retry.pause(attempt - REPAIRS_AT_ONCE, TransientDriveError(why), deadline)
+
+
 class _Misplaced(Exception):
     """A folder that receipts trust is gone or in the bin."""
 
@@ -159,9 +165,7 @@ class Folders(msgspec.Struct):
                         self._ensure_level(walk, depth, level, below)
                 except _Misplaced as misplaced:
                     distrusted |= {misplaced.folder}
-                    if attempt >= REPAIRS_AT_ONCE:
-                        moving = TransientDriveError("The folders on Drive are being moved about; call again.")
-                        retry.pause(attempt - REPAIRS_AT_ONCE, moving, deadline)
+                    pause_between_repairs(attempt, "The folders on Drive are being moved about; call again.", deadline)
                 else:
                     return {path: walk.chain(path) for path in paths}
         raise AssertionError
@@ -272,7 +276,7 @@ class Folders(msgspec.Struct):
                     raise
                 has_new_ids, made = True, None
                 self.discard_ids()
-            if made is None or not self._is_at(made, name, parent, drive):  # one odd answer is no second folder
+            if made is not None and not self._is_at(made, name, parent, drive):  # one odd answer is no second folder
                 made = drive.get(folder)
             if made is not None and self._is_at(made, name, parent, drive):
                 if not made.trashed:

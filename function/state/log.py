@@ -110,7 +110,7 @@ class UploadLog(msgspec.Struct):
         ticket = _Ticket(entries, [as_json(each) for each in entries], unless_logged or {}, deadline)
         self._enqueue(ticket)
         try:
-            return ticket.written.result(max(deadline.remaining_s(), 0.0) + HANG_S)
+            return ticket.written.result(deadline.remaining_s() + HANG_S)
         except TimeoutError:
             if self._taken_back(ticket) and time.monotonic() < self._waits_until:
                 raise Locked(f"{self.path.name} is being written by other uploads; call again later.") from None
